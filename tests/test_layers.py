@@ -1,0 +1,78 @@
+"""design: arrows point down only; ray and mlflow stay in their rooms; importing the core imports neither."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "vsep_ray"
+LAYERS = [
+    {"config"},
+    {"nn", "data", "audio"},
+    {"mixing", "priors", "separators"},
+    {"joint"},
+    {"objectives", "inference", "schedules", "alarms"},
+    {"training", "checkpoint", "evaluation", "chunking"},
+    {"presets", "tracking", "report"},
+    {"cluster"},
+]
+MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}
+LAZY = {"museval", "musdb", "stempeg", "av", "mutagen"}
+
+
+def modules():
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def room(path):
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def level(name):
+    return next((i for i, layer in enumerate(LAYERS) if name in layer), None)
+
+
+def imports(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "vsep_ray":
+                yield from ((f"vsep_ray.{alias.name}", node) for alias in node.names)
+            else:
+                yield node.module, node
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_arrows_point_down(path):
+    here = room(path)
+    if here == "__init__":
+        return
+    assert level(here) is not None, f"{here} has no layer"
+    for name, _ in imports(ast.parse(path.read_text())):
+        top, *rest = name.split(".")
+        if top in MAY_IMPORT:
+            assert here in MAY_IMPORT[top], f"{path} imports {top}"
+        if top == "vsep_ray" and rest and rest[0] != here:
+            assert level(rest[0]) < level(here) or {here, rest[0]} <= {"data", "audio"}, f"{here} imports {rest[0]}"
+            assert {here, rest[0]} != {"priors", "separators"}
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_heavy_optional_packages_are_imported_where_they_are_needed(path):
+    top_level = {name.split(".")[0] for node in ast.parse(path.read_text()).body for name, _ in imports(node)
+                 if isinstance(node, (ast.Import, ast.ImportFrom))}
+    assert not top_level & LAZY
+
+
+def test_importing_the_core_imports_neither_ray_nor_mlflow():
+    names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in modules() if room(p) != "cluster"]
+    names = [n.removesuffix(".__init__") for n in names]
+    code = f"import sys, importlib\nfor n in {names!r}: importlib.import_module(n)\n"
+    code += "print([m for m in ('ray', 'mlflow', 'musdb', 'museval', 'stempeg', 'av') if m in sys.modules])"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.strip() == "[]"

@@ -1,0 +1,1 @@
+"""Reading, writing and reshaping sound: files, sample rates, channels, short-time spectra."""

@@ -1,0 +1,88 @@
+"""What every job script does around its work: flags, Ray, one JSON line, exit codes."""
+
+import dataclasses
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
+
+from vsep_ray.config import UserError, parse, to_dict
+from vsep_ray.presets import JobConfig
+
+C = TypeVar("C", bound=JobConfig)
+log = logging.getLogger(__name__)
+
+
+def main(
+    config_type: type[C],
+    presets: Mapping[str, C],
+    run: Callable[[C], dict[str, Any]],
+    plan: Callable[[C], dict[str, Any]] | None = None,
+) -> NoReturn:
+    """Parse the flags, run the job, print its JSON line, exit.
+
+    ``run`` returns the figures of the JSON line; ``"status": "failed"`` in them exits with 1. ``plan`` returns what a dry run prints.
+    Exit codes: 0 done; 1 failed; 2 the user's mistake, in one line and without a traceback.
+    """
+    name = Path(sys.argv[0]).stem
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    os.environ.setdefault("RAY_AUTH_MODE", "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        doc = sys.modules["__main__"].__doc__ or ""
+        config = resolve(parse(config_type, sys.argv[1:], presets, doc))
+        print(json.dumps({"job": name, "config": to_dict(config)}, indent=2), flush=True)
+        figures = _dry_run(config, plan) if config.dry_run else _with_ray(config, run)
+    except UserError as error:
+        _finish({"job": name, "run_id": None, "status": "refused", "error": str(error)}, 2)
+    except Exception as error:  # the last line must be JSON whatever happened; the traceback goes to stderr
+        traceback.print_exc()
+        _finish({"job": name, "run_id": None, "status": "failed", "error": f"{type(error).__name__}: {error}"}, 1)
+    line = {"job": name, "run_id": None, "status": "done", **figures}
+    _finish(line, 0 if line["status"] != "failed" else 1)
+
+
+def resolve(config: C) -> C:
+    """Fill in the storage and the tracking URI from the environment; local paths become absolute (workers have another cwd)."""
+    storage = config.storage or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray"
+    storage = storage if "://" in storage else str(Path(storage).expanduser().resolve())
+    tracking = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not tracking and "://" in storage:
+        raise UserError(f"storage {storage} cannot hold a sqlite tracking store; pass --tracking-uri http://... or set MLFLOW_TRACKING_URI")
+    return dataclasses.replace(config, storage=storage, tracking_uri=tracking or f"sqlite:///{storage}/mlflow.db")
+
+
+def _dry_run(config: C, plan: Callable[[C], dict[str, Any]] | None) -> dict[str, Any]:
+    return {"status": "planned", **(plan(config) if plan else {})}
+
+
+def _with_ray(config: C, run: Callable[[C], dict[str, Any]]) -> dict[str, Any]:
+    """Run inside the cluster that RAY_ADDRESS or a running job names, else in a local one that ends with the job."""
+    import ray
+
+    if "://" not in config.storage:
+        Path(config.storage).mkdir(parents=True, exist_ok=True)
+    ray.init(ignore_reinit_error=True, logging_level="WARNING", runtime_env={"env_vars": _worker_environment()})
+    try:
+        return run(config)
+    finally:
+        ray.shutdown()
+
+
+def _worker_environment() -> dict[str, str]:
+    # the package root: a worker must import vsep_ray also where it is not installed and jobs/ is all that sys.path has
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
+    return {"PYTHONPATH": path, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
+
+
+def _finish(line: dict[str, Any], code: int) -> NoReturn:
+    if code == 2:
+        print(f"error: {line['error']}", file=sys.stderr)
+    sys.stderr.flush()
+    print(json.dumps(line), flush=True)
+    sys.exit(code)

@@ -1,0 +1,43 @@
+"""Metadata of recordings. No class here ever holds samples."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Stem:
+    """One source of one track: the files whose sum is that source.
+
+    Attributes:
+        source: the class, such as ``"drums"``.
+        uris: files (or toy wave descriptions) that are added up; they may differ in length, rate and channels.
+    """
+
+    source: str
+    uris: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Track:
+    """A whole recording.
+
+    Attributes:
+        id: unique and stable within its dataset or catalog; for a catalog the path relative to its root, with ``/``.
+        uri: the mixture's file, or ``""`` where only stems exist.
+        stems: its sources, where they are known; a folder-per-source clip has one stem.
+        split: ``"train"``, ``"valid"`` or ``"test"``; a track is in one split only.
+    """
+
+    id: str
+    uri: str = ""
+    stems: tuple[Stem, ...] = ()
+    split: str = "train"
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A training excerpt: ``length`` samples of one source of one track from ``offset``, both at the store's rate (samples)."""
+
+    track: str
+    source: str
+    offset: int
+    length: int

@@ -1,0 +1,1 @@
+"""Network blocks with explicit arguments; they know nothing of priors or separators."""

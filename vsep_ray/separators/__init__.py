@@ -1,0 +1,1 @@
+"""q(s | m): a backbone and a posterior family make a Separator."""
