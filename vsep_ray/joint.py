@@ -1,0 +1,64 @@
+"""p(m, s) = p(m | s) prod_k p(s_k): the one object that training, refinement and sampling consume."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.mixing import LinearMixing
+from vsep_ray.priors.prior import Prior
+
+
+class Joint(nn.Module):
+    """The frozen priors of K sources and the mixing.
+
+    Args:
+        priors: one prior per source; the order of the mapping is the order of the source axis.
+        mixing: p(m | s).
+
+    Raises:
+        ValueError: priors that differ in sample rate or channels.
+    """
+
+    def __init__(self, priors: Mapping[str, Prior], mixing: LinearMixing) -> None:
+        super().__init__()
+        self.sources = tuple(priors)
+        formats = {(p.sample_rate, p.channels) for p in priors.values()}
+        if len(formats) > 1:
+            raise ValueError(f"priors must share sample rate and channels, got {sorted(formats)}; train them on one crop store")
+        self.priors = nn.ModuleList(priors.values()).requires_grad_(False).eval()
+        self.mixing = mixing
+
+    def train(self, mode: bool = True) -> "Joint":
+        """Priors stay frozen and in eval mode whatever the mode of the objective around them."""
+        return super().train(False)
+
+    def log_prior(self, sources: Tensor, noise_std: Tensor) -> Tensor:
+        """log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
+        columns = [p.log_prob(x, noise_std) for p, x in zip(self.priors, sources.unbind(1), strict=True)]
+        return torch.stack(columns, 1)
+
+    def log_likelihood(self, sources: Tensor, mixture: Tensor) -> Tensor:
+        """log p(m | s), nats; 0 under exact mixing, where it is constant on the plane. Shape: (B, K, C, T), (B, C, T) -> (B,)."""
+        if self.mixing.noise_std == 0:
+            return mixture.new_zeros(len(mixture))
+        return self.mixing(sources).log_prob(mixture)
+
+    def log_prob(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
+        """log p(m, s) at the noise level, nats. Shape: (B, K, C, T), (B, C, T), (B,) -> (B,)."""
+        return self.log_prior(sources, noise_std).sum(1) + self.log_likelihood(sources, mixture)
+
+    def score(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
+        """Gradient of `log_prob` in the sources. Shape: (B, K, C, T), (B, C, T), (B,) -> (B, K, C, T)."""
+        columns = [p.score(x, noise_std) for p, x in zip(self.priors, sources.unbind(1), strict=True)]
+        prior = torch.stack(columns, 1)
+        if self.mixing.noise_std == 0:
+            return prior
+        residual = (mixture - self.mixing.mix(sources)) / self.mixing.noise_std**2
+        return prior + self.mixing.scales[:, None, None] * residual.unsqueeze(1)
+
+    def sample(self, num: int, length: int) -> tuple[Tensor, Tensor]:
+        """Sources from the priors and their mixture. Shape: -> (num, K, C, length), (num, C, length)."""
+        sources = torch.stack([p.sample(num, length) for p in self.priors], 1)
+        mixture = self.mixing.mix(sources)
+        return sources, mixture + self.mixing.noise_std * torch.randn(mixture.shape).to(mixture)

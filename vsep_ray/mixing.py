@@ -1,0 +1,154 @@
+"""p(m | s): the linear mixing, and the Gaussian posterior that it turns independent Gaussian sources into."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal, constraints
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+class LinearMixing(nn.Module):
+    """p(m | s) = N(m; sum_k a_k s_k, noise_std^2), sample by sample.
+
+    Args:
+        scales: the a_k, one per source: 1/K for toy waves (the mean), 1 for music stems (the sum).
+        noise_std: standard deviation of the mixing noise, in units of the waveform; 0: the mixture is exactly the sum.
+    """
+
+    scales: Tensor
+
+    def __init__(self, scales: Sequence[float], noise_std: float = 0.0) -> None:
+        super().__init__()
+        self.register_buffer("scales", torch.tensor(list(scales)), persistent=False)
+        self.noise_std = noise_std
+
+    def shares(self, sources: Tensor) -> Tensor:
+        """What each source contributes to the mixture, a_k s_k. Shape: (..., K, C, T) -> (..., K, C, T)."""
+        return sources * self.scales[:, None, None]
+
+    def mix(self, sources: Tensor) -> Tensor:
+        """sum_k a_k s_k. Shape: (..., K, C, T) -> (..., C, T)."""
+        return self.shares(sources).sum(-3)
+
+    def forward(self, sources: Tensor) -> Distribution:
+        """The law of the mixture given its sources. Shape: (..., K, C, T) -> batch (...), event (C, T).
+
+        Raises:
+            ValueError: exact mixing (noise_std 0) has no density.
+        """
+        if self.noise_std <= 0:
+            raise ValueError("exact mixing has no density p(m | s); set noise_std > 0 or condition on the mixture")
+        return Independent(Normal(self.mix(sources), self.noise_std), 2)
+
+    def condition(self, mean: Tensor, std: Tensor, mixture: Tensor) -> "ConditionedNormal":
+        """prod_k N(s_k; mean_k, std_k^2) given the mixture. Shape: mean, std (B, K, C, T), mixture (B, C, T)."""
+        return ConditionedNormal(mean, std, mixture, self.scales, self.noise_std)
+
+
+class ConditionedNormal(Distribution):
+    """p(s | m) proportional to prod_k N(s_k; mu_k, v_k) N(m; sum_k a_k s_k, noise_std^2), independently per sample.
+
+    With d = sum_k a_k^2 v_k + noise_std^2 and w_k = a_k v_k / d the mean is mu_k + w_k (m - sum_j a_j mu_j) and the covariance over sources
+    is diag(v) - (a v)(a v)^T / d. At noise_std = 0 every draw mixes to m exactly and the law lives on that plane: `log_prob` is then the density
+    p(s) / p(m), which assumes without checking that its argument lies on the plane.
+
+    Shape: batch (B,), event (K, C, T). Differentiable in mean and std; `rsample` is reparametrised.
+
+    Reference: conditioning by residuals, Doucet, A note on efficient conditional simulation of Gaussian distributions, 2010.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012  (torch's own class attribute)
+    has_rsample = True
+
+    def __init__(self, mean: Tensor, std: Tensor, mixture: Tensor, scales: Tensor, noise_std: float = 0.0) -> None:
+        self.base_mean, self.mixture, self.noise_std = mean, mixture, noise_std
+        self.base_std = std.expand_as(mean)
+        self.scales = scales.to(mean)[:, None, None]
+        self.base_variance = self.base_std**2
+        self.total_variance = (self.scales**2 * self.base_variance).sum(-3) + noise_std**2
+        self.weights = self.scales * self.base_variance / self.total_variance.unsqueeze(-3)
+        super().__init__(mean.shape[:-3], mean.shape[-3:], validate_args=False)
+
+    def _mix(self, sources: Tensor) -> Tensor:
+        return (self.scales * sources).sum(-3)
+
+    def _correct(self, sources: Tensor, mixture: Tensor) -> Tensor:
+        return sources + self.weights * (mixture - self._mix(sources)).unsqueeze(-3)
+
+    @property
+    def mean(self) -> Tensor:
+        """E[s | m]. Shape: (B, K, C, T)."""
+        return self._correct(self.base_mean, self.mixture)
+
+    @property
+    def variance(self) -> Tensor:
+        """Var[s_k | m] = v_k (1 - a_k w_k). Shape: (B, K, C, T)."""
+        return self.base_variance * (1 - self.scales * self.weights)
+
+    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
+        """Posterior draws. Shape: (*sample_shape, B, K, C, T)."""
+        base = self.base_mean + self.base_std * torch.randn(*sample_shape, *self.base_mean.shape).to(self.base_mean)
+        noise = self.noise_std * torch.randn(*sample_shape, *self.mixture.shape).to(self.base_mean)
+        return self._correct(base, self.mixture + noise)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """log p(s | m) in nats, summed over sources, channels and samples. Shape: (..., B, K, C, T) -> (..., B)."""
+        prior = Normal(self.base_mean, self.base_std).log_prob(value).sum((-3, -2, -1))
+        evidence = Normal(self._mix(self.base_mean), self.total_variance.sqrt()).log_prob(self.mixture).sum((-2, -1))
+        if self.noise_std == 0:
+            return prior - evidence
+        return prior + Normal(self._mix(value), self.noise_std).log_prob(self.mixture).sum((-2, -1)) - evidence
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats (at noise_std = 0 on the plane, against the same measure as `log_prob`). Shape: (B,)."""
+        sources = 0.5 * (1 + LOG_2PI) + self.base_std.log()
+        dims = 1.0 if self.noise_std == 0 else 0.0
+        log_mixture = math.log(self.noise_std**2) if self.noise_std else 0.0
+        removed = 0.5 * (dims * (1 + LOG_2PI) + self.total_variance.log() - log_mixture)
+        return sources.sum((-3, -2, -1)) - removed.sum((-2, -1))
+
+    def convolved(self, noise_std: float | Tensor) -> "ConvolvedNormal":
+        """The law of s + noise_std * e with e ~ N(0, I), which Wake compares with p_sigma. noise_std > 0: a number or (B,)."""
+        return ConvolvedNormal(self, noise_std)
+
+
+class ConvolvedNormal(Distribution):
+    """N(mean, diag(v + sigma^2) - (a v)(a v)^T / d): a `ConditionedNormal` blurred by N(0, sigma^2 I), sigma > 0.
+
+    Determinant and inverse by the rank-one update formulas, with g = noise_std^2 + sum_k a_k^2 v_k sigma^2 / (v_k + sigma^2) in place of the
+    difference d - sum_k (a_k v_k)^2 / (v_k + sigma^2), which it equals without cancellation.
+
+    Shape: batch (B,), event (K, C, T).
+    Reference: Sherman & Morrison, Adjustment of an inverse matrix, 1950.
+    """
+
+    arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
+
+    def __init__(self, q: ConditionedNormal, noise_std: float | Tensor) -> None:
+        blur = torch.as_tensor(noise_std).to(q.base_mean).reshape(-1, 1, 1, 1) ** 2
+        self.mean_, self.total_variance = q.mean, q.total_variance
+        self.diagonal = q.base_variance + blur
+        self.direction = q.scales * q.base_variance / self.diagonal
+        self.gap = q.noise_std**2 + (q.scales * self.direction * blur).sum(-3)
+        super().__init__(self.mean_.shape[:-3], self.mean_.shape[-3:], validate_args=False)
+
+    @property
+    def mean(self) -> Tensor:
+        """Shape: (B, K, C, T)."""
+        return self.mean_
+
+    def _log_det(self) -> Tensor:
+        return self.diagonal.log().sum((-3, -2, -1)) + (self.gap / self.total_variance).log().sum((-2, -1))
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        """Log density in nats. Shape: (..., B, K, C, T) -> (..., B)."""
+        x = value - self.mean_
+        square = (x**2 / self.diagonal).sum((-3, -2, -1)) + ((self.direction * x).sum(-3) ** 2 / self.gap).sum((-2, -1))
+        return -0.5 * (square + self._log_det() + self.mean_[0].numel() * LOG_2PI)
+
+    def entropy(self) -> Tensor:
+        """Differential entropy in nats. Shape: (B,)."""
+        return 0.5 * (self._log_det() + self.mean_[0].numel() * (1 + LOG_2PI))

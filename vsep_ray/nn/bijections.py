@@ -1,0 +1,187 @@
+"""Invertible layers with their log-determinants, per item.
+
+To add one: inherit from `Bijection` and implement `forward` and `inverse`; the contract test checks the inverse and the log-determinant against
+automatic differentiation in float64. ``context`` is a conditioning vector (B, E) that a layer may ignore.
+"""
+
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.nn.wavenet import WaveNet
+
+
+class Bijection(nn.Module, ABC):
+    """y = f(x; context), invertible in x. ``ladj`` is log |det dy/dx| in nats, one per item."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """Shape: (B, C, T), (B, E) -> (B, C', T') with C' T' = C T, ladj (B,)."""
+
+    @abstractmethod
+    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
+        """Shape: (B, C', T'), (B, E) -> (B, C, T)."""
+
+
+class Squeeze(Bijection):
+    """Fold ``factor`` neighbouring samples into channels: y[b, c * factor + i, t] = x[b, c, t * factor + i]; ladj 0.
+
+    Shape: (B, C, T) -> (B, C * factor, T / factor); T a multiple of factor.
+    Reference: Dinh et al., Real NVP, 2017, section 3.6, in one dimension.
+    """
+
+    def __init__(self, factor: int) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Bijection.forward`."""
+        batch, channels, length = x.shape
+        y = x.reshape(batch, channels, length // self.factor, self.factor).transpose(2, 3)
+        return y.reshape(batch, channels * self.factor, -1), x.new_zeros(batch)
+
+    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
+        """See `Bijection.inverse`."""
+        batch, channels, length = y.shape
+        x = y.reshape(batch, channels // self.factor, self.factor, length).transpose(2, 3)
+        return x.reshape(batch, channels // self.factor, -1)
+
+
+class ActNorm(Bijection):
+    """y = (x - mean) * exp(-log_std) per channel, started at the statistics of the first training batch.
+
+    The first statistics are averaged over all workers, so that every replica starts alike.
+    Shape: (B, C, T) -> (B, C, T).
+    Reference: Kingma & Dhariwal, Glow, 2018, section 3.1.
+    """
+
+    started: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(torch.zeros(channels, 1))
+        self.log_std = nn.Parameter(torch.zeros(channels, 1))
+        self.register_buffer("started", torch.tensor(False))
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Bijection.forward`."""
+        if self.training and not self.started:
+            self._start(x)
+        y = (x - self.mean) * torch.exp(-self.log_std)
+        return y, -self.log_std.sum().expand(x.shape[0]) * x.shape[-1]
+
+    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
+        """See `Bijection.inverse`."""
+        return y * torch.exp(self.log_std) + self.mean
+
+    @torch.no_grad()
+    def _start(self, x: Tensor) -> None:
+        moments = torch.stack([x.mean((0, 2)), (x**2).mean((0, 2))])
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(moments)
+            moments /= torch.distributed.get_world_size()
+        variance = (moments[1] - moments[0] ** 2).clamp_min(1e-8)
+        self.mean.copy_(moments[0, :, None])
+        self.log_std.copy_(0.5 * variance.log()[:, None])
+        self.started.fill_(True)
+
+
+class InvertibleConv(Bijection):
+    """y = W x over channels, W = P L (U + diag(s)), started at a random rotation.
+
+    Shape: (B, C, T) -> (B, C, T), ladj T sum log |s|.
+    Reference: Kingma & Dhariwal, Glow, 2018, eq. 10-11.
+    """
+
+    permutation: Tensor
+    signs: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        rotation = torch.linalg.qr(torch.randn(channels, channels))[0]
+        permutation, lower, upper = torch.linalg.lu(rotation)
+        diagonal = upper.diagonal()
+        self.register_buffer("permutation", permutation)
+        self.register_buffer("signs", diagonal.sign())
+        self.lower = nn.Parameter(lower.tril(-1))
+        self.upper = nn.Parameter(upper.triu(1))
+        self.log_diagonal = nn.Parameter(diagonal.abs().log())
+
+    def _weight(self) -> Tensor:
+        lower = self.lower.tril(-1) + torch.eye(len(self.signs)).to(self.lower)
+        upper = self.upper.triu(1) + torch.diag(self.signs * self.log_diagonal.exp())
+        return self.permutation @ lower @ upper
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Bijection.forward`."""
+        y = nn.functional.conv1d(x, self._weight()[..., None])
+        return y, self.log_diagonal.sum().expand(x.shape[0]) * x.shape[-1]
+
+    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
+        """See `Bijection.inverse`."""
+        return torch.linalg.solve(self._weight(), y)
+
+
+class Reverse(Bijection):
+    """Reverse the order of the channels, the fixed permutation of NICE and RealNVP; ladj 0. Shape: (B, C, T) -> (B, C, T)."""
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Bijection.forward`."""
+        return x.flip(1), x.new_zeros(x.shape[0])
+
+    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
+        """See `Bijection.inverse`."""
+        return y.flip(1)
+
+
+class AdditiveCoupling(Bijection):
+    """y_a = x_a, y_b = x_b + t(x_a, context); ladj 0.
+
+    Shape: (B, C, T) -> (B, C, T), C even. ``t`` is a `WaveNet` that starts at zero.
+    Reference: Dinh et al., NICE, 2015, eq. 10; a WaveNet in place of the multilayer perceptron.
+    """
+
+    def __init__(self, channels: int, width: int, layers: int, context: int) -> None:
+        super().__init__()
+        self.net = WaveNet(channels // 2, channels // 2, width, layers, context)
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Bijection.forward`."""
+        a, b = x.chunk(2, 1)
+        return torch.cat([a, b + self.net(a, context)], 1), x.new_zeros(x.shape[0])
+
+    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
+        """See `Bijection.inverse`."""
+        a, b = y.chunk(2, 1)
+        return torch.cat([a, b - self.net(a, context)], 1)
+
+
+class AffineCoupling(Bijection):
+    """y_a = x_a, y_b = x_b * exp(log_s(x_a, context)) + t(x_a, context).
+
+    Shape: (B, C, T) -> (B, C, T), ladj (B,); C even. The network starts at zero, the layer as the identity.
+    log_s is bounded to (-2, 2) by 2 tanh(. / 2); the paper leaves it unbounded.
+
+    Reference: Dinh et al., Density estimation using Real NVP, 2017, eq. 7-8.
+    """
+
+    def __init__(self, channels: int, width: int, layers: int, context: int) -> None:
+        super().__init__()
+        self.net = WaveNet(channels // 2, channels, width, layers, context)
+
+    def _affine(self, a: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        log_s, t = self.net(a, context).chunk(2, 1)
+        return 2 * torch.tanh(log_s / 2), t
+
+    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Bijection.forward`."""
+        a, b = x.chunk(2, 1)
+        log_s, t = self._affine(a, context)
+        return torch.cat([a, b * log_s.exp() + t], 1), log_s.sum((1, 2))
+
+    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
+        """See `Bijection.inverse`."""
+        a, b = y.chunk(2, 1)
+        log_s, t = self._affine(a, context)
+        return torch.cat([a, (b - t) * torch.exp(-log_s)], 1)

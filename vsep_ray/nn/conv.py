@@ -1,0 +1,35 @@
+"""Convolution blocks over time: (B, C, T) in, (B, C', T) out."""
+
+import torch
+from torch import Tensor, nn
+
+
+def zero_init(layer: nn.Conv1d) -> nn.Conv1d:
+    """The same layer with zero weights and biases, so that a residual or coupling branch starts as the identity."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(gelu(conv(gelu(norm(x))))), the second convolution starting at zero.
+
+    Args:
+        width: channels of the network.
+        dilation: frames between the taps of the first convolution (kernel 3).
+
+    Shape: (B, width, T) -> (B, width, T).
+    Reference: He et al., Identity mappings in deep residual networks, 2016.
+    """
+
+    def __init__(self, width: int, dilation: int = 1) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.first = nn.Conv1d(width, width, 3, padding=dilation, dilation=dilation)
+        self.second = zero_init(nn.Conv1d(width, width, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (B, width, T) -> (B, width, T)."""
+        hidden = self.first(torch.nn.functional.gelu(self.norm(x)))
+        return x + self.second(torch.nn.functional.gelu(hidden))

@@ -1,0 +1,46 @@
+"""A one-dimensional U-Net of residual blocks."""
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.nn.conv import ResidualBlock
+
+
+class UNet(nn.Module):
+    """Residual blocks at 1, 1/2, 1/4 ... of the frame rate, joined by skip connections.
+
+    Args:
+        width: channels at every level.
+        levels: number of halvings of the frame rate; 0 is a plain residual stack.
+        blocks: residual blocks per level on the way down and again on the way up.
+
+    Shape: (B, width, N) -> (B, width, N) for any N >= 1 (frames are padded to a multiple of 2^levels and cropped).
+    Reference: Ronneberger et al., U-Net, 2015; Jansson et al., Singing voice separation with deep U-Net, 2017.
+    Deviations: one axis, constant width, residual blocks, nearest-neighbour upsampling.
+    """
+
+    def __init__(self, width: int, levels: int, blocks: int) -> None:
+        super().__init__()
+        self.levels = levels
+        self.down = nn.ModuleList(_stack(width, blocks) for _ in range(levels))
+        self.shrink = nn.ModuleList(nn.Conv1d(width, width, 2, stride=2) for _ in range(levels))
+        self.middle = _stack(width, blocks)
+        self.join = nn.ModuleList(nn.Conv1d(2 * width, width, 1) for _ in range(levels))
+        self.up = nn.ModuleList(_stack(width, blocks) for _ in range(levels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (B, width, N) -> (B, width, N)."""
+        frames = x.shape[-1]
+        x = nn.functional.pad(x, (0, -frames % 2**self.levels))
+        skips = []
+        for blocks, shrink in zip(self.down, self.shrink, strict=True):
+            skips.append(blocks(x))
+            x = shrink(skips[-1])
+        x = self.middle(x)
+        for blocks, join in zip(self.up, self.join, strict=True):
+            x = blocks(join(torch.cat([x.repeat_interleave(2, -1), skips.pop()], 1)))
+        return x[..., :frames]
+
+
+def _stack(width: int, blocks: int) -> nn.Sequential:
+    return nn.Sequential(*(ResidualBlock(width, dilation=2 ** (i % 3)) for i in range(blocks)))

@@ -1,0 +1,96 @@
+"""The contract of a prior, and what all priors share: noise levels and scores."""
+
+import math
+from abc import ABC, abstractmethod
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+Kind = Literal["exact", "bound", "estimate"]
+
+
+class Prior(nn.Module, ABC):
+    """p_sigma(x): the density of one source's waveform under p * N(0, sigma^2 I), for every noise level sigma.
+
+    To add one: write one file with a frozen ``XConfig`` (fields with units, and ``build(sample_rate, channels)``) and a final ``XPrior`` that sets the
+    attributes below and implements the abstract methods; add ``XConfig`` to the union `vsep_ray.priors.PriorConfig`. The contract tests, the command line,
+    the checkpoint loader and the sweeps find it there.
+
+    Attributes:
+        config: the frozen config that it was built from.
+        sample_rate: Hz.
+        channels: audio channels C.
+        multiple: T must be a multiple of it (samples).
+        noise_range: smallest and largest noise level it was built for.
+        kind: what `log_prob` returns: an exact log density, a lower bound, or an estimate.
+    """
+
+    config: Any
+    sample_rate: int
+    channels: int
+    multiple: int
+    noise_range: tuple[float, float]
+    kind: Kind
+
+    @abstractmethod
+    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """Log density of x at noise level noise_std, nats summed over C and T. Shape: (B, C, T), (B,) -> (B,)."""
+
+    @abstractmethod
+    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """Gradient of the log density in x. Shape: (B, C, T), (B,) -> (B, C, T)."""
+
+    @abstractmethod
+    def sample(self, num: int, length: int) -> Tensor:
+        """Draws at the smallest noise level. Shape: -> (num, C, length); length in samples."""
+
+    @abstractmethod
+    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """What training minimises, under "loss", and other scalars to log. Shape: (B, C, T) clean crops."""
+
+    def check(self, x: Tensor, noise_std: Tensor) -> None:
+        """Refuse inputs outside the contract.
+
+        Raises:
+            ValueError: wrong channels, a length that is no multiple of `multiple`, or a noise level outside `noise_range`.
+        """
+        if x.ndim != 3 or x.shape[1] != self.channels or x.shape[2] % self.multiple:
+            raise ValueError(
+                f"x must have shape (B, {self.channels}, multiple of {self.multiple}), got {tuple(x.shape)}; "
+                f"crop or pad it to {math.ceil(x.shape[-1] / self.multiple) * self.multiple} samples"
+            )
+        low, high = self.noise_range
+        if noise_std.shape != x.shape[:1] or noise_std.min() < low * 0.999 or noise_std.max() > high * 1.001:
+            raise ValueError(f"noise_std must have shape ({len(x)},) and lie in [{low}, {high}], got {noise_std}")
+
+
+def autograd_score(prior: Prior, x: Tensor, noise_std: Tensor) -> Tensor:
+    """`Prior.score` of a prior whose `log_prob` is differentiable. Shape: (B, C, T), (B,) -> (B, C, T)."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        return torch.autograd.grad(prior.log_prob(x, noise_std).sum(), x)[0]
+
+
+def draw_noise_levels(num: int, noise_range: tuple[float, float], like: Tensor) -> Tensor:
+    """Noise levels, log-uniform in the range, one per item. Shape: -> (num,)."""
+    low, high = map(math.log, noise_range)
+    return torch.exp(torch.rand(num).to(like) * (high - low) + low)
+
+
+class NoiseEmbedding(nn.Module):
+    """A learned embedding of log sigma. Shape: (B,) -> (B, size)."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(2, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
+
+    def forward(self, noise_std: Tensor) -> Tensor:
+        """Shape: (B,) -> (B, size)."""
+        level = noise_std.log()
+        return self.net(torch.stack([level / 2, (level / 2) ** 2 / 4], -1))
+
+
+def per_item_noise(x: Tensor, noise_std: Tensor) -> Tensor:
+    """x + noise_std * e with e ~ N(0, I). Shape: (B, C, T), (B,) -> (B, C, T)."""
+    return x + noise_std[:, None, None] * torch.randn(x.shape).to(x)

@@ -1,0 +1,79 @@
+"""The spectrogram U-Net backbone: complex masks from compressed spectra."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.audio.stft import istft, stft
+from vsep_ray.nn.unet import UNet
+from vsep_ray.separators.posterior import PARAMETERS
+
+
+@dataclass(frozen=True)
+class SpectrogramUNetConfig:
+    """Complex masks by a U-Net over frames; all bins of a frame enter together as channels."""
+
+    n_fft: int = 256
+    """Samples per frame of the short-time Fourier transform."""
+    hop: int = 64
+    """Samples between frames."""
+    width: int = 192
+    """Channels of the U-Net."""
+    levels: int = 1
+    """Halvings of the frame rate."""
+    blocks: int = 3
+    """Residual blocks per level and direction."""
+    compression: float = 0.3
+    """Exponent of the magnitude in the input features."""
+
+    def build(self, num_sources: int, channels: int) -> "SpectrogramUNet":
+        """The untrained backbone."""
+        return SpectrogramUNet(self, num_sources, channels)
+
+
+class SpectrogramUNet(nn.Module):
+    """share_k = istft(M_k * stft(m)), M complex; and log std per source, channel and frame, linearly interpolated.
+
+    Input features per bin: r, r cos(phase), r sin(phase) with r = |X|^compression. The masks start at 1/K, the shares at equal parts.
+
+    Shape: (B, C, T) -> (B, K, 2, C, T); T a multiple of `multiple`.
+
+    Reference: Jansson et al., Singing voice separation with deep U-Net convolutional networks, 2017; compressed input: Yin et al., PHASEN, 2020.
+    Deviations: one axis (bins are channels, since the harmonics of one tone lie far apart), complex masks, residual blocks, no dropout.
+    """
+
+    def __init__(self, config: SpectrogramUNetConfig, num_sources: int, channels: int) -> None:
+        super().__init__()
+        self.config, self.num_sources, self.channels, self.multiple = config, num_sources, channels, config.hop
+        bins = config.n_fft // 2 + 1
+        self.encode = nn.Conv1d(3 * channels * bins, config.width, 3, padding=1)
+        self.unet = UNet(config.width, config.levels, config.blocks)
+        self.masks = nn.Conv1d(config.width, num_sources * channels * bins * 2, 1)
+        self.log_std = nn.Conv1d(config.width, num_sources * channels, 1)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        spectrum = stft(mixture, self.config.n_fft, self.config.hop)
+        hidden = self.unet(self.encode(self._features(spectrum)))
+        shares = istft(self._masks(hidden, spectrum) * spectrum.unsqueeze(1), self.config.hop, mixture.shape[-1])
+        log_std = self.log_std(hidden)[..., :-1].unflatten(1, (self.num_sources, self.channels))
+        log_std = _upsample(log_std, mixture.shape[-1])
+        return torch.stack([shares, log_std], dim=PARAMETERS)
+
+    def _features(self, spectrum: Tensor) -> Tensor:
+        magnitude = spectrum.abs().clamp_min(1e-6)  # the gradient of |X|^0.3 is infinite at silence
+        compressed = magnitude**self.config.compression
+        unit = spectrum / magnitude
+        return torch.cat([compressed, compressed * unit.real, compressed * unit.imag], 1).flatten(1, 2)
+
+    def _masks(self, hidden: Tensor, spectrum: Tensor) -> Tensor:
+        shape = (self.num_sources, *spectrum.shape[1:3], 2)
+        raw = self.masks(hidden).unflatten(1, shape)
+        return torch.complex(raw[:, :, :, :, 0] + 1 / self.num_sources, raw[:, :, :, :, 1])
+
+
+def _upsample(frames: Tensor, length: int) -> Tensor:
+    """Linear interpolation over time. Shape: (B, K, C, N) -> (B, K, C, length)."""
+    flat = nn.functional.interpolate(frames.flatten(1, 2), length, mode="linear", align_corners=False)
+    return flat.unflatten(1, frames.shape[1:3])
