@@ -1,0 +1,194 @@
+"""The cross-likelihood matrix: what each prior says of every source's clips, and of noise, silence and a
+constant.
+
+A prior that separates must prefer its own source. A smoothed prior that is right looks weak per sample (the
+ideal gap between two signals at distance d is d^2 / (2 sigma^2) nats over the whole clip), so discrimination
+is judged per clip: the prior with the highest log density wins.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from vsep_ray.config import UserError
+
+PROBES = ("noise", "silence", "constant")
+NATS_PER_BIT = math.log(2)
+
+
+class Density(Protocol):
+    """What is asked of a prior here: `vsep_ray.priors.prior.Prior` has it."""
+
+    multiple: int
+
+    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """Log density of noisy clips (B, C, T) at noise levels (B,), in nats (B,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Discrimination:
+    """The cross-likelihood matrix and what it says of the priors.
+
+    Attributes:
+        sources: names of the priors, the matrix's columns.
+        clips: names of the rows: the sources, then the probes `PROBES`.
+        noise_stds: the noise levels sigma, the matrix's first axis.
+        matrix: mean log p_sigma(x + sigma e) in nats per sample (C * T of them), Shape (levels, rows,
+            columns).
+        accuracy: per source and level, the share of its clips whose highest log density is its own prior's.
+        auc: per source and level, area under the ROC curve of own against other clips, scored by the log
+            density of its prior minus the highest of the others'; NaN with fewer than two sources.
+    """
+
+    sources: tuple[str, ...]
+    clips: tuple[str, ...]
+    noise_stds: tuple[float, ...]
+    matrix: Tensor = field(repr=False)
+    accuracy: dict[str, tuple[float, ...]]
+    auc: dict[str, tuple[float, ...]]
+
+    def bits_per_sample(self) -> Tensor:
+        """The negative matrix in bits: the code length per sample, up to the constant of the amplitude's
+        resolution.
+
+        Shape:
+            (levels, rows, columns)
+        """
+        return -self.matrix / NATS_PER_BIT
+
+    def best_level(self) -> int:
+        """Index of the noise level of the highest mean accuracy, the smallest one on a tie."""
+        means = [sum(a[i] for a in self.accuracy.values()) for i in range(len(self.noise_stds))]
+        return means.index(max(means))
+
+    def metrics(self) -> dict[str, float]:
+        """Flat names and values for the tracker, as in ``cross/sigma_0.1/drums_clips/bass_prior``."""
+        out: dict[str, float] = {}
+        for i, sigma in enumerate(self.noise_stds):
+            out |= {f"accuracy/sigma_{sigma:g}/{k}": v[i] for k, v in self.accuracy.items()}
+            out |= {f"auc/sigma_{sigma:g}/{k}": v[i] for k, v in self.auc.items()}
+            for row, name in enumerate(self.clips):
+                cells = zip(self.sources, self.matrix[i, row].tolist(), strict=True)
+                out |= {f"cross/sigma_{sigma:g}/{name}_clips/{k}_prior": v for k, v in cells}
+        return out
+
+
+def cross_likelihood(
+    priors: Mapping[str, Density],
+    clips: Mapping[str, Tensor],
+    noise_stds: Sequence[float],
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+) -> Discrimination:
+    """Every source's clips, and the probes, under every prior at every noise level; all priors see the same
+    noise.
+
+    Probes are as many and as long as the clips: white noise and a constant of the clips' RMS (with random
+    sign), and silence.
+
+    Shape:
+        clips[source] (N, C, T), N and T may differ; T is cut to a multiple that suits every prior
+
+    Raises:
+        UserError: a prior without clips, or clips too short for the priors.
+    """
+    rows = _rows(priors, clips, torch.Generator().manual_seed(seed))
+    generator = torch.Generator().manual_seed(seed)
+    tables = []
+    for sigma in noise_stds:
+        noisy = {
+            name: x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
+            for name, x in rows.items()
+        }
+        tables.append({name: _log_probs(priors, x, sigma, batch_size, device) for name, x in noisy.items()})
+    sizes = {name: x[0].numel() for name, x in rows.items()}
+    matrix = torch.stack(
+        [torch.stack([table[name].mean(0) / sizes[name] for name in rows]) for table in tables]
+    )
+    accuracy = {k: tuple(_accuracy(table[k], i) for table in tables) for i, k in enumerate(priors)}
+    auc = {k: tuple(_auc(table, k, tuple(priors)) for table in tables) for k in priors}
+    return Discrimination(tuple(priors), tuple(rows), tuple(noise_stds), matrix, accuracy, auc)
+
+
+def gate(result: Discrimination, minimum: float = 0.7, level: int | None = None) -> list[str]:
+    """The sources whose prior fails: accuracy below ``minimum``, or another prior likes the source's clips
+    better on average.
+
+    Args:
+        result: the matrix.
+        minimum: lowest accuracy that passes, in [0, 1].
+        level: index of the noise level to judge at; default: `Discrimination.best_level`.
+    """
+    level = result.best_level() if level is None else level
+    table = result.matrix[level, : len(result.sources)]
+    preferred = table.argmax(-1) == torch.arange(len(result.sources))
+    return [
+        k for i, k in enumerate(result.sources) if result.accuracy[k][level] < minimum or not preferred[i]
+    ]
+
+
+def _rows(
+    priors: Mapping[str, Density], clips: Mapping[str, Tensor], generator: torch.Generator
+) -> dict[str, Tensor]:
+    missing = [k for k in priors if k not in clips or not len(clips[k])]
+    if missing:
+        raise UserError(
+            f"expected clips of every prior's source, got none of {', '.join(missing)}; prepare crops of them"
+        )
+    step = math.lcm(*(p.multiple for p in priors.values()))
+    shortest = min(clips[k].shape[-1] for k in priors)
+    if shortest < step:
+        raise UserError(
+            f"expected clips of at least {step} samples for these priors, got {shortest}; prepare longer ones"
+        )
+    rows = {k: clips[k][..., : clips[k].shape[-1] // step * step].detach().cpu() for k in priors}
+    return rows | _probes(list(rows.values()), generator)
+
+
+def _probes(clips: list[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    like = max(clips, key=len)
+    energy = sum(float(x.square().sum()) for x in clips)
+    rms = math.sqrt(energy / sum(x.numel() for x in clips))
+    sign = torch.randint(2, (len(like), 1, 1), generator=generator, dtype=like.dtype) * 2 - 1
+    noise = rms * torch.randn(like.shape, generator=generator, dtype=like.dtype)
+    return {"noise": noise, "silence": torch.zeros_like(like), "constant": (rms * sign).expand_as(like)}
+
+
+@torch.no_grad()
+def _log_probs(
+    priors: Mapping[str, Density], x: Tensor, sigma: float, batch_size: int, device: torch.device | str
+) -> Tensor:
+    """(N, C, T) -> (N, K) nats, in float64 on the CPU."""
+    batches = []
+    for batch in x.to(device).split(batch_size):
+        noise_std = batch.new_full((len(batch),), sigma)
+        batches.append(
+            torch.stack([p.log_prob(batch, noise_std) for p in priors.values()], -1).double().cpu()
+        )
+    return torch.cat(batches)
+
+
+def _accuracy(log_probs: Tensor, own: int) -> float:
+    return float((log_probs.argmax(-1) == own).double().mean())
+
+
+def _auc(table: Mapping[str, Tensor], source: str, sources: tuple[str, ...]) -> float:
+    """Mann and Whitney (1947): the chance that an own clip outranks another source's, ties count half."""
+    if len(sources) < 2:
+        return math.nan
+    margins = {k: _margin(table[k], sources.index(source)) for k in sources}
+    others = torch.cat([v for k, v in margins.items() if k != source])
+    difference = margins[source][:, None] - others
+    return float((difference > 0).double().mean() + 0.5 * (difference == 0).double().mean())
+
+
+def _margin(log_probs: Tensor, own: int) -> Tensor:
+    rest = torch.cat([log_probs[:, :own], log_probs[:, own + 1 :]], -1)
+    return log_probs[:, own] - rest.max(-1).values
