@@ -1,0 +1,144 @@
+"""Every container in and out, and every kind of bad file by its stage."""
+
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+
+from vsep_ray.audio import io
+from vsep_ray.audio.formats import FORMATS, AudioError, check_format, libsndfile_subtype
+from vsep_ray.config import UserError
+
+
+@pytest.fixture
+def noise():
+    return np.random.default_rng(0).uniform(-0.5, 0.5, (2, 100_003)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("format", "subtype", "tolerance"), [
+    ("wav", "auto", 0), ("wav", "24", 2**-24), ("wav", "16", 2**-16),
+    ("flac", "auto", 2**-24), ("flac", "16", 2**-16),
+])  # fmt: skip
+def test_lossless_formats_round_to_the_nearest_step(tmp_path, noise, format, subtype, tolerance):
+    path = tmp_path / "x"
+    io.write(path, noise, 44_100, format=format, subtype=subtype)
+    back, rate = io.read(path)
+    assert rate == 44_100
+    assert np.abs(back - noise).max() <= tolerance
+
+
+@pytest.mark.parametrize(("format", "rate"), [("ogg", 44_100), ("opus", 48_000), ("mp3", 44_100)])
+def test_lossy_formats_keep_the_length(tmp_path, noise, format, rate):
+    path = tmp_path / f"x.{format}"
+    io.write(path, noise, rate, format=format)
+    assert io.read(path)[0].shape == noise.shape
+    assert io.probe(path).length == noise.shape[1]
+
+
+@pytest.mark.parametrize("format", ["wav", "flac", "mp3"])
+def test_same_samples_same_bytes(tmp_path, noise, monkeypatch, format):
+    for name in "ab":
+        io.write(tmp_path / name, noise[:, :8000], 8000, format=format, tags={"title": "é"})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+    if format == "wav":  # two writes within a second prove nothing about the clock
+        start = (tmp_path / "a").read_bytes().find(b"PEAK")
+        assert (tmp_path / "a").read_bytes()[start + 12 : start + 16] == bytes(4)
+
+
+def test_integers_clip_at_full_scale(tmp_path):
+    io.write(tmp_path / "x", np.float32([[2.0, -2.0]]), 8000, subtype="16")
+    assert io.read(tmp_path / "x")[0].tolist() == [[1 - 2**-15, -1.0]]
+
+
+def test_blocks_concatenate_to_the_file_and_tags_come_back(tmp_path, noise):
+    io.write(tmp_path / "x", noise, 8000, tags={"title": "Łąka", "artist": "A"})
+    blocks = list(io.read_blocks(tmp_path / "x", 999))
+    assert max(b.shape[1] for b in blocks) == 999
+    assert np.array_equal(np.concatenate(blocks, 1), noise)
+    assert io.read_tags(tmp_path / "x") == {"title": "Łąka", "artist": "A"}
+
+
+@pytest.mark.parametrize("codec", ["aac", "alac"])
+def test_pyav_reads_what_libsndfile_cannot(tmp_path, noise, codec):
+    import av
+
+    path = tmp_path / "x.m4a"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=44_100, layout="stereo")
+        samples = np.ascontiguousarray(noise)
+        for start in range(0, samples.shape[1], 1024):
+            block = samples[:, start : start + 1024]
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout="stereo")
+            frame.rate, frame.pts = 44_100, start
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    info = io.probe(path)
+    assert (info.sample_rate, info.channels) == (44_100, 2)
+    assert abs(info.length - noise.shape[1]) < 4096
+    audio, _ = io.read(path)
+    assert abs(audio.shape[1] - noise.shape[1]) < 4096
+    if codec == "alac":
+        assert np.abs(audio[:, :50_000] - noise[:, :50_000]).max() < 2**-14
+
+
+def test_a_missing_pyav_is_one_clear_sentence(tmp_path, monkeypatch):
+    (tmp_path / "x.m4a").write_bytes(b"not sound")
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(AudioError, match=r"pip install 'vsep_ray\[decode\]'"):
+        io.probe(tmp_path / "x.m4a")
+
+
+def bad_files(folder):
+    rng = np.random.default_rng(1)
+    good = rng.uniform(-0.1, 0.1, (30_000, 2)).astype(np.float32)
+    soundfile.write(folder / "cut.flac", good, 8000)
+    data = (folder / "cut.flac").read_bytes()
+    (folder / "cut.flac").write_bytes(data[: len(data) // 2])
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("hello")
+    soundfile.write(folder / "header.wav", good[:0], 8000)
+    good[20_000] = np.nan
+    soundfile.write(folder / "nan.wav", good, 8000, subtype="FLOAT")
+    (folder / "folder.wav").mkdir()
+    damaged = ("cut.flac", "empty.wav", "text.wav", "header.wav", "nan.wav")
+    return dict.fromkeys(damaged, "decode") | {"folder.wav": "read", "nowhere.wav": "read"}
+
+
+def test_bad_files_name_their_stage(tmp_path):
+    for name, stage in bad_files(tmp_path).items():
+        with pytest.raises(AudioError) as caught:
+            io.read(tmp_path / name)
+        assert caught.value.stage == stage, name
+        assert caught.value.message
+    with pytest.raises(AudioError, match="sample 20000 is not finite"):
+        io.read(tmp_path / "nan.wav")
+
+
+def test_an_error_of_the_consumer_is_not_blamed_on_the_file(tmp_path, noise):
+    io.write(tmp_path / "x", noise, 8000)
+    with pytest.raises(OSError, match="disk full"), io.open_blocks(tmp_path / "x"):
+        raise OSError("disk full")
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(8000, 1), (11_025, 2), (44_100, 2), (48_000, 6), (96_000, 8), (192_000, 1)]
+)
+@pytest.mark.parametrize("format", FORMATS)
+def test_check_format_says_what_the_writer_does(tmp_path, format, rate, channels):
+    audio = np.zeros((channels, 1000), np.float32)
+    try:
+        check_format(rate, channels, format)
+    except AudioError as error:
+        assert error.stage == "format" and "wav" in error.message
+        with pytest.raises(AudioError, match="encode"):
+            io.write(tmp_path / "x", audio, rate, format=format)
+    else:
+        io.write(tmp_path / "x", audio, rate, format=format)
+
+
+def test_subtypes_that_a_format_lacks_are_the_users_mistake():
+    with pytest.raises(UserError, match="flac has no subtype 'float'"):
+        libsndfile_subtype("flac", "float")
+    with pytest.raises(UserError, match="unknown"):
+        libsndfile_subtype("wma")

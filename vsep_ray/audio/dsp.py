@@ -1,0 +1,89 @@
+"""Sample rates, channels and lengths of numpy audio; whole arrays or streams of blocks.
+
+Resampling is libsoxr's at its very high quality. Its streams are linear-phase with the delay taken out, so
+that a stream in blocks equals the whole array resampled at once, and its length is round(T * to_rate /
+from_rate) (halves go up).
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+Audio = NDArray[np.float32]
+"""Samples, shape (C, T), full scale +-1."""
+
+QUALITY = "VHQ"
+
+
+def resample(audio: Audio, from_rate: int, to_rate: int) -> Audio:
+    """Audio at another sample rate.
+
+    Args:
+        audio: (C, T).
+        from_rate: Hz.
+        to_rate: Hz.
+
+    Returns:
+        (C, round(T * to_rate / from_rate)).
+    """
+    if from_rate == to_rate:
+        return audio
+    return np.ascontiguousarray(soxr.resample(audio.T, from_rate, to_rate, quality=QUALITY).T)
+
+
+def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> Iterator[Audio]:
+    """`resample` of a stream: (C, n) blocks in, (C, n') blocks out, in constant memory."""
+    if from_rate == to_rate:
+        yield from blocks
+        return
+    stream = None
+    for block in blocks:
+        stream = stream or soxr.ResampleStream(
+            from_rate, to_rate, len(block), dtype="float32", quality=QUALITY
+        )
+        yield from _not_empty(stream.resample_chunk(np.ascontiguousarray(block.T)))
+        channels = len(block)
+    if stream is not None:
+        yield from _not_empty(stream.resample_chunk(np.zeros((0, channels), np.float32), last=True))
+
+
+def _not_empty(chunk: NDArray[np.float32]) -> Iterator[Audio]:
+    if len(chunk):
+        yield np.ascontiguousarray(chunk.T)
+
+
+def map_channels(audio: Audio, channels: int) -> Audio:
+    """Audio with another number of channels: (..., C, T) -> (..., channels, T).
+
+    One channel is the average of all; a single channel is repeated; else the first ``channels`` are kept, and
+    missing ones are silent.
+
+    Example:
+        >>> map_channels(np.array([[1.0, 2.0], [3.0, 4.0]]), 1)
+        array([[2., 3.]])
+    """
+    have = audio.shape[-2]
+    if have == channels:
+        return audio
+    if channels == 1:
+        return audio.mean(axis=-2, keepdims=True)
+    if have == 1:
+        return np.repeat(audio, channels, axis=-2)
+    kept = audio[..., :channels, :]
+    silent = np.zeros((*audio.shape[:-2], max(channels - have, 0), audio.shape[-1]), audio.dtype)
+    return np.concatenate([kept, silent], axis=-2)
+
+
+def fit_length(audio: Audio, length: int) -> Audio:
+    """Audio cut, or padded with silence at its end, to a length: (..., T) -> (..., length).
+
+    Example:
+        >>> fit_length(np.array([[1.0, 2.0]]), 3)
+        array([[1., 2., 0.]])
+    """
+    missing = length - audio.shape[-1]
+    if missing <= 0:
+        return audio[..., :length]
+    return np.pad(audio, [(0, 0)] * (audio.ndim - 1) + [(0, missing)])

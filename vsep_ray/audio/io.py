@@ -1,0 +1,240 @@
+"""Sound files in and out, whole or in blocks: soundfile (libsndfile) first, PyAV for what it cannot open.
+
+Everything that is wrong with a file is an `AudioError`, which names the stage: ``read`` (not there, not
+readable) or ``decode`` (empty, damaged, not sound, or with samples that are not finite).
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from vsep_ray.audio import av_decoder
+from vsep_ray.audio.dsp import Audio
+from vsep_ray.audio.formats import FORMATS, AudioError, libsndfile_subtype
+from vsep_ray.data import storage
+
+BLOCK = 65_536
+"""Samples per block; also the largest write: libsndfile's Vorbis encoder overflows its stack on long ones."""
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a sound file says about itself.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: audio channels.
+        length: samples per channel; an estimate for files that PyAV decodes.
+        format: libsndfile's or FFmpeg's name of the container.
+        subtype: libsndfile's name of the sample format, or FFmpeg's of the codec.
+    """
+
+    sample_rate: int
+    channels: int
+    length: int
+    format: str
+    subtype: str
+
+
+def probe(uri: str | Path) -> AudioInfo:
+    """Read the header of a sound file.
+
+    Raises:
+        AudioError: stage ``read`` or ``decode``.
+    """
+    with _local_file(uri) as path:
+        file = _open(path)
+        if isinstance(file, str):
+            return AudioInfo(*av_decoder.probe(path, file))
+        with file:
+            return _describe(file)
+
+
+def read(uri: str | Path) -> tuple[Audio, int]:
+    """A whole sound file: float32 samples (C, T) and the sample rate in Hz.
+
+    Raises:
+        AudioError: stage ``read`` or ``decode``.
+    """
+    with open_blocks(uri) as (info, blocks):
+        return np.concatenate(list(blocks), axis=1), info.sample_rate
+
+
+def read_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[Audio]:
+    """A sound file as float32 blocks (C, n), n <= ``block``.
+
+    Raises:
+        AudioError: stage ``read`` or ``decode``.
+    """
+    with open_blocks(uri, block) as (_, blocks):
+        yield from blocks
+
+
+@contextlib.contextmanager
+def open_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[tuple[AudioInfo, Iterator[Audio]]]:
+    """A sound file's header and its blocks (C, n); an error ends them if a sample is not finite or none came.
+
+    Raises:
+        AudioError: stage ``read`` or ``decode``.
+    """
+    with _local_file(uri) as path:
+        file = _open(path)
+        if isinstance(file, str):
+            with av_decoder.open_blocks(path, file) as (found, blocks):
+                yield AudioInfo(*found), _checked(blocks)
+        else:
+            with file:
+                yield _describe(file), _checked(_decode(file, block))
+
+
+def read_tags(uri: str | Path) -> dict[str, str]:
+    """Title, artist and the like, as far as libsndfile reads them; empty where it cannot open the file."""
+    with _local_file(uri) as path:
+        file = _open(path)
+        if isinstance(file, str):
+            return {}
+        with file:
+            return file.copy_metadata()
+
+
+def write(
+    path: str | Path,
+    audio: Audio,
+    sample_rate: int,
+    *,
+    format: str = "wav",
+    subtype: str = "auto",
+    tags: Mapping[str, str] | None = None,
+) -> None:
+    """Write (C, T) float samples to a local sound file; see `open_writer`."""
+    with open_writer(path, sample_rate, len(audio), format=format, subtype=subtype, tags=tags) as append:
+        append(audio)
+
+
+@contextlib.contextmanager
+def open_writer(
+    path: str | Path,
+    sample_rate: int,
+    channels: int,
+    *,
+    format: str = "wav",
+    subtype: str = "auto",
+    tags: Mapping[str, str] | None = None,
+) -> Iterator[Callable[[Audio], None]]:
+    """A function that appends (C, n) blocks to a local sound file; integers are rounded, then clipped.
+
+    The same samples and tags give the same bytes (Ogg containers excepted: libsndfile draws their stream
+    number).
+
+    Args:
+        path: the file; its ending does not matter.
+        sample_rate: Hz.
+        channels: audio channels C.
+        format: a key of `FORMATS`.
+        subtype: ``auto``, ``16``, ``24`` or ``float``.
+        tags: libsndfile's names (``title``, ``artist``, ``comment``, ...) and values.
+
+    Raises:
+        AudioError: stage ``encode``, if the file cannot be written.
+    """
+    name = libsndfile_subtype(format, subtype)
+    bits = {"PCM_16": 16, "PCM_24": 24}.get(name)
+    try:
+        with soundfile.SoundFile(
+            str(path), "w", sample_rate, channels, name, format=FORMATS[format].container
+        ) as file:
+            for tag, value in (tags or {}).items():
+                setattr(file, tag, value)
+            yield lambda audio: _append(file, audio, bits)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            "encode", f"cannot write {format} {name}, {sample_rate} Hz, {channels} channels: {error}"
+        ) from error
+    if name == "FLOAT":
+        _erase_time_of_writing(Path(path))
+
+
+@contextlib.contextmanager
+def _local_file(uri: str | Path) -> Iterator[Path]:
+    with contextlib.ExitStack() as stack:
+        try:
+            path = stack.enter_context(storage.read_local(str(uri)))
+            if path.is_dir():
+                raise AudioError("read", "a directory, not a file")
+            with path.open(
+                "rb"
+            ) as file:  # a missing or forbidden file in the system's words; libsndfile says "System error"
+                empty = not file.read(1)
+        except OSError as error:
+            raise AudioError("read", error.strerror or str(error)) from error
+        if empty:
+            raise AudioError("decode", "the file is empty (0 bytes)")
+        yield path
+
+
+def _open(path: Path) -> soundfile.SoundFile | str:
+    """The opened file, or libsndfile's reason not to open it."""
+    try:
+        return soundfile.SoundFile(str(path))
+    except soundfile.LibsndfileError as error:
+        return error.error_string
+
+
+def _describe(file: soundfile.SoundFile) -> AudioInfo:
+    return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+
+
+def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
+    decoded = 0
+    while decoded < file.frames:
+        try:
+            samples = file.read(block, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            raise AudioError(
+                "decode", f"damaged after {decoded} of {file.frames} samples: {error}"
+            ) from error
+        if not len(samples):
+            raise AudioError("decode", f"truncated: {decoded} of {file.frames} samples")
+        decoded += len(samples)
+        yield np.ascontiguousarray(samples.T)
+
+
+def _checked(blocks: Iterator[Audio]) -> Iterator[Audio]:
+    length = 0
+    for block in blocks:
+        finite = np.isfinite(block).all(axis=0)
+        if not finite.all():
+            raise AudioError(
+                "decode", f"sample {length + int(np.argmin(finite))} is not finite (NaN or infinite)"
+            )
+        length += block.shape[1]
+        yield block
+    if length == 0:
+        raise AudioError("decode", "no samples in the file")
+
+
+def _append(file: soundfile.SoundFile, audio: Audio, bits: int | None) -> None:
+    # libsndfile's own float-to-integer conversion rounds down: half a step of bias per stem would add up in
+    # their sum
+    samples = audio.T if bits is None else _quantise(audio.T, bits)
+    for start in range(0, len(samples), BLOCK):
+        file.write(np.ascontiguousarray(samples[start : start + BLOCK]))
+
+
+def _quantise(audio: Audio, bits: int) -> np.ndarray:
+    """Integers of ``bits`` bits in the upper bits of int32: round(x * 2^(bits-1)) * 2^(32-bits)."""
+    top = 2 ** (bits - 1)
+    return np.clip(np.rint(audio.astype(np.float64) * top), -top, top - 1).astype(np.int32) << (32 - bits)
+
+
+def _erase_time_of_writing(path: Path) -> None:
+    # libsndfile puts the clock into the PEAK chunk of float files: id, size, version, time (4 bytes each)
+    with path.open("r+b") as file:
+        start = file.read(4096).find(b"PEAK")
+        if start >= 0:
+            file.seek(start + 12)
+            file.write(bytes(4))
