@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vsep_ray.data.crops import CropConfig
+from vsep_ray.data.toy import ToyConfig
+
 Dataset = Literal["toy", "musdb18", "musdb18hq", "stems", "sources"]
 
 
@@ -20,40 +23,6 @@ class JobConfig:
     """Print the resolved config and the plan, touch nothing."""
     fresh: bool = False
     """Start afresh where the same command would resume."""
-
-
-@dataclass(frozen=True)
-class CropConfig:
-    """The format of the crops of a store."""
-
-    sample_rate: int = 8_000
-    """Hz; everything is resampled to it once, when the store is made."""
-    channels: int = 1
-    """Audio channels: 1 averages, 2 duplicates a mono file and keeps the first two of more."""
-    length: int = 1_024
-    """Samples per crop; a shorter file is padded with silence, the rest of a longer one is cut."""
-
-
-@dataclass(frozen=True)
-class ToyConfig:
-    """Toy waves: K wave forms of one random key each, mixture = their mean."""
-
-    shapes: tuple[str, ...] = ("sine", "sawtooth", "square", "triangle")
-    """Wave forms, one source each."""
-    lowest_hz: float = 27.5
-    """Hz; lowest of the piano keys that are used (27.5: all 88)."""
-    highest_hz: float = 4_186.01
-    """Hz; highest of the piano keys that are used."""
-    band_limited: bool = True
-    """Sum of harmonics below the Nyquist frequency; otherwise the naive, aliased wave."""
-    train_tracks: int = 2_000
-    """Tracks (one crop of each source) in split train."""
-    valid_tracks: int = 200
-    """Tracks in split valid."""
-    test_tracks: int = 256
-    """Tracks in split test."""
-    seed: int = 0
-    """Seed of keys, phases and amplitudes."""
 
 
 @dataclass(frozen=True)

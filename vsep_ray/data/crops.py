@@ -1,0 +1,238 @@
+"""The crop store: equal-length excerpts of every source, in Parquet, partitioned by split and source.
+
+::
+
+    <uri>/_store.json                               rate, length, sources, scales, splits, statistics
+    <uri>/_quarantine.parquet                       uri, stage, reason of what could not be stored
+    <uri>/split=train/source=drums/part-*.parquet   one row per crop (`SCHEMA`)
+    <uri>/split=train/source=mixture/...            paired data only: sum_k a_k s_k of the aligned crops
+"""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset
+from pyarrow.fs import FileSelector
+
+from vsep_ray.config import UserError, from_dict, to_dict
+from vsep_ray.data import storage
+from vsep_ray.data.pcm import cut, decode, encode, level_db
+
+MIXTURE = "mixture"
+"""Name of the partition that holds sum_k a_k s_k."""
+PUBLISHED = "mixture_published"
+"""Name of the partition of a data set's own mixtures, which mastering keeps from being the stems' sum."""
+SILENCE_DB = -60.0
+"""RMS in dB re full scale below which a crop counts as silent."""
+STORE_FILE = "_store.json"
+SCHEMA = pa.schema(
+    [
+        ("track", pa.string()),  # the song: excerpts of one song never meet in a training mixture of regime B
+        ("offset", pa.int64()),  # samples from the beginning, at the store's rate
+        ("rms_db", pa.float32()),
+        ("peak", pa.float32()),
+        ("silent", pa.bool_()),
+        ("gain", pa.float32()),  # audio = gain * pcm / 32768; 1 unless the crop exceeds full scale
+        ("audio", pa.binary()),  # little-endian int16 of shape (T, C)
+    ]
+)
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """The format of the crops of a store."""
+
+    sample_rate: int = 8_000
+    """Hz; everything is resampled to it once, when the store is made."""
+    channels: int = 1
+    """Audio channels: 1 averages, 2 duplicates a mono file and keeps the first two of more."""
+    length: int = 1_024
+    """Samples per crop; a shorter file is padded with silence, the rest of a longer one is cut."""
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """What one split holds: songs, crops and seconds over all sources, mixtures not counted."""
+
+    tracks: int
+    crops: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SourceStatistics:
+    """What one source holds, over all splits.
+
+    Attributes:
+        crops: number of crops.
+        silence: share of crops that are silent.
+        level_db: mean RMS of the other crops, in dB re full scale.
+    """
+
+    crops: int
+    silence: float
+    level_db: float
+
+
+@dataclass(frozen=True)
+class CropStore:
+    """What ``_store.json`` says about a finished store.
+
+    Attributes:
+        uri: folder or s3://, gs:// URI.
+        dataset: toy, musdb18, musdb18hq, stems or sources.
+        sample_rate: Hz.
+        channels: audio channels of every crop.
+        length: samples of every crop.
+        sources: class names, in the order of axis K.
+        scales: a_k of the mixing, in the same order.
+        paired: whether crops of different sources at one (track, offset) belong together.
+        splits: statistics per split.
+        statistics: statistics per source, ``mixture`` included where it is stored.
+        quarantined: number of rows in the quarantine table.
+        fingerprint: hash of the options and of the listing of the inputs.
+        revision: git revision of the code that wrote it, or ``""``.
+    """
+
+    uri: str
+    dataset: str
+    sample_rate: int
+    channels: int
+    length: int
+    sources: tuple[str, ...]
+    scales: tuple[float, ...]
+    paired: bool
+    splits: dict[str, SplitStatistics]
+    statistics: dict[str, SourceStatistics]
+    quarantined: int
+    fingerprint: str
+    revision: str = ""
+
+    @classmethod
+    def open(cls, uri: str) -> "CropStore":
+        """Read ``<uri>/_store.json``.
+
+        Raises:
+            UserError: there is no finished crop store at ``uri``.
+        """
+        path = storage.join(uri, STORE_FILE)
+        if not storage.exists(path):
+            raise UserError(
+                f"no finished crop store in {uri}; make one with jobs/prepare_crops.py --output {uri}"
+            )
+        value = json.loads(storage.read_bytes(path))
+        for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
+            value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
+        return from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
+
+    def save(self) -> None:
+        """Write ``_store.json``; from then on the store counts as finished."""
+        storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(to_dict(self), indent=1).encode())
+
+    def partition(self, split: str, source: str) -> str:
+        """The folder that holds the crops of one source in one split."""
+        return partition(self.uri, split, source)
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Crops of one source in memory.
+
+    Attributes:
+        track: song ids, N of them.
+        offset: int64 (N,), samples.
+        silent: bool (N,).
+        audio: float32 (N, C, T).
+    """
+
+    track: list[str]
+    offset: np.ndarray
+    silent: np.ndarray
+    audio: np.ndarray
+
+
+def partition(uri: str, split: str, source: str) -> str:
+    """The folder of one source in one split of the store at ``uri``."""
+    return storage.join(uri, f"split={split}", f"source={source}")
+
+
+def to_table(track: str, audio: np.ndarray, length: int) -> pa.Table:
+    """All crops of one source of one track, as rows of `SCHEMA`; ``audio`` is float32 (C, T)."""
+    crops = cut(audio, length)
+    pcm, gain = encode(crops)
+    rms_db = level_db(crops)
+    columns = {
+        "track": [track] * len(crops),
+        "offset": np.arange(len(crops)) * length,
+        "rms_db": rms_db,
+        "peak": np.abs(crops).max(axis=(1, 2)),
+        "silent": rms_db < SILENCE_DB,
+        "gain": gain,
+        "audio": [item.tobytes() for item in pcm],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def read_crops(store: CropStore, split: str, source: str, limit: int | None = None) -> Crops:
+    """Crops of one source, sorted by (track, offset); with ``limit`` that many, evenly spread over the split.
+
+    Raises:
+        UserError: the store has no such split or source.
+    """
+    table = _read(store, split, source, limit)
+    return Crops(
+        track=table["track"].to_pylist(),
+        offset=table["offset"].to_numpy(),
+        silent=table["silent"].to_numpy(),
+        audio=_decode_table(table, store.channels),
+    )
+
+
+def read_paired(store: CropStore, split: str, limit: int | None = None) -> tuple[list[str], np.ndarray]:
+    """Aligned crops of all K sources, joined by (track, offset): song ids and float32 (N, K, C, T).
+
+    Raises:
+        UserError: the store is not paired, or has no such split.
+    """
+    if not store.paired:
+        raise UserError(f"{store.uri} holds clips of a folder per source, which belong to no common mixture")
+    tables = [_read(store, split, source, limit) for source in store.sources]
+    keys = [t.select(["track", "offset"]) for t in tables]
+    assert all(k.equals(keys[0]) for k in keys), "a paired store holds every source of every crop"
+    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
+    return keys[0]["track"].to_pylist(), audio
+
+
+def latest_store(root: str) -> str | None:
+    """The finished store in ``<root>/crops`` that was written last, or None."""
+    filesystem, folder = storage.open_filesystem(storage.join(root, "crops"))
+    names = [f.base_name for f in filesystem.get_file_info(FileSelector(folder, allow_not_found=True))]
+    files = filesystem.get_file_info([f"{folder}/{name}/{STORE_FILE}" for name in names])
+    written = [(file.mtime_ns, name) for file, name in zip(files, names, strict=True) if file.is_file]
+    return storage.join(root, "crops", max(written)[1]) if written else None
+
+
+def _read(store: CropStore, split: str, source: str, limit: int | None) -> pa.Table:
+    folder = store.partition(split, source)
+    filesystem, path = storage.open_filesystem(folder)
+    if not storage.exists(folder):
+        raise UserError(
+            f"no crops of source {source!r} in split {split!r} of {store.uri}; it has {_contents(store)}"
+        )
+    rows = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet", schema=SCHEMA)
+    keys = rows.to_table(columns=["track", "offset"])
+    order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()
+    if limit is not None and limit < len(order):
+        order = order[np.linspace(0, len(order) - 1, limit).round().astype(int)]
+    return rows.take(pa.array(order))
+
+
+def _decode_table(table: pa.Table, channels: int) -> np.ndarray:
+    return decode(table["audio"].to_pylist(), table["gain"].to_numpy(), channels)
+
+
+def _contents(store: CropStore) -> str:
+    return f"splits {', '.join(store.splits)} and sources {', '.join(store.statistics)}"
