@@ -1,0 +1,129 @@
+"""A model on disk: config.json, model.safetensors, provenance.json, and for an unfinished run training.safetensors. Nothing is ever unpickled."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from vsep_ray.config import UserError, from_dict, to_dict
+from vsep_ray.priors import Prior, PriorConfig
+from vsep_ray.separators import Separator, SeparatorConfig
+from vsep_ray.training import FitState
+
+FORMAT = 1
+
+
+def save(directory: str | Path, module: Prior | Separator, provenance: Mapping[str, Any], state: FitState | None = None) -> None:
+    """Write a checkpoint directory; with ``state`` the moving average is the model and the run can go on from it."""
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "config.json").write_text(json.dumps(describe(module), indent=2))
+    (directory / "provenance.json").write_text(json.dumps(dict(provenance), indent=2))
+    weights = state.averaged() if state else module.state_dict()
+    _save_tensors(directory / "model.safetensors", weights)
+    if state:
+        _save_training(directory, state)
+
+
+def load(directory: str | Path) -> Prior | Separator:
+    """The module of a checkpoint directory, in eval mode on the CPU.
+
+    Raises:
+        UserError: files are missing, were tampered with, or do not fit together.
+    """
+    directory = Path(directory)
+    module = build(_read_json(directory / "config.json"))
+    try:
+        module.load_state_dict(load_file(directory / "model.safetensors"))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"{directory}/model.safetensors does not hold the weights of its config.json: {error}") from error
+    return module.eval()
+
+
+def load_training(directory: str | Path, state: FitState) -> None:
+    """Put weights, moving average, optimiser and step of a checkpoint into a fresh ``state``, in place."""
+    directory = Path(directory)
+    meta = _read_json(directory / "training.json")
+    tensors = load_file(directory / "training.safetensors")
+    state.module.load_state_dict(_under(tensors, "module."))
+    state.average = _under(load_file(directory / "model.safetensors"), "") if state.average else {}
+    state.average = {n: state.average[n] for n, _ in state.module.named_parameters()} if state.average else {}
+    moments: dict[int, dict[str, Tensor]] = {}
+    for key, value in _under(tensors, "optimizer.").items():
+        index, _, name = key.partition(".")
+        moments.setdefault(int(index), {})[name] = value
+    state.optimizer.load_state_dict({"state": moments, "param_groups": meta["param_groups"]})
+    state.step, state.skipped = meta["step"], meta["skipped"]
+
+
+def read_provenance(directory: str | Path) -> dict[str, Any]:
+    """Where a checkpoint comes from: git revision, data fingerprint, regime, run id, source."""
+    return _read_json(Path(directory) / "provenance.json")
+
+
+def describe(module: Prior | Separator) -> dict[str, Any]:
+    """What rebuilds the module, as JSON-ready values; the inverse of `build`."""
+    if isinstance(module, Separator):
+        return {"format": FORMAT, "kind": "separator", "config": to_dict(module.config)}
+    rate = {"sample_rate": module.sample_rate, "channels": module.channels}
+    return {"format": FORMAT, "kind": "prior", **rate, "config": to_dict(module.config)}
+
+
+def build(description: Mapping[str, Any]) -> Prior | Separator:
+    """An untrained module from its description.
+
+    Raises:
+        UserError: an unknown kind, format or config.
+    """
+    kind = description.get("kind")
+    if description.get("format") != FORMAT or kind not in ("prior", "separator"):
+        raise UserError(f"config.json is not a checkpoint of format {FORMAT}: kind {kind!r}, format {description.get('format')!r}")
+    if kind == "separator":
+        return Separator(from_dict(SeparatorConfig, description["config"]))
+    return from_dict(PriorConfig, description["config"]).build(description["sample_rate"], description["channels"])
+
+
+def latest(storage: str | Path, kind: str) -> Path | None:
+    """The newest checkpoint directory of a kind below ``<storage>/models``, or None."""
+    found = [p.parent for p in Path(storage, "models").glob("**/config.json") if _kind(p) == kind]
+    return max(found, key=lambda p: (p / "model.safetensors").stat().st_mtime, default=None)
+
+
+def _kind(config: Path) -> str | None:
+    complete = (config.parent / "model.safetensors").exists()
+    return json.loads(config.read_text()).get("kind") if complete else None
+
+
+def _save_training(directory: Path, state: FitState) -> None:
+    tensors = {f"module.{n}": v for n, v in state.module.state_dict().items()}
+    optimizer = state.optimizer.state_dict()
+    for index, moments in optimizer["state"].items():
+        tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in moments.items()}
+    _save_tensors(directory / "training.safetensors", tensors)
+    meta = {"step": state.step, "skipped": state.skipped, "param_groups": optimizer["param_groups"]}
+    (directory / "training.json").write_text(json.dumps(meta))
+
+
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    part = path.with_suffix(".part")
+    save_file({n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}, part)
+    os.replace(part, path)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {n.removeprefix(prefix): v for n, v in tensors.items() if n.startswith(prefix)}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, json.JSONDecodeError) as error:
+        raise UserError(f"{path} cannot be read as part of a checkpoint: {error}") from error
+
+

@@ -1,0 +1,187 @@
+"""What training minimises. Each objective is a module, so that DDP wraps the very thing that is called."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.alarms import entropy_per_sample, share_metrics
+from vsep_ray.joint import Joint
+from vsep_ray.mixing import ConditionedNormal
+from vsep_ray.priors.prior import Prior
+from vsep_ray.schedules import Schedule
+from vsep_ray.separators.separator import Separator
+
+Batch = dict[str, Tensor]
+Metrics = dict[str, Tensor]
+
+
+class Objective(nn.Module, ABC):
+    """A loss over a batch.
+
+    To add one: set ``needs`` to the batch keys it reads (a test feeds NaN under all others) and return ``"loss"``, a scalar, beside whatever is worth a
+    curve. Losses are in nats per waveform sample: the sum over K, C, T divided by K C T, which scales the whole loss and hides no weight.
+    """
+
+    needs: ClassVar[tuple[str, ...]]
+
+    @abstractmethod
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """Shape: clips (B, C, T); sources and remix (B, K, C, T); mixture (B, C, T)."""
+
+
+class MaximumLikelihood(Objective):
+    """-log p_sigma(x + sigma e): trains one prior on clips of its source."""
+
+    needs = ("clips",)
+
+    def __init__(self, prior: Prior) -> None:
+        super().__init__()
+        self.prior = prior
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Prior.loss`."""
+        return self.prior.loss(batch["clips"], step)
+
+
+class Sleep(Objective):
+    """-log q(s | m) for m = sum_k a_k s_k made from sources of different songs, or from samples of the priors: the forward KL.
+
+    Reference: Hinton et al., The wake-sleep algorithm, 1995; Bornschein & Bengio, Reweighted wake-sleep, 2015.
+    """
+
+    needs = ("remix",)
+
+    def __init__(self, separator: Separator) -> None:
+        super().__init__()
+        self.separator = separator
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Objective.forward`; remix (B, K, C, T)."""
+        return _negative_log_posterior(self.separator, batch["remix"])
+
+
+class Supervised(Objective):
+    """-log q(s | m) for a mixture with its own sources (regime C): the yardstick, never the product's default."""
+
+    needs = ("sources",)
+
+    def __init__(self, separator: Separator) -> None:
+        super().__init__()
+        self.separator = separator
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Objective.forward`; sources (B, K, C, T)."""
+        return _negative_log_posterior(self.separator, batch["sources"])
+
+
+class Wake(Objective):
+    """-ELBO on mixtures: -(beta (sum_k tau_k E_q log p_sigma(s_k + sigma e) + H(q * N(0, sigma^2))) + E_q log p(m | s)).
+
+    The smoothed priors are compared with the equally smoothed posterior: a smoothed density on a clean sample is out of its distribution. Under exact
+    mixing the last term is constant and left out; beta then only rescales, and tau_k is what balances a prior against the entropy.
+
+    Args:
+        joint: frozen priors and mixing, in the separator's order of sources.
+        beta: weight of the KL part, nats against nats.
+        temperatures: tau_k, one per source; () for ones.
+        noise_std: schedule of sigma over the steps, units of the waveform.
+        samples: Monte-Carlo draws per mixture.
+
+    Reference: Frank, founding proposal, 2020 (ELBO); Higgins et al., beta-VAE, 2017, eq. 4.
+    Raises:
+        ValueError: sources of joint and separator differ.
+    """
+
+    needs = ("mixture",)
+
+    def __init__(
+        self,
+        separator: Separator,
+        joint: Joint,
+        noise_std: Schedule,
+        beta: float = 1.0,
+        temperatures: Sequence[float] = (),
+        samples: int = 1,
+    ) -> None:
+        super().__init__()
+        if joint.sources != separator.sources:
+            raise ValueError(f"separator sources {separator.sources} do not match joint sources {joint.sources}; their order counts")
+        self.separator, self.joint, self.beta = separator, joint, beta
+        self.noise_std, self.samples = noise_std, samples
+        taus = torch.tensor(list(temperatures) or [1.0] * len(joint.sources))
+        self.register_buffer("temperatures", taus, persistent=False)
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Objective.forward`; mixture (B, C, T)."""
+        mixture = batch["mixture"]
+        q = self.separator(mixture)
+        draws = q.rsample((self.samples,))
+        sigma = self.noise_std(step)
+        log_prior = self._log_prior(draws, sigma)
+        entropy = q.convolved(sigma).entropy() if isinstance(q, ConditionedNormal) else _blurred_entropy(q, sigma)
+        likelihood = self._log_likelihood(draws, mixture)
+        elbo = self.beta * ((self.temperatures * log_prior).sum(-1) + entropy) + likelihood
+        return {
+            "loss": -elbo.mean() / draws[0, 0].numel(),
+            "elbo": (log_prior.sum(-1) + entropy + likelihood).mean().detach(),
+            "noise_std": torch.tensor(sigma),
+            **share_metrics(self.separator.mixing.shares(q.mean), self.separator.sources),
+        }
+
+    def _log_prior(self, draws: Tensor, sigma: float) -> Tensor:
+        flat = draws.flatten(0, 1)
+        noisy = flat + sigma * torch.randn(flat.shape).to(flat)
+        log_prior = self.joint.log_prior(noisy, flat.new_full((len(flat),), sigma))
+        return log_prior.unflatten(0, draws.shape[:2]).mean(0)
+
+    def _log_likelihood(self, draws: Tensor, mixture: Tensor) -> Tensor:
+        each = [self.joint.log_likelihood(s, mixture) for s in draws]
+        return torch.stack(each).mean(0)
+
+
+class SleepWake(Objective):
+    """fraction(step) x Sleep + (1 - fraction(step)) x Wake: the anchor that keeps Wake from collapsing.
+
+    A term of weight 0 is not computed.
+    """
+
+    needs = ("remix", "mixture")
+
+    def __init__(self, sleep: Sleep, wake: Wake, sleep_fraction: Schedule) -> None:
+        super().__init__()
+        self.sleep, self.wake, self.sleep_fraction = sleep, wake, sleep_fraction
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Objective.forward`."""
+        fraction = self.sleep_fraction(step)
+        metrics: Metrics = {}
+        loss = batch["mixture"].new_zeros(())
+        for name, objective, weight in (("sleep", self.sleep, fraction), ("wake", self.wake, 1 - fraction)):
+            if weight > 0:
+                part = objective(batch, step)
+                loss = loss + weight * part["loss"]
+                metrics |= {f"{name}/{k}": v for k, v in part.items()}
+        return {"loss": loss, **metrics}
+
+
+def _negative_log_posterior(separator: Separator, sources: Tensor) -> Metrics:
+    mixture = separator.mixing.mix(sources)
+    mixture = mixture + separator.mixing.noise_std * torch.randn(mixture.shape).to(mixture)
+    q = separator(mixture)
+    error = ((q.mean - sources) ** 2).sum((-2, -1)) + 1e-8
+    power = (sources**2).sum((-2, -1)) + 1e-8
+    return {
+        "loss": -q.log_prob(sources).mean() / sources[0].numel(),
+        "snr_db": (10 * torch.log10(power / error)).mean().detach(),
+        "entropy": entropy_per_sample(q, sources).detach(),
+        **share_metrics(separator.mixing.shares(q.mean), separator.sources),
+    }
+
+
+def _blurred_entropy(q: torch.distributions.Distribution, sigma: float) -> Tensor:
+    """Entropy of a factorised normal convolved with N(0, sigma^2). Shape: -> (B,)."""
+    std = (q.variance + sigma**2).sqrt()
+    return torch.distributions.Independent(torch.distributions.Normal(q.mean, std), 3).entropy()

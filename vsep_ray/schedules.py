@@ -1,0 +1,46 @@
+"""Numbers that change over the steps of a training run: learning rate, noise level, sleep fraction."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """From ``start`` to ``end`` over ``steps`` steps, constant afterwards.
+
+    Example:
+        >>> [round(Schedule(1.0, 0.01, 2, "geometric")(i), 3) for i in range(4)]
+        [1.0, 0.1, 0.01, 0.01]
+    """
+
+    start: float = 1.0
+    """Value at step 0."""
+    end: float = 1.0
+    """Value from step ``steps`` on."""
+    steps: int = 1
+    """Optimiser steps from start to end."""
+    shape: Literal["linear", "geometric"] = "linear"
+    """Interpolation; geometric needs positive values."""
+
+    def __call__(self, step: int) -> float:
+        """The value at a step."""
+        t = min(step / max(self.steps, 1), 1.0)
+        if self.shape == "geometric":
+            return self.start * (self.end / self.start) ** t
+        return self.start + (self.end - self.start) * t
+
+
+def warmup_cosine(step: int, steps: int, warmup: int) -> float:
+    """Factor of the learning rate: linear warm-up from 0, then half a cosine down to 1 % at ``steps``.
+
+    Reference: Loshchilov & Hutter, SGDR, 2017, eq. 5.
+
+    Example:
+        >>> round(warmup_cosine(100, 100, 10), 3)
+        0.01
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    t = min((step - warmup) / max(steps - warmup, 1), 1.0)
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t))

@@ -1,0 +1,165 @@
+"""fit(): the one training loop. It knows neither Ray nor MLflow: they see it through ``report``."""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.schedules import warmup_cosine
+
+Report = Callable[["FitState", dict[str, float]], bool]
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How to optimise; the same for priors and separators."""
+
+    steps: int = 2_000
+    """Optimiser steps."""
+    batch_size: int = 32
+    """Items per step, over all workers together."""
+    learning_rate: float = 1e-3
+    """Peak learning rate of Adam."""
+    warmup: int = 50
+    """Steps of linear warm-up."""
+    clip: float = 1.0
+    """Largest gradient norm; larger gradients are scaled down to it."""
+    ema: float = 0.995
+    """Decay of the exponential moving average of the weights, which is what is saved and evaluated; 0: none."""
+    log_every: int = 50
+    """Steps between reports; scalars are averaged over them."""
+    seed: int = 0
+    """Seed of initial weights, order of the data and noise."""
+
+
+@dataclass
+class FitState:
+    """All that a run needs to go on: model (inside the objective), optimiser, moving average, step.
+
+    Attributes:
+        step: optimiser steps taken.
+        module: the trained module (bare, not wrapped by DDP).
+        optimizer: Adam with its moments.
+        average: the moving average of the module's parameters, by name; empty without.
+        skipped: updates skipped because a loss or gradient was not finite.
+    """
+
+    module: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor] = field(default_factory=dict)
+    step: int = 0
+    skipped: int = 0
+
+    @classmethod
+    def create(cls, module: nn.Module, config: FitConfig) -> "FitState":
+        """A fresh state for the trainable parameters of ``module``."""
+        trainable = [p for p in module.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(trainable, lr=config.learning_rate, betas=(0.9, 0.99))
+        average = {n: p.detach().clone() for n, p in module.named_parameters()} if config.ema else {}
+        return cls(module, optimizer, average)
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The module's state dict with the moving averages in place of the parameters."""
+        return {**self.module.state_dict(), **self.average}
+
+
+def step_seed(seed: int, step: int, rank: int = 0) -> int:
+    """The seed of all random draws of one step on one worker, so that a resumed run draws what an undisturbed one draws."""
+    return (seed * 1_000_003 + step) * 1_009 + rank
+
+
+def fit(
+    objective: nn.Module,
+    batches: Iterable[dict[str, Tensor]],
+    config: FitConfig,
+    *,
+    state: FitState,
+    rank: int = 0,
+    report: Report | None = None,
+) -> FitState:
+    """Minimise ``objective(batch, step)["loss"]`` by Adam until ``config.steps``, or until ``report`` returns True.
+
+    Args:
+        objective: an `Objective`, or DDP around one; its parameters include those of ``state.module``.
+        batches: any iterable of batches, one per step; it must start at ``state.step``.
+        config: steps, learning rate and so on.
+        state: where to start; it is changed in place and returned.
+        rank: of this worker; keys its random draws.
+        report: called every ``log_every`` steps and at the end with averaged scalars, among them ``data_wait`` (share of the time spent waiting for
+            data) and ``steps_per_second``.
+
+    A step whose loss or gradient is not finite is skipped on all workers (DDP has averaged the gradients) and counted.
+    """
+    objective.train()
+    meter = Meter()
+    source = iter(batches)
+    while state.step < config.steps:
+        batch = meter.waiting(lambda: next(source, None))
+        if batch is None:
+            raise ValueError(f"the batches ended at step {state.step} of {config.steps}; repeat them")
+        torch.manual_seed(step_seed(config.seed, state.step, rank))
+        metrics = objective(batch, state.step)
+        state.optimizer.zero_grad(set_to_none=True)
+        metrics["loss"].backward()
+        meter.add(metrics | {"grad_norm": _update(state, config)})
+        if state.step % config.log_every == 0 or state.step == config.steps:
+            stop = report is not None and report(state, meter.drain() | {"skipped_updates": float(state.skipped)})
+            if stop:
+                break
+    return state
+
+
+def _update(state: FitState, config: FitConfig) -> Tensor:
+    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+    for group in state.optimizer.param_groups:
+        group["lr"] = config.learning_rate * warmup_cosine(state.step, config.steps, config.warmup)
+    if torch.isfinite(norm):
+        state.optimizer.step()
+        _average(state, config.ema)
+    else:
+        state.skipped += 1
+    state.step += 1
+    return norm
+
+
+@torch.no_grad()
+def _average(state: FitState, decay: float) -> None:
+    # early on the average follows the weights: 1 - 1/(n+1) until that exceeds the decay
+    decay = min(decay, (state.step + 1) / (state.step + 10))
+    parameters = dict(state.module.named_parameters())
+    torch._foreach_lerp_(list(state.average.values()), [parameters[n] for n in state.average], 1 - decay)
+
+
+class Meter:
+    """Averages of scalars between two reports, and where the time went."""
+
+    def __init__(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.counts: dict[str, int] = {}
+        self.steps, self.waited, self.since = 0, 0.0, time.perf_counter()
+
+    def waiting(self, fetch: Callable[[], dict[str, Tensor] | None]) -> dict[str, Tensor] | None:
+        """Fetch a batch and note how long it took."""
+        before = time.perf_counter()
+        batch = fetch()
+        self.waited += time.perf_counter() - before
+        return batch
+
+    def add(self, metrics: dict[str, Tensor]) -> None:
+        """Add one step's scalars; they stay on their device until `drain`."""
+        self.steps += 1
+        for name, value in metrics.items():
+            value = value.detach()
+            self.sums[name] = self.sums[name] + value if name in self.sums else value
+            self.counts[name] = self.counts.get(name, 0) + 1
+
+    def drain(self) -> dict[str, float]:
+        """The averages since the last call."""
+        elapsed = time.perf_counter() - self.since
+        means = {n: float(v) / self.counts[n] for n, v in self.sums.items()}
+        means |= {"steps_per_second": self.steps / elapsed, "data_wait": self.waited / elapsed}
+        self.__init__()  # type: ignore[misc]
+        return means
