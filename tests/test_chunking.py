@@ -1,0 +1,114 @@
+"""overlap_add against the identity, an in-memory reference and one forward pass; constant memory."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vsep_ray.chunking import Chunker, Stitcher, fade, overlap_add
+
+
+def split(x, sizes):
+    start = 0
+    while start < x.shape[-1]:
+        n = sizes[start % len(sizes)]
+        yield x[..., start : start + n]
+        start += n
+
+
+def in_memory(separate, x, chunk, hop):
+    """The slow reference: all chunks at once, weights and their sum over the whole track."""
+    length = x.shape[-1]
+    count = 1 + max(0, -(-(length - chunk) // hop))
+    total, norm = 0, torch.zeros(length)
+    for i in range(count):
+        part = x[..., i * hop : i * hop + chunk]
+        padded = nn.functional.pad(part, (0, chunk - part.shape[-1]))
+        n, after = part.shape[-1], length - i * hop - part.shape[-1]
+        w = fade(chunk, hop)[:n]
+        total = total + nn.functional.pad(separate(padded[None])[0][..., :n] * w, (i * hop, after))
+        norm = norm + nn.functional.pad(w, (i * hop, after))
+    return total / norm
+
+
+def network(sources=3, channels=2):
+    torch.manual_seed(0)
+    first, last = nn.Conv1d(channels, 8, 9, padding=4), nn.Conv1d(8, sources * channels, 9, padding=4)
+    body = nn.Sequential(first, nn.Tanh(), last)
+    return torch.no_grad()(lambda x: body(x).unflatten(1, (sources, channels)))
+
+
+grid = st.integers(1, 40).flatmap(lambda chunk: st.tuples(st.just(chunk), st.integers(1, chunk)))
+
+
+@settings(deadline=None, max_examples=200)
+@given(grid, st.integers(1, 200), st.lists(st.integers(1, 50), min_size=1, max_size=4), st.integers(1, 5))
+def test_the_identity_returns_its_input(grid, length, sizes, batch_size):
+    chunk, hop = grid
+    x = torch.randn(2, length)
+    blocks = split(x, sizes)
+    out = list(overlap_add(lambda m: m[:, None], blocks, chunk=chunk, hop=hop, batch_size=batch_size))
+    torch.testing.assert_close(torch.cat(out, -1)[0], x)
+
+
+@settings(deadline=None, max_examples=60)
+@given(grid, st.integers(1, 200), st.lists(st.integers(1, 50), min_size=1, max_size=4), st.integers(1, 5))
+def test_a_random_network_equals_the_in_memory_reference(grid, length, sizes, batch_size):
+    chunk, hop = grid
+    separate, x = network(), torch.randn(2, length)
+    out = list(overlap_add(separate, split(x, sizes), chunk=chunk, hop=hop, batch_size=batch_size))
+    torch.testing.assert_close(torch.cat(out, -1), in_memory(separate, x, chunk, hop), atol=1e-5, rtol=0)
+
+
+def test_a_finite_receptive_field_equals_one_pass_in_the_interiors():
+    separate, x = network(), torch.randn(2, 1000)
+    chunk, hop = 100, 100
+    whole = separate(x[None])[0]
+    out = torch.cat(list(overlap_add(separate, [x], chunk=chunk, hop=hop)), -1)
+    interior = (torch.arange(1000) % 100 >= 8) & (torch.arange(1000) % 100 < 92)
+    torch.testing.assert_close(out[..., interior], whole[..., interior], atol=1e-5, rtol=0)
+
+
+def test_every_forward_pass_has_the_same_shape():
+    shapes = set()
+
+    def separate(m):
+        shapes.add(tuple(m.shape))
+        return m[:, None]
+
+    list(overlap_add(separate, [torch.randn(1, 103)], chunk=10, hop=8, batch_size=4))
+    assert shapes == {(4, 1, 10)}
+
+
+GRIDS = [(1, 1, 1), (6, 1, 6), (7, 2, 3), (13, 3, 5), (14, 3, 6), (15, 4, 3)]
+
+
+@pytest.mark.parametrize(("length", "count", "last"), GRIDS)
+def test_the_grid_of_the_drawing(length, count, last):
+    chunks = list(Chunker(6, 4)([torch.arange(length)]))
+    assert len(chunks) == count
+    assert [int(c[0]) for c in chunks] == list(range(0, 4 * count, 4))
+    assert chunks[-1].shape == (last,)
+    assert torch.cat(list(Stitcher(6, 4)(c.float() for c in chunks))).tolist() == list(range(length))
+
+
+def test_nothing_in_nothing_out():
+    assert list(overlap_add(lambda m: m[:, None], [], chunk=4, hop=2)) == []
+
+
+def test_blocks_come_out_as_soon_as_they_are_final():
+    """Constant memory: between the first block in and the last block out at most a few chunks are held."""
+    fed = 0
+
+    def stream():
+        nonlocal fed
+        for _ in range(200):
+            fed += 1000
+            yield torch.zeros(1, 1000)
+
+    done = 0
+    for out in overlap_add(lambda m: m[:, None], stream(), chunk=4000, hop=3000, batch_size=2):
+        done += out.shape[-1]
+        assert fed - done <= 3 * 4000
+    assert done == 200_000

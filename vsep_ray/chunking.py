@@ -1,0 +1,118 @@
+"""Separation of any length in constant memory: blocks -> overlapping chunks -> model -> cross-faded blocks.
+
+Chunk i covers the samples [i * hop, i * hop + chunk); there are as many as it takes to cover the track, and
+only the last may be shorter. With chunk = 6, hop = 4, T = 13 (overlap = chunk - hop = 2):
+
+    sample      0  1  2  3  4  5  6  7  8  9 10 11 12
+    chunk 0     [---------------]                          6 samples, weights 1 2 3 3 2 1
+    chunk 1                 [---------------]              6 samples, weights 1 2 3 3 2 1
+    chunk 2                             [------------]     5 samples, weights 1 2 3 3 2
+    sum of weights
+                1  2  3  3  3  3  3  3  3  3  3  3  2
+    output      |<- final -->|  after chunk 0: its first hop samples will get no more weight
+                             |<- final -->|  after chunk 1
+                                          |<- rest -->|
+
+The weights w_n = min(n + 1, chunk - n, overlap + 1) rise and fall linearly over the overlap and are positive
+everywhere; dividing by their sum makes them one at every sample, for any 1 <= hop <= chunk. Nothing here
+knows of models or files.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from vsep_ray.inference import SeparateFn
+
+
+def overlap_add(
+    separate: SeparateFn, blocks: Iterable[Tensor], *, chunk: int, hop: int, batch_size: int = 1
+) -> Iterator[Tensor]:
+    """Separate a stream: blocks (C, n) of the mixture in, blocks (K, C, n) of the sources out, as long in
+    total.
+
+    ``separate`` always sees (batch_size, C, chunk): the last chunk is padded with silence and the last batch
+    with silent chunks, so that a chunk's result does not depend on what it shares a batch with.
+
+    Args:
+        separate: (B, C, chunk) -> (B, K, C, chunk), on any device; blocks are moved by it.
+        blocks: (C, n) each, any n.
+        chunk: samples per forward pass.
+        hop: samples between the starts of chunks, 1 <= hop <= chunk.
+        batch_size: chunks per forward pass B.
+    """
+    chunks = Chunker(chunk, hop)(blocks)
+    return Stitcher(chunk, hop)(_separate_batches(separate, chunks, chunk, batch_size))
+
+
+class Chunker:
+    """Blocks (..., n) to chunks (..., chunk); the last one is (..., n) with 0 < n <= chunk."""
+
+    def __init__(self, chunk: int, hop: int) -> None:
+        assert 1 <= hop <= chunk, (chunk, hop)
+        self.chunk, self.hop = chunk, hop
+
+    def __call__(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Cut a stream; holds less than one chunk and one block."""
+        held = None
+        for block in blocks:
+            held = block if held is None else torch.cat([held, block], dim=-1)
+            while held.shape[-1] > self.chunk:  # more follows, so this chunk is not the last
+                yield held[..., : self.chunk]
+                held = held[..., self.hop :]
+        if held is not None and held.shape[-1]:
+            yield held
+
+
+class Stitcher:
+    """Chunks (..., chunk), the last one possibly shorter, to cross-faded blocks (..., n)."""
+
+    def __init__(self, chunk: int, hop: int) -> None:
+        assert 1 <= hop <= chunk, (chunk, hop)
+        self.chunk, self.hop = chunk, hop
+
+    def __call__(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
+        """Stitch a stream; holds less than two chunks."""
+        weights = fade(self.chunk, self.hop)
+        held = None  # weighted sum of the signals, and below it the sum of the weights
+        for chunk in chunks:
+            w = weights[: chunk.shape[-1]].to(chunk)
+            new = torch.stack([chunk * w, w.expand_as(chunk)])
+            if held is not None:
+                yield held[0, ..., : self.hop] / held[1, ..., : self.hop]
+                new = _add(held[..., self.hop :], new)
+            held = new
+        if held is not None:
+            yield held[0] / held[1]
+
+
+def fade(chunk: int, hop: int) -> Tensor:
+    """Cross-fade weights w_n = min(n + 1, chunk - n, chunk - hop + 1), shape (chunk,).
+
+    Example:
+        >>> fade(6, 4).tolist()
+        [1.0, 2.0, 3.0, 3.0, 2.0, 1.0]
+    """
+    n = torch.arange(chunk)
+    return torch.minimum(n + 1, chunk - n).clamp(max=chunk - hop + 1).float()
+
+
+def _add(held: Tensor, new: Tensor) -> Tensor:
+    """The sum of two signals that start together, as long as the longer."""
+    length = max(held.shape[-1], new.shape[-1])
+    return F.pad(held, (0, length - held.shape[-1])) + F.pad(new, (0, length - new.shape[-1]))
+
+
+def _separate_batches(
+    separate: SeparateFn, chunks: Iterable[Tensor], length: int, batch_size: int
+) -> Iterator[Tensor]:
+    chunks = iter(chunks)
+    while batch := list(itertools.islice(chunks, batch_size)):
+        mixture = torch.stack([F.pad(c, (0, length - c.shape[-1])) for c in batch])
+        mixture = F.pad(mixture, (0, 0, 0, 0, 0, batch_size - len(batch)))
+        sources = separate(mixture)
+        assert sources.shape[0] == batch_size and sources.shape[-1] == length, sources.shape
+        yield from (s[..., : c.shape[-1]] for s, c in zip(sources.cpu(), batch, strict=False))
