@@ -1,0 +1,167 @@
+"""What to separate and where the stems go: a folder, a glob or a manifest -> Tracks -> output names."""
+
+import io
+import itertools
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from pathlib import PurePosixPath
+from string import Formatter
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from vsep_ray.audio.formats import AUDIO_ENDINGS
+from vsep_ray.config import UserError
+from vsep_ray.data import storage
+from vsep_ray.data.track import Track
+
+MANIFESTS = (".csv", ".parquet")
+FIELDS = ("path", "suffix", "source", "ext")
+
+
+def read_catalog(uri: str) -> list[Track]:
+    """The tracks of a catalog, sorted by id.
+
+    * A folder: all files below it with an ending of `AUDIO_ENDINGS`, in capitals or not, but no hidden ones.
+    * A glob (``*``, ``?``, ``[...]`` within a folder, ``**`` across folders): likewise, those that match.
+    * A manifest (``.csv``, ``.parquet``): all rows of its column ``path`` or ``uri``, relative to the
+    manifest.
+    * One sound file.
+
+    A track's id is its path below the folder, below the glob's fixed part, or as the manifest gives it.
+
+    Raises:
+        UserError: nothing there, no sound in it, or a manifest without the column.
+    """
+    if uri.lower().endswith(MANIFESTS):
+        tracks = _from_manifest(uri)
+    elif storage.is_directory(uri):
+        tracks = _listed(uri, filter(_is_audio, storage.list_files(uri)))
+    elif storage.exists(uri):
+        tracks = [Track(PurePosixPath(uri).name, uri)]
+    else:
+        tracks = _from_glob(uri)
+    if not tracks:
+        raise UserError(
+            f"catalog {uri!r} has no sound files; endings that count: {' '.join(sorted(AUDIO_ENDINGS))}"
+        )
+    return sorted(tracks, key=lambda track: track.id)
+
+
+def stem_names(track: str, sources: Iterable[str], template: str, ext: str) -> tuple[str, ...]:
+    """Names of a track's stems relative to the output folder, one for each source.
+
+    Example:
+        >>> stem_names("live/a.b.mp3", ["bass", "other"], "{path}/{source}.{ext}", "flac")
+        ('live/a.b/bass.flac', 'live/a.b/other.flac')
+    """
+    path = PurePosixPath(track)
+    fields = {"path": str(path.with_suffix("")).lstrip("/"), "suffix": path.suffix.lstrip("."), "ext": ext}
+    return tuple(template.format(source=source, **fields) for source in sources)
+
+
+def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, ext: str) -> None:
+    """Refuse output names that two inputs share or that leave the output folder.
+
+    Raises:
+        UserError: naming the pairs of tracks, or the template's mistake.
+    """
+    unknown = {field for _, field, _, _ in Formatter().parse(template) if field is not None} - set(FIELDS)
+    if unknown or "{source}" not in template:
+        known = ", ".join(f"{{{f}}}" for f in FIELDS)
+        raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
+    owners = defaultdict(list)
+    for track in tracks:
+        for name in stem_names(track.id, sources, template, ext):
+            _refuse_escape(name, track.id)
+            owners[name].append(track.id)
+    _refuse_collisions({name: ids for name, ids in owners.items() if len(ids) > 1})
+
+
+def _listed(folder: str, names: Iterable[str]) -> list[Track]:
+    # a name that is not UTF-8 stays readable as a URI, but an id must fit into Parquet
+    return [Track(n.encode("utf-8", "backslashreplace").decode(), storage.join(folder, n)) for n in names]
+
+
+def _is_audio(name: str) -> bool:
+    path = PurePosixPath(name)
+    return path.suffix.lower() in AUDIO_ENDINGS and not path.name.startswith(".")
+
+
+def _from_glob(uri: str) -> list[Track]:
+    folder = _fixed_part(uri)
+    if folder == uri or not storage.is_directory(folder):
+        raise UserError(
+            f"catalog {uri!r} is not there; expected a folder, glob, .csv or .parquet manifest, or file"
+        )
+    matches = re.compile(_translate(uri[len(folder) :].lstrip("/"))).fullmatch
+    return _listed(folder, (name for name in storage.list_files(folder) if _is_audio(name) and matches(name)))
+
+
+def _fixed_part(pattern: str) -> str:
+    parts = pattern.split("/")
+    fixed = next((i for i, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    return "/".join(parts[:fixed]) or ("." if fixed == 0 else "/")
+
+
+def _translate(pattern: str) -> str:
+    """The regular expression of a glob, in which ``**/`` is any number of folders and ``*`` stays within
+    one."""
+    pieces = re.split(r"(\*\*/|\*|\?|\[[^]]*\])", pattern)
+    special = {"**/": r"(?:.*/)?", "*": r"[^/]*", "?": r"[^/]"}
+    return "".join(
+        special.get(p) or (fnmatch.translate(p) if p.startswith("[") else re.escape(p)) for p in pieces
+    )
+
+
+def _from_manifest(uri: str) -> list[Track]:
+    if storage.size(uri) < 0:
+        raise UserError(f"manifest {uri!r} is not there")
+    content = io.BytesIO(storage.read_bytes(uri))
+    try:
+        table = pq.read_table(content) if uri.lower().endswith(".parquet") else pa.csv.read_csv(content)
+    except pa.ArrowInvalid as error:
+        raise UserError(f"manifest {uri!r} cannot be read: {error}") from error
+    column = next((name for name in ("path", "uri") if name in table.column_names), None)
+    if column is None:
+        raise UserError(
+            f"manifest {uri!r} has no column 'path' or 'uri'; it has {', '.join(table.column_names)}"
+        )
+    paths = list(dict.fromkeys(str(path) for path in table[column].to_pylist() if path))
+    folder = uri.rpartition("/")[0] or "."
+    return [Track(name, _resolve(folder, path)) for name, path in zip(_names(paths), paths, strict=True)]
+
+
+def _resolve(folder: str, path: str) -> str:
+    return path if "://" in path or path.startswith(("/", "~")) else storage.join(folder, path)
+
+
+def _names(paths: Sequence[str]) -> list[str]:
+    """Ids of a manifest's rows: the paths, without what all of them share if they are absolute."""
+    if not all("://" in path or path.startswith("/") for path in paths):
+        return [os.path.normpath(path.lstrip("/")) for path in paths]
+    folders = [path.replace("://", "/").split("/")[:-1] for path in paths]
+    shared = sum(
+        1 for _ in itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
+    )
+    return ["/".join(path.replace("://", "/").split("/")[shared:]) for path in paths]
+
+
+def _refuse_escape(name: str, track: str) -> None:
+    if name.startswith("/") or ".." in PurePosixPath(name).parts:
+        raise UserError(
+            f"track {track!r} would be written to {name!r}, outside the output folder; change --template"
+        )
+
+
+def _refuse_collisions(shared: dict[str, list[str]]) -> None:
+    if shared:
+        pairs = list(dict.fromkeys(" and ".join(map(repr, ids)) for ids in shared.values()))
+        more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+        cure = "rename one, or keep the ending in the name: --template '{path}.{suffix}/{source}.{ext}'"
+        raise UserError(
+            f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; {cure}"
+        )
