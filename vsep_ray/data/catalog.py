@@ -112,9 +112,8 @@ def _translate(pattern: str) -> str:
     one."""
     pieces = re.split(r"(\*\*/|\*|\?|\[[^]]*\])", pattern)
     special = {"**/": r"(?:.*/)?", "*": r"[^/]*", "?": r"[^/]"}
-    return "".join(
-        special.get(p) or (fnmatch.translate(p) if p.startswith("[") else re.escape(p)) for p in pieces
-    )
+    special |= {p: p.replace("[!", "[^") for p in pieces if p.startswith("[")}
+    return "".join(special.get(piece) or re.escape(piece) for piece in pieces)
 
 
 def _from_manifest(uri: str) -> list[Track]:

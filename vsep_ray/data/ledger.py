@@ -2,8 +2,7 @@
 
 A row is the commit: stems without one do not count and are replaced. Actors append small part files
 atomically; the driver compacts them into ``ledger.parquet``. Of several rows of one track the latest holds,
-so that a
-compaction that was killed half-way does no harm.
+so that a compaction that was killed half-way does no harm.
 """
 
 import io
@@ -35,7 +34,7 @@ class LedgerRow:
         samples: per channel; likewise of the stems.
         peak: largest absolute sample of all stems before the gain; 1 is full scale.
         gain: common factor of all stems; below 1 where an integer format would have clipped.
-        remainder_db: power of (mixture - sum of the model's stems) relative to the mixture's, dB, at least
+        remainder_db: power of mixture - sum of the model's stems relative to the mixture's, dB, at least
         -200. stems: names relative to the output folder.
         stem_bytes: size of each stem, bytes.
         model: URI of the model.
