@@ -1,0 +1,59 @@
+"""The MLflow client, made with short time-outs, and the experiment it logs to."""
+
+import functools
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+ENVIRONMENT = {  # with MLflow's own values one call to a server that is away takes four minutes
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+}
+SQLITE = "sqlite:///"
+
+
+@functools.cache
+def client(tracking_uri: str) -> "MlflowClient":
+    """The client of one tracking store, with short time-outs unless the user's environment sets others."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    import mlflow
+
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    if tracking_uri.startswith(SQLITE):
+        database(tracking_uri).parent.mkdir(parents=True, exist_ok=True)
+    return mlflow.MlflowClient(tracking_uri=tracking_uri, registry_uri=tracking_uri)
+
+
+def database(tracking_uri: str) -> Path:
+    """The file of a ``sqlite:///`` tracking URI."""
+    return Path(tracking_uri.removeprefix(SQLITE))
+
+
+def experiment_id(tracking_uri: str, name: str) -> str:
+    """The id of an experiment, made where it is missing; a sqlite store has its artefacts beside it."""
+    from mlflow.exceptions import MlflowException
+
+    api = client(tracking_uri)
+    found = api.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return api.create_experiment(name, artifact_location=_artifact_location(tracking_uri, name))
+    except MlflowException:  # another process was faster
+        found = api.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return found.experiment_id
+
+
+def _artifact_location(tracking_uri: str, name: str) -> str | None:
+    if not tracking_uri.startswith(SQLITE):
+        return None
+    return (database(tracking_uri).resolve().parent / "artifacts" / name.replace("/", "-")).as_uri()

@@ -1,0 +1,117 @@
+"""A queue of small JSON events and the files that go with them, on local disk, that outlives its process."""
+
+import fcntl
+import json
+import os
+import shutil
+import threading
+from pathlib import Path
+from typing import Any
+
+SENT = "sent"
+
+
+class SpoolBusyError(RuntimeError):
+    """Another process, or another spool of this one, has this folder open."""
+
+
+class Spool:
+    """Append-only events of one writer, with a mark up to where they were sent.
+
+    ``<folder>/events.jsonl`` has one event per line, ``<folder>/files/`` the copied files, ``<folder>/sent``
+    the number of bytes that were sent. The event log is locked while it is open, and the lock falls with the
+    process: a folder that can be opened has lost its writer.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open or create the folder.
+
+        Raises:
+            SpoolBusyError: it is open already.
+        """
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.Lock()
+        self._log = (folder / "events.jsonl").open("a+b")
+        try:
+            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            self._log.close()
+            raise SpoolBusyError(f"{folder} is in use") from error
+        self._cut_torn_line()
+        self._sent = int(self.note(SENT) or 0)
+
+    def append(self, event: dict[str, Any]) -> None:
+        """Write one event; it is in the file when this returns."""
+        with self._lock:  # "a+" writes at the end wherever reading has left the position
+            self._log.write(json.dumps(event).encode() + b"\n")
+            self._log.flush()
+
+    def keep(self, path: Path) -> str:
+        """Copy a file or a folder into the spool; returns its path below ``files/``."""
+        target = self.new_file(path.name)
+        if path.is_dir():
+            shutil.copytree(path, target)
+        else:
+            shutil.copyfile(path, target)
+        return str(target.relative_to(self.folder / "files"))
+
+    def new_file(self, name: str) -> Path:
+        """A path below ``files/`` for the caller to write, in a folder of its own: names do not collide."""
+        with self._lock:
+            files = self.folder / "files"
+            files.mkdir(exist_ok=True)
+            parent = files / f"{len(os.listdir(files)):06d}"
+            parent.mkdir()
+        return parent / name
+
+    def file(self, relative: str) -> Path:
+        """The path of what `keep` or `new_file` made."""
+        return self.folder / "files" / relative
+
+    def unsent(self, limit: int) -> list[tuple[dict[str, Any], int]]:
+        """The next events, at most ``limit``, each with the mark that `mark_sent` takes once it was sent."""
+        events = []
+        with self._lock:
+            self._log.seek(self._sent)
+            for _ in range(limit):
+                line = self._log.readline()
+                if not line:
+                    break
+                events.append((json.loads(line), self._log.tell()))
+        return events
+
+    def ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The first and the last event of all, sent or not; ``{}`` where there is none."""
+        with self._lock:
+            self._log.seek(0)
+            lines = self._log.read().splitlines() or [b"{}"]
+        return json.loads(lines[0]), json.loads(lines[-1])
+
+    def mark_sent(self, mark: int) -> None:
+        """Remember that all events up to ``mark`` were sent."""
+        self._sent = mark
+        self.write_note(SENT, str(mark))
+
+    def note(self, name: str) -> str:
+        """The text of a note beside the events, or ``""``."""
+        path = self.folder / name
+        return path.read_text() if path.exists() else ""
+
+    def write_note(self, name: str, text: str) -> None:
+        """Write a note beside the events, atomically."""
+        partial = self.folder / f"{name}.partial"
+        partial.write_text(text)
+        partial.replace(self.folder / name)
+
+    def close(self, *, remove: bool = False) -> None:
+        """Give the folder free for others, or remove it."""
+        if remove:
+            shutil.rmtree(self.folder, ignore_errors=True)
+        self._log.close()
+
+    def _cut_torn_line(self) -> None:
+        """A writer that was killed may have left half a line."""
+        self._log.seek(0)
+        content = self._log.read()
+        self._log.truncate(content.rfind(b"\n") + 1)
