@@ -142,3 +142,12 @@ def test_subtypes_that_a_format_lacks_are_the_users_mistake():
         libsndfile_subtype("flac", "float")
     with pytest.raises(UserError, match="unknown"):
         libsndfile_subtype("wma")
+
+
+def test_an_mp3_without_a_length_header_is_read_to_its_end(tmp_path):
+    audio = np.random.default_rng(0).standard_normal((1, 44_100)).astype(np.float32) / 9
+    io.write(tmp_path / "a.mp3", audio, 44_100, format="mp3")
+    content = (tmp_path / "a.mp3").read_bytes().replace(b"Xing", b"LAME").replace(b"Info", b"LAME")
+    tag = b"ID3\3\0\0\0\0\x7f\x76" + bytes(16_374)  # libsndfile then takes the tag's bytes for sound
+    (tmp_path / "b.mp3").write_bytes(tag + content)
+    assert 44_100 <= io.read(tmp_path / "b.mp3")[0].shape[1] < io.probe(tmp_path / "b.mp3").length

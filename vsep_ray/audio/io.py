@@ -197,10 +197,21 @@ def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
             raise AudioError(
                 "decode", f"damaged after {decoded} of {file.frames} samples: {error}"
             ) from error
+        if not len(samples) and _length_is_estimate(file):
+            return
         if not len(samples):
             raise AudioError("decode", f"truncated: {decoded} of {file.frames} samples")
         decoded += len(samples)
         yield np.ascontiguousarray(samples.T)
+
+
+def _length_is_estimate(file: soundfile.SoundFile) -> bool:
+    # an MP3 without a Xing or Info frame: libsndfile divides the file's size, tags included, by the bit rate
+    if file.format != "MP3":
+        return False
+    with Path(file.name).open("rb") as stream:
+        start = stream.read(1 << 20)
+    return b"Xing" not in start and b"Info" not in start
 
 
 def _checked(blocks: Iterator[Audio]) -> Iterator[Audio]:
