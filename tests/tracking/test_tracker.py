@@ -92,7 +92,8 @@ def test_a_killed_process_leaves_a_spool_that_the_next_run_sends(tracking_uri, t
     code = f"""
 import os
 from vsep_ray.tracking import Tracker
-tracker = Tracker.start({tracking_uri!r}, experiment="vsep/test", run_name="killed", spool={str(tmp_path / "spool")!r})
+spool = {str(tmp_path / "spool")!r}
+tracker = Tracker.start({tracking_uri!r}, experiment="vsep/test", run_name="killed", spool=spool)
 tracker._sender.close = tracker._sender.wake = lambda *a: None
 tracker.metrics({{"loss": 1.0}})
 print(tracker.run_id, flush=True)

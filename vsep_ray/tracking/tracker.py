@@ -194,7 +194,7 @@ class Tracker:
         return self._sender.delivery.registered.get(name)
 
     def finish(self, status: Status = "FINISHED", timeout_seconds: float = 30.0) -> None:
-        """End the run (an attached one goes on) and wait until all is sent, a try fails or the time is over."""
+        """End the run (an attached one goes on); wait until all is sent, a try fails or the time is over."""
         if self._finished:
             return
         self._finished = True
