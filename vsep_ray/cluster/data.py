@@ -9,14 +9,18 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import ray.data
 
-from vsep_ray.config import fingerprint, from_dict, to_dict
+from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.data import crops, datasets, shards, storage
+from vsep_ray.data.pcm import encode
 from vsep_ray.data.track import Track
 from vsep_ray.presets import PrepareCropsConfig
 
 log = logging.getLogger(__name__)
+READ_CPUS = 0.25
+"""Logical CPUs of a task that reads crops: training workers leave that much of theirs."""
 MAX_TASKS = 1_000
 """Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
 TOY_UNIT = 256
@@ -70,13 +74,18 @@ def crop_dataset(store: crops.CropStore, split: str, source: str) -> ray.data.Da
     filesystem, path = storage.open_filesystem(store.partition(split, source))
     columns = ["track", "offset", "gain", "audio"]
     return ray.data.read_parquet(
-        path, filesystem=filesystem, columns=columns, partitioning=None, file_extensions=["parquet"]
+        path,
+        filesystem=filesystem,
+        columns=columns,
+        partitioning=None,
+        file_extensions=["parquet"],
+        num_cpus=READ_CPUS,
     )
 
 
 def _layout(config: PrepareCropsConfig) -> tuple[shards.Layout, list[shards.Unit]]:
-    tracks = datasets.find(config.dataset, config.root, mapping=config.map, toy_config=config.toy)
-    sources = config.sources or tuple(dict.fromkeys(s.source for t in tracks for s in t.stems))
+    tracks = _tracks(config)
+    sources = config.sources or datasets.sources_of(tracks)
     mark = _fingerprint(config, sources, tracks)
     uri = config.output or storage.join(config.storage, "crops", f"{config.dataset}-{mark}")
     layout = shards.Layout(
@@ -91,6 +100,20 @@ def _layout(config: PrepareCropsConfig) -> tuple[shards.Layout, list[shards.Unit
     return layout, shards.divide(tracks, TOY_UNIT if config.dataset == "toy" else 1)
 
 
+def _tracks(config: PrepareCropsConfig) -> list[Track]:
+    found = datasets.find(config.dataset, _root(config), mapping=config.map, toy_config=config.toy)
+    kept = datasets.select(found, config.sources or datasets.sources_of(found))
+    return datasets.split(config.dataset, kept, config.valid_fraction, config.test_fraction)
+
+
+def _root(config: PrepareCropsConfig) -> str:
+    return (
+        config.root
+        if not config.root or storage.is_remote(config.root)
+        else str(storage.local_path(config.root))
+    )
+
+
 def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], tracks: list[Track]) -> str:
     """A hash of what decides the content of the store: options, and the tracks with the sizes of their
     files."""
@@ -101,7 +124,7 @@ def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], tracks: l
     }
     if config.dataset == "toy":
         return fingerprint({**options, "toy": to_dict(config.toy)})
-    return fingerprint({**options, "tracks": to_dict(tracks)})
+    return fingerprint({**options, "tracks": [datasets.listing(t, _root(config)) for t in tracks]})
 
 
 def _write(config: PrepareCropsConfig, layout: shards.Layout, units: list[shards.Unit]) -> None:
@@ -145,3 +168,24 @@ def _revision() -> str:
         return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # an installed package has no repository
         return ""
+
+
+def paired_dataset(store: crops.CropStore, split: str) -> ray.data.Dataset:
+    """Aligned crops of all sources as a lazy Ray data set of columns track, offset, gain, audio.
+
+    ``pcm.decode(batch["audio"], batch["gain"], K * C)`` gives float32 (N, K * C, T), source by source.
+
+    Raises:
+        UserError: the store is not paired.
+    """
+    if not store.paired:
+        raise UserError(f"{store.uri} holds clips of a folder per source, which belong to no common mixture")
+    names = storage.list_files(store.partition(split, store.sources[0]))
+    read = functools.partial(_aligned, store=store, split=split)
+    return ray.data.from_items([{"name": n} for n in names]).map_batches(read, batch_size=1, num_cpus=READ_CPUS)
+
+
+def _aligned(batch: dict[str, Any], store: crops.CropStore, split: str) -> dict[str, Any]:
+    track, offset, audio = crops.read_aligned(store, split, batch["name"][0])
+    pcm, gain = encode(audio.reshape(len(audio), -1, audio.shape[-1]))
+    return {"track": np.array(track), "offset": offset, "gain": gain, "audio": np.array([a.tobytes() for a in pcm], object)}

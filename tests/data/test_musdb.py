@@ -1,0 +1,127 @@
+"""MUSDB18 trees made on the fly: musdb's splits, and audio exact to the 16 bits that musdb decodes to."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from vsep_ray.config import UserError
+from vsep_ray.data import musdb as ours
+from vsep_ray.data import stems
+from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, read_crops, read_paired
+from vsep_ray.data.shards import BadFileError, Layout, begin, divide, finish, write_unit
+
+VALID = "Actions - One Minute Smile"
+RATE = 44_100
+TREE = [("train", "A - One"), ("train", VALID), ("test", "B - Two")]
+
+
+@pytest.fixture(scope="module")
+def stem_root(tmp_path_factory):
+    import stempeg
+
+    root = tmp_path_factory.mktemp("musdb18")
+    rng = np.random.default_rng(0)
+    for subset, title in TREE:
+        (root / subset).mkdir(exist_ok=True)
+        audio = rng.uniform(-0.1, 0.1, (5, RATE, 2))
+        path = str(root / subset / f"{title}.stem.mp4")
+        stempeg.write_stems(path, audio, sample_rate=RATE, writer=stempeg.StreamsWriter())
+    return root
+
+
+@pytest.fixture(scope="module")
+def wav_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("musdb18hq")
+    rng = np.random.default_rng(0)
+    for subset, title in TREE:
+        (root / subset / title).mkdir(parents=True)
+        for name in ("mixture", *ours.STREAMS[1:]):
+            soundfile.write(root / subset / title / f"{name}.wav", rng.uniform(-0.1, 0.1, (RATE, 2)), RATE)
+    return root
+
+
+def names_by_musdb(root, is_wav):
+    import musdb
+
+    def names(**options):
+        return sorted(t.name for t in musdb.DB(root=str(root), is_wav=is_wav, **options))
+
+    train, valid = names(subsets="train", split="train"), names(subsets="train", split="valid")
+    return {"train": train, "valid": valid, "test": names(subsets="test")}
+
+
+@pytest.mark.parametrize("is_wav", [False, True])
+def test_splits_are_those_of_musdb(request, is_wav):
+    root = request.getfixturevalue("wav_root" if is_wav else "stem_root")
+    tracks = (ours.wav_tracks if is_wav else ours.stem_tracks)(str(root))
+    found = {split: sorted(t.id for t in tracks if t.split == split) for split in ("train", "valid", "test")}
+    assert (
+        found == names_by_musdb(root, is_wav) == {"train": ["A - One"], "valid": [VALID], "test": ["B - Two"]}
+    )
+
+
+def store_of(uri, tracks, load):
+    layout = Layout(
+        uri=str(uri),
+        dataset="musdb18",
+        crop=CropConfig(sample_rate=RATE, channels=2, length=10_000),
+        sources=ours.STREAMS[1:],
+        scales=(1.0,) * 4,
+        paired=True,
+        fingerprint="abc",
+    )
+    begin(layout, fresh=False)
+    return finish(layout, [write_unit(layout, unit, load) for unit in divide(tracks, 1)], "")
+
+
+def joined(audio):
+    return audio.swapaxes(0, 1).reshape(2, -1)
+
+
+def test_stem_files_come_back_sample_exact_against_musdb(stem_root, tmp_path):
+    import musdb
+
+    tracks = ours.stem_tracks(str(stem_root))
+    store = store_of(tmp_path, tracks, lambda t: ours.load_stems(t, RATE, 2))
+    direct = musdb.DB(root=str(stem_root), subsets="test")[0].stems.astype(np.float32).swapaxes(1, 2)
+    length = direct.shape[2]
+    for stream, expected in zip(ours.STREAMS, direct, strict=True):
+        stored = joined(read_crops(store, "test", stream).audio)
+        np.testing.assert_array_equal(stored[:, :length], expected)
+        assert not stored[:, length:].any()
+    _, sources = read_paired(store, "test")
+    mixture = read_crops(store, "test", MIXTURE).audio
+    np.testing.assert_allclose(mixture, sources.sum(1), atol=1 / 65_536 * 1.01)
+
+
+def test_wav_files_come_back_sample_exact_and_need_no_ffmpeg(wav_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    tracks = ours.wav_tracks(str(wav_root))
+    store = store_of(tmp_path, tracks, lambda t: stems.load(t, RATE, 2))
+    for source, name in ((PUBLISHED, "mixture"), ("vocals", "vocals")):
+        expected, _ = soundfile.read(wav_root / "train" / VALID / f"{name}.wav", dtype="float32")
+        np.testing.assert_array_equal(joined(read_crops(store, "valid", source).audio)[:, :RATE], expected.T)
+
+
+def test_a_damaged_stem_file_is_one_bad_file(stem_root, tmp_path):
+    (tmp_path / "train").mkdir()
+    path = tmp_path / "train" / "C - Bad.stem.mp4"
+    path.write_bytes(b"rubbish" * 100)
+    (track,) = ours.stem_tracks(str(tmp_path))
+    with pytest.raises(BadFileError, match="Invalid data") as caught:
+        ours.load_stems(track, RATE, 2)
+    assert (caught.value.uri, caught.value.stage) == (str(path), "decode")
+    path.unlink()
+    with pytest.raises(BadFileError) as caught:
+        ours.load_stems(track, RATE, 2)
+    assert caught.value.stage == "read"
+
+
+def test_mistakes_are_named(tmp_path, stem_root, monkeypatch):
+    with pytest.raises(UserError, match=r"train/<artist> - <title>\.stem\.mp4"):
+        ours.stem_tracks(str(tmp_path))
+    with pytest.raises(UserError, match=r"vocals.*\.wav"):
+        ours.wav_tracks(str(stem_root))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="install ffmpeg"):
+        ours.stem_tracks(str(stem_root))

@@ -1,0 +1,153 @@
+"""Writing a store unit by unit: aligned, resumable, never mixed with another one."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from vsep_ray.audio.formats import AudioError
+from vsep_ray.config import UserError
+from vsep_ray.data import storage
+from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, CropStore, read_crops, read_paired
+from vsep_ray.data.shards import BadFileError, Layout, align, begin, divide, finish, records, write_unit
+from vsep_ray.data.track import Stem, Track
+
+RNG = np.random.default_rng(0)
+TRACKS = [
+    Track(
+        f"song {i}", stems=(Stem("drums", ("d",)), Stem("bass", ("b",))), split="valid" if i == 3 else "train"
+    )
+    for i in range(5)
+]
+AUDIO = {
+    t.id: {s: RNG.uniform(-0.4, 0.4, (1, 90)).astype(np.float32) for s in ("drums", "bass")} for t in TRACKS
+}
+
+
+def layout(tmp_path, **changes):
+    plain = Layout(
+        uri=str(tmp_path / "store"),
+        dataset="stems",
+        crop=CropConfig(length=40),
+        sources=("drums", "bass"),
+        scales=(1.0, 0.5),
+        paired=True,
+        fingerprint="abc",
+    )
+    return dataclasses.replace(plain, **changes)
+
+
+def load(track):
+    if track.id == "song 1":
+        raise BadFileError("bass/song 1.wav", AudioError("decode", "damaged"))
+    return AUDIO[track.id]
+
+
+def contents(uri):
+    return {name: Path(uri, name).read_bytes() for name in storage.list_files(uri)}
+
+
+def test_units_hold_tracks_of_one_split(tmp_path):
+    units = divide(TRACKS, 3)
+    assert [(u.key, u.split, len(u.tracks)) for u in units] == [
+        ("0000000", "train", 3),
+        ("0000001", "train", 1),
+        ("0000002", "valid", 1),
+    ]
+    assert divide(TRACKS, 3) == units
+
+
+def test_paired_sources_are_aligned_with_their_mixture(tmp_path):
+    audio = {
+        "bass": np.ones((1, 3), np.float32),
+        PUBLISHED: np.full((1, 4), 0.25, np.float32),
+        "junk": np.ones((1, 9)),
+    }
+    aligned = align(audio, layout(tmp_path))
+    assert {name: samples.tolist() for name, samples in aligned.items()} == {
+        "drums": [[0, 0, 0, 0]],
+        "bass": [[1, 1, 1, 0]],
+        PUBLISHED: [[0.25] * 4],
+        MIXTURE: [[0.5, 0.5, 0.5, 0]],
+    }
+
+
+def test_clips_of_a_folder_per_source_stay_as_they_are(tmp_path):
+    audio = {"bass": np.ones((1, 3), np.float32)}
+    assert align(audio, layout(tmp_path, paired=False)) == audio
+
+
+def test_a_store_is_written_and_a_bad_track_is_quarantined(tmp_path):
+    plan = layout(tmp_path)
+    begin(plan, fresh=False)
+    store = finish(plan, [write_unit(plan, unit, load) for unit in divide(TRACKS, 2)], "rev")
+    assert CropStore.open(plan.uri) == store
+    assert (store.splits["train"].tracks, store.splits["train"].crops, store.splits["valid"].tracks) == (
+        3,
+        18,
+        1,
+    )
+    assert store.splits["train"].seconds == pytest.approx(18 * 40 / 8_000)
+    assert (store.statistics[MIXTURE].crops, store.statistics["drums"].silence) == (12, 0)
+    assert pq.read_table(f"{plan.uri}/_quarantine.parquet").to_pylist() == [
+        {"uri": "bass/song 1.wav", "stage": "decode", "reason": "damaged"}
+    ]
+    tracks, sources = read_paired(store, "train")
+    assert tracks == [t for t in ("song 0", "song 2", "song 4") for _ in range(3)]
+    mixture = read_crops(store, "train", MIXTURE).audio
+    np.testing.assert_allclose(mixture, sources[:, 0] + 0.5 * sources[:, 1], atol=1e-4)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path):
+    plan, whole = layout(tmp_path), layout(tmp_path / "undisturbed")
+    for one in (plan, whole):
+        begin(one, fresh=False)
+    units = divide(TRACKS, 2)
+    finish(whole, [write_unit(whole, unit, load) for unit in units], "")
+    write_unit(plan, units[1], load)
+    cut_off = write_unit(plan, units[0], load)
+    storage.delete(storage.join(plan.uri, "_units", f"{cut_off.key}.json"))  # killed between parts and record
+    begin(plan, fresh=False)
+    done = {r.key for r in records(plan.uri)}
+    for unit in units:
+        if unit.key not in done:
+            write_unit(plan, unit, load)
+    finish(plan, records(plan.uri), "")
+    mine, theirs = contents(plan.uri), contents(whole.uri)
+    differing = {name for name in mine | theirs if mine.get(name) != theirs.get(name)}
+    assert differing == {"_plan.json", "_store.json"}  # these name the folder
+    moved = dataclasses.replace(CropStore.open(plan.uri), uri="")
+    assert moved == dataclasses.replace(CropStore.open(whole.uri), uri="")
+
+
+def test_a_folder_is_never_a_mix_of_two_stores(tmp_path):
+    plan = layout(tmp_path)
+    begin(plan, fresh=False)
+    write_unit(plan, divide(TRACKS, 2)[0], load)
+    other = layout(tmp_path, fingerprint="def")
+    with pytest.raises(UserError, match=r"abc.*def.*--fresh"):
+        begin(other, fresh=False)
+    begin(other, fresh=True)
+    assert list(contents(plan.uri)) == ["_plan.json"]
+
+
+def test_a_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store/thesis.txt").write_text("precious")
+    for fresh in (False, True):
+        with pytest.raises(UserError, match="empty folder"):
+            begin(layout(tmp_path), fresh=fresh)
+    assert (tmp_path / "store/thesis.txt").exists()
+
+
+def test_a_source_without_audible_crops_is_refused(tmp_path):
+    plan = layout(tmp_path)
+    begin(plan, fresh=False)
+    silent = {"drums": AUDIO["song 0"]["drums"]}
+    done = [write_unit(plan, unit, lambda track: silent) for unit in divide(TRACKS, 9)]
+    with pytest.raises(UserError, match=r"'bass'.*_quarantine\.parquet"):
+        finish(plan, done, "")
+    with pytest.raises(UserError, match="no finished crop store"):
+        CropStore.open(plan.uri)
