@@ -16,7 +16,7 @@ LAYERS = [
     {"joint"},
     {"objectives", "inference", "schedules", "alarms"},
     {"training", "checkpoint", "evaluation", "chunking"},
-    {"presets", "tracking", "report"},
+    {"presets", "tracking", "report", "figures", "streaming"},
     {"cluster"},
 ]
 MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}

@@ -74,7 +74,7 @@ class SeparateCatalogConfig(JobConfig):
     model: str = ""
     """Checkpoint directory, runs:/... or models:/name@alias. Default: the latest separator in the storage."""
     output: str = ""
-    """Folder for stems and ledger. Default: <storage>/catalogs/<name of the catalog>"""
+    """Folder for stems and ledger. Default: <storage>/catalogs/<name of the catalog>-<hash of its URI>"""
     format: AudioFormat = "wav"
     """Container of the stems."""
     subtype: Literal["auto", "16", "24", "float"] = "auto"
@@ -95,6 +95,13 @@ class SeparateCatalogConfig(JobConfig):
     """Separate everything again."""
     num_actors: int = 0
     """Model replicas; 0: one per GPU, or one per CPU where there is none."""
+
+
+SEPARATE_CATALOG = {
+    "toy": SeparateCatalogConfig(),
+    "smoke": SeparateCatalogConfig(preset="smoke", chunk_seconds=2.0, batch_size=2),
+    "music": SeparateCatalogConfig(preset="music", batch_size=16),
+}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,20 @@
+"""A separator that is small enough to run everywhere."""
+
+import pytest
+import torch
+
+from vsep_ray import checkpoint
+from vsep_ray.separators import Separator, SeparatorConfig
+from vsep_ray.separators.spectrogram_unet import SpectrogramUNetConfig
+
+
+@pytest.fixture
+def separator_directory(tmp_path):
+    """The checkpoint directory of an untrained separator of bass and other, 8 kHz, mono."""
+    torch.manual_seed(0)
+    backbone = SpectrogramUNetConfig(n_fft=64, hop=32, width=4, blocks=1)
+    config = SeparatorConfig(
+        sources=("bass", "other"), sample_rate=8000, channels=1, scales=(1.0, 1.0), backbone=backbone
+    )
+    checkpoint.save(tmp_path / "model", Separator(config), {"regime": "B"})
+    return str(tmp_path / "model")

@@ -1,0 +1,146 @@
+"""Whole catalogs under Ray: bad files, resuming, crashes, collisions; plans."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+import soundfile
+
+from vsep_ray.audio import io
+from vsep_ray.cluster.separate import plan, run
+from vsep_ray.cluster.worker import Worker
+from vsep_ray.config import UserError
+from vsep_ray.data.ledger import Ledger
+from vsep_ray.presets import SEPARATE_CATALOG
+
+GOOD = {"a.wav": (44_100, 2), "live/b.flac": (8000, 1), "live/c d é.ogg": (22_050, 2)}
+
+
+def bad_files(folder):
+    noise = np.random.default_rng(1).uniform(-0.1, 0.1, (8000, 2))
+    soundfile.write(folder / "damaged.flac", noise, 8000)
+    (folder / "damaged.flac").write_bytes((folder / "damaged.flac").read_bytes()[:9000])
+    (folder / "empty.wav").touch()
+    (folder / "text.wav").write_text("not sound")
+    noise[4000] = np.nan
+    soundfile.write(folder / "nan.wav", noise, 8000, subtype="FLOAT")
+    (folder / "cover.txt").write_text("ignored")
+
+
+@pytest.fixture
+def config(tmp_path, separator_directory):
+    rng = np.random.default_rng(0)
+    for name, (rate, channels) in GOOD.items():
+        path = tmp_path / "music" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        audio = rng.uniform(-0.3, 0.3, (channels, rate + 7)).astype(np.float32)
+        io.write(path, audio, rate, format=path.suffix[1:])
+    return dataclasses.replace(
+        SEPARATE_CATALOG["smoke"],
+        storage=str(tmp_path / "storage"),
+        tracking_uri=f"sqlite:///{tmp_path}/storage/mlflow.db",
+        catalog=str(tmp_path / "music"),
+        model=separator_directory,
+        output=str(tmp_path / "stems"),
+        num_actors=2,
+    )
+
+
+def outputs(folder):
+    paths = [p for p in folder.rglob("*") if p.is_file() and "_ledger" not in p.parts]
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
+
+
+@pytest.mark.ray
+def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_session, config, tmp_path):
+    bad_files(tmp_path / "music")
+    figures = run(config)
+    assert figures["status"] == "failed"  # 4 of 7 is more than one in twenty
+    assert [figures[n] for n in ("tracks", "separated", "skipped", "failed")] == [7, 3, 0, 4]
+    assert figures["audio_seconds"] == pytest.approx(3, abs=0.01)
+    rows = Ledger(config.output).read()
+    failed = {track: row.stage for track, row in rows.items() if row.status == "failed"}
+    assert failed == dict.fromkeys(["damaged.flac", "empty.wav", "nan.wav", "text.wav"], "decode")
+    for name, (rate, _) in GOOD.items():
+        mixture, _ = io.read(tmp_path / "music" / name)
+        stems = [io.read(tmp_path / "stems" / stem) for stem in rows[name].stems]
+        assert all(r == rate for _, r in stems)
+        assert np.abs(sum(audio for audio, _ in stems) - mixture).max() < 1e-6
+
+    first = outputs(tmp_path / "stems")
+    assert len(first) == 6
+    again = run(dataclasses.replace(config, max_failed=0.6))
+    assert [again[n] for n in ("status", "tracks", "separated", "skipped", "failed")] == ["done", 7, 0, 3, 4]
+
+    (tmp_path / "stems" / "a" / "bass.wav").unlink()
+    (tmp_path / "stems" / "live" / "b" / "other.wav").write_bytes(b"half")
+    io.write(tmp_path / "music" / "text.wav", np.zeros((1, 100), np.float32), 8000)
+    again = run(dataclasses.replace(config, retry_failed=True))
+    assert [again[n] for n in ("separated", "skipped", "failed")] == [3, 1, 3]
+    assert {name: data for name, data in outputs(tmp_path / "stems").items() if name in first} == first
+    assert Ledger(config.output).read()["nan.wav"].attempts == 2
+
+
+@pytest.mark.ray
+def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, monkeypatch):
+    class Poisoned(Worker):
+        def __call__(self, row):
+            if "b.flac" in row["task"]:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return super().__call__(row)
+
+    monkeypatch.setattr("vsep_ray.cluster.separate.Worker", Poisoned)
+    figures = run(dataclasses.replace(config, max_failed=0.5))
+    assert [figures[n] for n in ("status", "separated", "failed")] == ["done", 2, 1]
+    row = Ledger(config.output).read()["live/b.flac"]
+    assert (row.status, row.stage, row.attempts) == ("failed", "crash", 1)
+    assert run(config)["failed"] == 1  # not tried for ever
+    monkeypatch.undo()
+    assert run(dataclasses.replace(config, retry_failed=True))["separated"] == 1
+
+
+@pytest.mark.ray
+def test_nothing_to_do_needs_no_actor(ray_session, config, tmp_path):
+    run(config)
+    figures = run(config)
+    assert (figures["separated"], figures["skipped"], figures["realtime_factor"]) == (0, 3, 0)
+
+
+def test_a_plan_counts_and_touches_nothing(config, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    figures = plan(config)
+    assert sorted(tmp_path.rglob("*")) == before
+    assert (figures["tracks"], figures["todo"], figures["actor_hours"]) == (3, 3, None)
+    assert figures["audio_hours"] == pytest.approx(3 / 3600, abs=1e-3)
+    assert figures["output_bytes"] == pytest.approx(2 * 4 * (2 * 44_100 + 8000 + 2 * 22_050), rel=0.01)
+    json.dumps(figures)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"catalog": ""}, "--catalog is missing"),
+        ({"catalog": "nowhere"}, "not there"),
+        ({"model": ""}, "no separator"),
+        ({"model": "nowhere"}, "no directory"),
+        ({"overlap": 0.6}, "overlap"),
+        ({"format": "flac", "subtype": "float"}, "flac has no subtype"),
+        ({"template": "{path}.{ext}"}, "template"),
+        ({"output": "music/stems"}, "lies in the catalog"),
+    ],
+)
+def test_mistakes_are_found_before_anything_is_touched(config, tmp_path, change, words):
+    if change.get("output"):
+        change = {"output": str(tmp_path / change["output"])}
+    with pytest.raises(UserError, match=words):
+        run(dataclasses.replace(config, **change))
+    assert not (tmp_path / "stems").exists()
+
+
+def test_colliding_names_are_refused_with_their_pair(config, tmp_path):
+    io.write(tmp_path / "music" / "a.flac", np.zeros((1, 10), np.float32), 8000, format="flac")
+    with pytest.raises(UserError, match=r"'a\.flac' and 'a\.wav'"):
+        plan(config)

@@ -1,0 +1,135 @@
+"""One file through the whole stream: sums, lengths, equality with in-memory overlap-add, errors, threads."""
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vsep_ray.audio import io
+from vsep_ray.audio.dsp import map_channels, resample
+from vsep_ray.audio.formats import AudioError
+from vsep_ray.chunking import overlap_add
+from vsep_ray.streaming import Chunking, Model, ahead, encode, measure, separate_file
+
+CHUNKING = Chunking(chunk=2000, hop=1500, batch_size=2)
+
+
+def network(sources, channels):
+    torch.manual_seed(0)
+    body = nn.Sequential(nn.Conv1d(channels, 8, 9, padding=4), nn.Tanh())
+    body.append(nn.Conv1d(8, len(sources) * channels, 9, padding=4))
+    return torch.no_grad()(lambda x: body(x).unflatten(1, (len(sources), channels)))
+
+
+def model(sources=("bass", "other"), rate=8000, channels=1):
+    return Model(network(sources, channels), sources, rate, channels)
+
+
+def song(tmp_path, rate, channels, seconds=2.3, level=0.1):
+    rng = np.random.default_rng(0)
+    audio = (level * rng.standard_normal((channels, int(rate * seconds) + 13))).astype(np.float32)
+    io.write(tmp_path / "song.wav", audio, rate)
+    return str(tmp_path / "song.wav"), audio
+
+
+def separate(tmp_path, uri, model, format="wav", subtype="auto", chunking=CHUNKING):
+    stems = separate_file(uri, model, chunking, tmp_path, format)
+    measures = measure(stems, format, subtype)
+    paths = [tmp_path / f"{s}.{format}" for s in stems.sources]
+    encode(stems, measures.gain, paths, format, subtype, [{} for _ in paths])
+    return measures, [io.read(path) for path in paths]
+
+
+@pytest.mark.parametrize("sources", [("bass", "other"), ("a", "b", "c")])
+@pytest.mark.parametrize(
+    ("rate", "channels"), [(8000, 1), (48_000, 2), (44_100, 1), (11_025, 3), (96_000, 6), (6000, 2)]
+)
+@pytest.mark.parametrize(("format", "subtype"), [("wav", "float"), ("flac", "24")])
+def test_stems_sum_to_the_mixture_at_its_rate_channels_and_length(
+    tmp_path, rate, channels, sources, format, subtype
+):
+    uri, audio = song(tmp_path, rate, channels)
+    measures, stems = separate(tmp_path, uri, model(sources), format, subtype)
+    assert all(stem.shape == audio.shape and r == rate for stem, r in stems)
+    residual = sum(stem.astype(np.float64) for stem, _ in stems) - measures.gain * audio
+    assert 10 * np.log10((residual**2).sum() / (audio.astype(np.float64) ** 2).sum()) < -100
+    assert measures.peak == pytest.approx(
+        max(np.abs(stem).max() for stem, _ in stems) / measures.gain, rel=1e-5
+    )
+
+
+@pytest.mark.parametrize(("rate", "channels"), [(8000, 1), (22_050, 2)])
+def test_the_stream_equals_in_memory_processing(tmp_path, rate, channels):
+    uri, audio = song(tmp_path, rate, channels, seconds=20)
+    m = model()
+    _, stems = separate(tmp_path, uri, m)
+    mono = torch.from_numpy(resample(map_channels(audio, 1), rate, 8000))
+    estimates = torch.cat(list(overlap_add(m.separate, [mono], chunk=2000, hop=1500)), -1)
+    back = resample(estimates[0].numpy(), 8000, rate)  # bass: the remainder goes to other
+    expected = map_channels(back, channels)[:, : audio.shape[1]]
+    assert np.abs(stems[0][0][:, : expected.shape[1]] - expected).max() < 1e-5
+
+
+def test_one_common_gain_where_a_format_would_clip(tmp_path):
+    uri, audio = song(tmp_path, 8000, 1, level=0.8)
+    measures, stems = separate(tmp_path, uri, model(), "wav", "16")
+    assert measures.peak > 1 and measures.gain == pytest.approx((1 - 2**-15) / measures.peak)
+    assert np.abs(sum(stem for stem, _ in stems) - measures.gain * audio).max() <= 2**-14
+    assert separate(tmp_path, uri, model(), "wav", "float")[0].gain == 1
+
+
+@pytest.mark.parametrize("length", [1, 2, 1999, 2000, 2001, 65_536, 65_537])
+def test_any_length(tmp_path, length):
+    audio = np.full((1, length), 0.25, np.float32)
+    io.write(tmp_path / "song.wav", audio, 44_100)
+    _, stems = separate(tmp_path, str(tmp_path / "song.wav"), model())
+    assert np.allclose(sum(stem for stem, _ in stems), audio, atol=1e-6)
+
+
+def test_silence_stays_silent(tmp_path):
+    io.write(tmp_path / "song.wav", np.zeros((2, 5000), np.float32), 8000)
+    silent = Model(lambda m: torch.zeros(len(m), 2, *m.shape[1:]), ("a", "b"), 8000, 2)
+    measures, stems = separate(tmp_path, str(tmp_path / "song.wav"), silent, "flac")
+    assert (measures.peak, measures.gain, measures.remainder_db) == (0, 1, -200)
+    assert not any(stem.any() for stem, _ in stems)
+
+
+def test_a_model_without_numbers_is_an_error_of_the_model(tmp_path):
+    uri, _ = song(tmp_path, 8000, 1)
+    broken = Model(lambda m: m[:, None] * float("nan"), ("a",), 8000, 1)
+    with pytest.raises(AudioError) as caught:
+        separate(tmp_path, uri, broken)
+    assert caught.value.stage == "separate"
+
+
+def test_a_format_that_cannot_hold_the_rate_is_refused_before_work(tmp_path):
+    uri, _ = song(tmp_path, 44_100, 2)
+    never = Model(lambda m: pytest.fail("the model ran"), ("a",), 8000, 1)
+    with pytest.raises(AudioError, match=r"format: opus cannot hold 44100 Hz.*wav"):
+        separate(tmp_path, uri, never, "opus")
+
+
+def test_errors_in_a_thread_surface_and_no_thread_stays(tmp_path):
+    uri, audio = song(tmp_path, 8000, 1, seconds=60)
+    audio[0, 300_000] = np.nan
+    io.write(uri, audio, 8000)
+    before = threading.active_count()
+    with pytest.raises(AudioError, match="decode: sample 300000 is not finite"):
+        separate(tmp_path, uri, model())
+    assert threading.active_count() == before
+
+
+def test_ahead_overlaps_its_producer_with_its_consumer():
+    def slow():
+        for i in range(10):
+            time.sleep(0.02)
+            yield i
+
+    start = time.perf_counter()
+    with ahead(slow()) as items:
+        for _ in items:
+            time.sleep(0.02)
+    assert time.perf_counter() - start < 0.35  # one after the other would take 0.4 s
