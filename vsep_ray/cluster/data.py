@@ -6,18 +6,22 @@ import json
 import logging
 import subprocess
 import traceback
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import ray.data
 
+from vsep_ray.audio.dsp import Audio
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.data import crops, datasets, shards, storage
 from vsep_ray.data.pcm import encode
 from vsep_ray.data.track import Track
 from vsep_ray.presets import PrepareCropsConfig
 
+Load = Callable[[Track], Mapping[str, Audio]]
 log = logging.getLogger(__name__)
 READ_CPUS = 0.25
 """Logical CPUs of a task that reads crops: training workers leave that much of theirs."""
@@ -43,22 +47,21 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     if storage.exists(storage.join(layout.uri, crops.STORE_FILE)):
         log.info("%s is complete", layout.uri)
         return _figures(crops.CropStore.open(layout.uri))
-    done = {r.key for r in shards.records(layout.uri)}
-    missing = [u for u in units if u.key not in done]
+    missing = _missing(layout, units)
     log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
-    _write(config, layout, missing)
+    load = functools.partial(datasets.load, config.dataset, crop=config.crop, toy_config=config.toy)
+    write_units(layout, missing, load)
     return _figures(shards.finish(layout, shards.records(layout.uri), _revision()))
 
 
 def plan(config: PrepareCropsConfig) -> dict[str, Any]:
-    """What `prepare` would do: tracks per split, sources, fingerprint and output folder; nothing is
-    written."""
+    """What `prepare` would do: tracks per split, sources, fingerprint, output folder; writes nothing."""
     layout, units = _layout(config)
-    splits = {u.split: 0 for u in units}
+    songs: dict[str, set[str]] = {}
     for unit in units:
-        splits[unit.split] += len(unit.tracks)
+        songs.setdefault(unit.split, set()).update(track.id for track in unit.tracks)
     return {
-        "tracks": splits,
+        "tracks": {split: len(ids) for split, ids in songs.items()},
         "sources": list(layout.sources),
         "fingerprint": layout.fingerprint,
         "output": layout.uri,
@@ -71,16 +74,7 @@ def crop_dataset(store: crops.CropStore, split: str, source: str) -> ray.data.Da
     ``audio`` stays raw bytes; a consumer turns a batch into float32 (N, C, T) by
     ``pcm.decode(batch["audio"], batch["gain"], store.channels)``.
     """
-    filesystem, path = storage.open_filesystem(store.partition(split, source))
-    columns = ["track", "offset", "gain", "audio"]
-    return ray.data.read_parquet(
-        path,
-        filesystem=filesystem,
-        columns=columns,
-        partitioning=None,
-        file_extensions=["parquet"],
-        num_cpus=READ_CPUS,
-    )
+    return _parts(store, split, source, functools.partial(_clips, store=store, split=split, source=source))
 
 
 def _layout(config: PrepareCropsConfig) -> tuple[shards.Layout, list[shards.Unit]]:
@@ -107,16 +101,12 @@ def _tracks(config: PrepareCropsConfig) -> list[Track]:
 
 
 def _root(config: PrepareCropsConfig) -> str:
-    return (
-        config.root
-        if not config.root or storage.is_remote(config.root)
-        else str(storage.local_path(config.root))
-    )
+    local = config.root and not storage.is_remote(config.root)
+    return str(storage.local_path(config.root)) if local else config.root
 
 
 def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], tracks: list[Track]) -> str:
-    """A hash of what decides the content of the store: options, and the tracks with the sizes of their
-    files."""
+    """A hash of what decides the content: options, and the tracks with the sizes of their files."""
     options: dict[str, Any] = {
         "dataset": config.dataset,
         "sources": list(sources),
@@ -127,20 +117,38 @@ def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], tracks: l
     return fingerprint({**options, "tracks": [datasets.listing(t, _root(config)) for t in tracks]})
 
 
-def _write(config: PrepareCropsConfig, layout: shards.Layout, units: list[shards.Unit]) -> None:
+def write_units(layout: shards.Layout, units: Sequence[shards.Unit], load: Load) -> None:
+    """Write units in parallel. What a crash took with it is tried once more, alone; then it is quarantined.
+
+    Raises:
+        RuntimeError: a unit failed by other than a bad file, such as a full disk.
+    """
+    _attempt(layout, units, load, min(len(units), MAX_TASKS))
+    lost = _missing(layout, units)
+    _attempt(layout, lost, load, len(lost))
+    for unit in _missing(layout, lost):
+        shards.give_up(layout, unit, "a process died on it, twice")
+
+
+def _attempt(layout: shards.Layout, units: Sequence[shards.Unit], load: Load, num_blocks: int) -> None:
     if not units:
         return
-    rows = ray.data.from_items(
-        [{"unit": json.dumps(to_dict(u))} for u in units], override_num_blocks=min(len(units), MAX_TASKS)
-    )
-    for row in rows.map(functools.partial(_write_one, config=config, layout=layout)).iter_rows():
+    rows = [{"unit": json.dumps(to_dict(u))} for u in units]
+    dataset = ray.data.from_items(rows, override_num_blocks=num_blocks)
+    dataset.context.max_errored_blocks = -1  # a dead process loses its block, not the job
+    write = functools.partial(_write_one, layout=layout, load=load)
+    for row in dataset.map(write, max_retries=0).iter_rows():
         if row["error"]:
             raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")
 
 
-def _write_one(row: dict[str, Any], config: PrepareCropsConfig, layout: shards.Layout) -> dict[str, Any]:
+def _missing(layout: shards.Layout, units: Sequence[shards.Unit]) -> list[shards.Unit]:
+    done = {record.key for record in shards.records(layout.uri)}
+    return [unit for unit in units if unit.key not in done]
+
+
+def _write_one(row: dict[str, Any], layout: shards.Layout, load: Load) -> dict[str, Any]:
     unit = from_dict(shards.Unit, json.loads(row["unit"]))
-    load = functools.partial(datasets.load, config.dataset, crop=config.crop, toy_config=config.toy)
     try:
         shards.write_unit(layout, unit, load)
     except (
@@ -180,12 +188,27 @@ def paired_dataset(store: crops.CropStore, split: str) -> ray.data.Dataset:
     """
     if not store.paired:
         raise UserError(f"{store.uri} holds clips of a folder per source, which belong to no common mixture")
-    names = storage.list_files(store.partition(split, store.sources[0]))
-    read = functools.partial(_aligned, store=store, split=split)
-    return ray.data.from_items([{"name": n} for n in names]).map_batches(read, batch_size=1, num_cpus=READ_CPUS)
+    return _parts(store, split, store.sources[0], functools.partial(_aligned, store=store, split=split))
+
+
+def _parts(store: crops.CropStore, split: str, source: str, read: Callable[..., Any]) -> ray.data.Dataset:
+    """Part file by part file through ``read``. Not `ray.data.read_parquet`: its listing task asks for a whole
+    CPU, and on a small machine waits for
+    ever for the one that training holds."""
+    found = storage.list_files(store.partition(split, source))
+    names = [n for n in found if n.endswith(".parquet")]  # a killed writer leaves a hidden .part behind
+    return ray.data.from_items([{"name": n} for n in names]).map_batches(
+        read, batch_size=1, num_cpus=READ_CPUS
+    )
+
+
+def _clips(batch: dict[str, Any], store: crops.CropStore, split: str, source: str) -> pa.Table:
+    table = crops.read_part(store, split, source, batch["name"][0])
+    return table.select(["track", "offset", "gain", "audio"])
 
 
 def _aligned(batch: dict[str, Any], store: crops.CropStore, split: str) -> dict[str, Any]:
     track, offset, audio = crops.read_aligned(store, split, batch["name"][0])
     pcm, gain = encode(audio.reshape(len(audio), -1, audio.shape[-1]))
-    return {"track": np.array(track), "offset": offset, "gain": gain, "audio": np.array([a.tobytes() for a in pcm], object)}
+    columns = {"track": np.array(track), "offset": offset, "gain": gain}
+    return {**columns, "audio": np.array([item.tobytes() for item in pcm], object)}

@@ -15,11 +15,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset
+import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
 
 from vsep_ray.config import UserError, from_dict, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.pcm import cut, decode, encode, level_db
+from vsep_ray.data.statistics import SourceStatistics, SplitStatistics
 
 MIXTURE = "mixture"
 """Name of the partition that holds sum_k a_k s_k."""
@@ -51,30 +53,6 @@ class CropConfig:
     """Audio channels: 1 averages, 2 duplicates a mono file and keeps the first two of more."""
     length: int = 1_024
     """Samples per crop; a shorter file is padded with silence, the rest of a longer one is cut."""
-
-
-@dataclass(frozen=True)
-class SplitStatistics:
-    """What one split holds: songs, crops and seconds over all sources, mixtures not counted."""
-
-    tracks: int
-    crops: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class SourceStatistics:
-    """What one source holds, over all splits.
-
-    Attributes:
-        crops: number of crops.
-        silence: share of crops that are silent.
-        level_db: mean RMS of the other crops, in dB re full scale.
-    """
-
-    crops: int
-    silence: float
-    level_db: float
 
 
 @dataclass(frozen=True)
@@ -204,6 +182,21 @@ def read_paired(store: CropStore, split: str, limit: int | None = None) -> tuple
     assert all(k.equals(keys[0]) for k in keys), "a paired store holds every source of every crop"
     audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
     return keys[0]["track"].to_pylist(), audio
+
+
+def read_part(store: CropStore, split: str, source: str, name: str) -> pa.Table:
+    """One part file of one source, as rows of `SCHEMA`."""
+    filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
+    return pq.read_table(path, filesystem=filesystem, schema=SCHEMA, partitioning=None)
+
+
+def read_aligned(store: CropStore, split: str, name: str) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """One part file of each source of a paired store: song ids, offsets (samples), float32 (N, K, C, T)."""
+    tables = [read_part(store, split, source, name) for source in store.sources]
+    keys = [t.select(["track", "offset"]) for t in tables]
+    assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"
+    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
+    return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
 
 
 def latest_store(root: str) -> str | None:

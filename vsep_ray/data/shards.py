@@ -7,7 +7,7 @@ a folder to one fingerprint.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,12 +23,10 @@ from vsep_ray.data.crops import (
     PUBLISHED,
     CropConfig,
     CropStore,
-    SourceStatistics,
-    SplitStatistics,
     partition,
     to_table,
 )
-from vsep_ray.data.pcm import FLOOR_DB
+from vsep_ray.data.statistics import SourceCount, SplitStatistics, count_crops, source_statistics
 from vsep_ray.data.track import Track
 
 PLAN_FILE = "_plan.json"
@@ -66,16 +64,6 @@ class Unit:
     key: str
     split: str
     tracks: tuple[Track, ...]
-
-
-@dataclass(frozen=True)
-class SourceCount:
-    """Crops of one source in one unit; ``level_sum_db`` adds up the levels of those that are not silent."""
-
-    source: str
-    crops: int
-    silent: int
-    level_sum_db: float
 
 
 @dataclass(frozen=True)
@@ -145,9 +133,14 @@ def write_unit(layout: Layout, unit: Unit, load: Callable[[Track], Mapping[str, 
         for source, samples in audio.items():
             tables.setdefault(source, []).append(to_table(track.id, samples, layout.crop.length))
     counts = tuple(_write_part(layout, unit, source, pa.concat_tables(t)) for source, t in tables.items())
-    record = Record(unit.key, unit.split, tuple(stored), counts, tuple(rejected))
-    storage.write_bytes(_record_uri(layout.uri, unit.key), json.dumps(to_dict(record)).encode())
-    return record
+    return _commit(layout, Record(unit.key, unit.split, tuple(stored), counts, tuple(rejected)))
+
+
+def give_up(layout: Layout, unit: Unit, reason: str) -> Record:
+    """Record a unit whose tracks take their process with them, so that no later run tries them again."""
+    uris = [uri for t in unit.tracks for s in t.stems for uri in s.uris]
+    rejected = tuple(Rejected(uri, "crash", reason) for uri in dict.fromkeys(uris))
+    return _commit(layout, Record(unit.key, unit.split, (), (), rejected))
 
 
 def align(audio: Mapping[str, Audio], layout: Layout) -> dict[str, Audio]:
@@ -196,7 +189,7 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
         scales=layout.scales,
         paired=layout.paired,
         splits={s: _split_statistics(layout, done, s) for s in dict.fromkeys(r.split for r in done)},
-        statistics=_source_statistics(c for r in done for c in r.counts),
+        statistics=source_statistics(c for r in done for c in r.counts),
         quarantined=len(rejected),
         fingerprint=layout.fingerprint,
         revision=revision,
@@ -213,8 +206,10 @@ def _claim(uri: str) -> str | None:
     return None
 
 
-def _record_uri(uri: str, key: str) -> str:
-    return storage.join(uri, UNITS, f"{key}.json")
+def _commit(layout: Layout, record: Record) -> Record:
+    uri = storage.join(layout.uri, UNITS, f"{record.key}.json")
+    storage.write_bytes(uri, json.dumps(to_dict(record)).encode())
+    return record
 
 
 def _write_part(layout: Layout, unit: Unit, source: str, table: pa.Table) -> SourceCount:
@@ -222,9 +217,7 @@ def _write_part(layout: Layout, unit: Unit, source: str, table: pa.Table) -> Sou
     rows = max(1, ROW_GROUP_BYTES // (2 * layout.crop.channels * layout.crop.length))
     with storage.write_local(storage.join(folder, f"part-{unit.key}.parquet")) as path:
         pq.write_table(table, path, compression="zstd", row_group_size=rows)
-    silent = table["silent"].to_numpy()
-    level = table["rms_db"].to_numpy()[~silent].sum(dtype=float)
-    return SourceCount(source, len(silent), int(silent.sum()), round(float(level), 3))
+    return count_crops(source, table)
 
 
 def _check_audible(layout: Layout, done: Sequence[Record]) -> None:
@@ -243,16 +236,3 @@ def _split_statistics(layout: Layout, done: Sequence[Record], split: str) -> Spl
     crops = sum(c.crops for r in mine for c in r.counts if c.source in layout.sources)
     songs = len({t for r in mine for t in r.tracks})
     return SplitStatistics(songs, crops, crops * layout.crop.length / layout.crop.sample_rate)
-
-
-def _source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatistics]:
-    by_source: dict[str, list[SourceCount]] = {}
-    for count in counts:
-        by_source.setdefault(count.source, []).append(count)
-    return {source: _statistics_of(c) for source, c in by_source.items()}
-
-
-def _statistics_of(counts: list[SourceCount]) -> SourceStatistics:
-    crops, silent = sum(c.crops for c in counts), sum(c.silent for c in counts)
-    level_db = sum(c.level_sum_db for c in counts) / (crops - silent) if crops > silent else FLOOR_DB
-    return SourceStatistics(crops, silent / crops, round(level_db, 2))
