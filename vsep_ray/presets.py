@@ -124,6 +124,13 @@ class EvaluateConfig(JobConfig):
     """Worst tracks that the listening page embeds."""
 
 
+EVALUATE = {
+    "toy": EvaluateConfig(),
+    "smoke": EvaluateConfig(preset="smoke", max_tracks=64, listening_tracks=2),
+    "music": EvaluateConfig(preset="music", dataset="musdb18"),
+}
+
+
 @dataclass(frozen=True)
 class ResourcesConfig:
     """What a training run takes from the cluster; it does not change what is learned, nor the name of the run."""
@@ -225,3 +232,45 @@ TRAIN_SEPARATOR = {
         augment=AugmentConfig(gain_db=9, polarity=True, channel_swap=True, silence=0.15),
     ),
 }
+
+
+@dataclass(frozen=True)
+class TuneConfig(JobConfig):
+    """Search beta, flow depth, and any other field of the separator's config."""
+
+    crops: str = ""
+    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is none."""
+    betas: tuple[float, ...] = (0.1, 1.0, 10.0)
+    """Weights of the KL part of the ELBO to try (nats against nats)."""
+    depths: tuple[int, ...] = (4, 8, 12)
+    """Flow steps per block of the priors to try; priors are trained once per depth and seed."""
+    axes: tuple[str, ...] = ()
+    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 (paths in the separator's config)."""
+    seeds: tuple[int, ...] = (0,)
+    """Repeats."""
+    reduction: int = 3
+    """ASHA keeps one of so many trials at each rung."""
+    priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
+    separator: TrainSeparatorConfig = field(
+        default_factory=lambda: TrainSeparatorConfig(
+            separator=SeparatorConfig(noise_std=0.02), sleep_fraction=Schedule(0.5, 0.5), force=True
+        )
+    )
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+
+    @property
+    def fit(self) -> FitConfig:
+        """The separator's; the length of a trial."""
+        return self.separator.fit
+
+
+TUNE = {
+    "toy": TuneConfig(),
+    "smoke": TuneConfig(
+        preset="smoke", betas=(0.1, 10.0), depths=(1, 2), priors=TRAIN_PRIORS["smoke"],
+        separator=TrainSeparatorConfig(
+            preset="smoke", fit=SMOKE_FIT, force=True, sleep_fraction=Schedule(0.5, 0.5),
+            separator=SeparatorConfig(backbone=SMOKE_BACKBONE, noise_std=0.02),
+        ),
+    ),
+}  # fmt: skip

@@ -1,4 +1,7 @@
-"""The golden numbers are museval 0.4.1's on the signals below; museval itself was checked against the MATLAB BSS Eval."""
+"""The golden numbers are museval 0.4.1's own on the signals below.
+
+museval itself was checked against the MATLAB BSS Eval.
+"""
 
 import json
 from pathlib import Path
@@ -49,7 +52,7 @@ def test_framewise_sdr_is_the_sdr_of_version_4():
 def test_zeros_are_refused_in_words():
     estimates, references = signals()
     references[1] = 0
-    with pytest.raises(UserError, match=r"source \[1\] of the references"):
+    with pytest.raises(UserError, match=r"\[1\] of the references"):
         bsseval_v4(estimates, references, RATE)
 
 

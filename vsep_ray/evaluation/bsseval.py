@@ -109,8 +109,8 @@ def _museval_metrics() -> ModuleType:
     missing = [name for name in ("ffmpeg", "ffprobe") if shutil.which(name) is None]
     if missing:
         raise UserError(
-            f"BSS Eval by museval needs {' and '.join(missing)} on the PATH; install ffmpeg (apt-get, brew or "
-            "conda install ffmpeg), or leave --bsseval away: SDR and SI-SDR need nothing"
+            f"BSS Eval by museval needs {' and '.join(missing)} on the PATH; install ffmpeg (apt-get, "
+            "brew or conda install ffmpeg), or do without --bsseval"
         )
     from museval import metrics
 
@@ -121,5 +121,5 @@ def _refuse_zeros(signals: np.ndarray, name: str) -> None:
     silent = np.flatnonzero((np.sum(signals, axis=1) == 0).all(-1))
     if len(silent):
         raise UserError(
-            f"BSS Eval is not defined where a source is all zeros; leave out source {silent.tolist()} of the {name}"
+            f"BSS Eval is undefined where a source is all zeros; leave {silent.tolist()} of the {name} out"
         )

@@ -1,0 +1,108 @@
+import base64
+import io
+import math
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import soundfile
+
+from vsep_ray.report import Clip, page
+from vsep_ray.report.media import audio_uri, spectrogram_uri
+
+
+def tone(seconds=0.2, rate=8000, channels=1, hz=440.0):
+    return np.tile(0.5 * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate)) / rate), (channels, 1))
+
+
+def row(track, source, method, value):
+    return {
+        "track": track,
+        "source": source,
+        "method": method,
+        "si_sdr_db": value,
+        "si_sdr_improvement_db": value + 1,
+        "sdr_db": value,
+    }
+
+
+ROWS = [
+    row(t, s, m, v)
+    for t in "ab"
+    for s in ("bass", "<voice>")
+    for m, v in [("mixture", -5.0), ("model", 4.0), ("oracle", 9.0)]
+]
+ROWS += [row("c", "bass", "model", math.nan)]
+
+
+class Outline(HTMLParser):
+    """Tags and every attribute that could make a request."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.requests = [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append(tag)
+        self.requests += [
+            v for k, v in attributes if k in ("src", "href", "srcset") and not v.startswith("data:")
+        ]
+
+
+def content(uri):
+    return base64.b64decode(uri.partition(",")[2])
+
+
+def clips():
+    names = [("mixture", "mixture"), ("bass", "reference"), ("bass", "model")]
+    return [Clip("a", name, method, tone(), 8000) for name, method in names]
+
+
+def test_the_page_needs_nothing_but_itself():
+    text = page("Scores", ROWS, clips(), {"model": "models:/vsep/1", "tracks": 2})
+    outline = Outline(text)
+    assert outline.requests == [] and not re.search(r"https?://|@import|url\(|fetch\(", text)
+    assert outline.tags.count("audio") == outline.tags.count("img") == 3
+
+
+def test_tables_have_floor_result_and_ceiling_with_mean_and_median():
+    text = page("Scores", ROWS, [], {})
+    assert "mixture (floor)" in text and "oracle mask (ceiling)" in text
+    assert "4.00 / 4.00" in text and "-5.00 / -5.00" in text
+    assert "<td>4</td><td>1</td>" in text  # four scores of the model, one silent
+
+
+def test_names_are_escaped():
+    text = page("<script>x</script>", ROWS, [], {"a": "<b>"})
+    assert "<voice>" not in text and "<script>x" not in text and "&lt;b&gt;" in text
+
+
+@pytest.mark.parametrize(("seconds", "channels", "kind"), [(0.2, 1, "audio/wav"), (20.0, 2, "audio/ogg")])
+def test_sounds_survive(seconds, channels, kind):
+    clip = Clip("a", "bass", "model", tone(seconds, 44100, channels), 44100)
+    uri = audio_uri(clip, 0.5)
+    assert uri.startswith(f"data:{kind};base64,")
+    audio, rate = soundfile.read(io.BytesIO(content(uri)), always_2d=True)
+    assert rate == 44100 and audio.shape[1] == channels and abs(len(audio) - seconds * rate) < 10
+    assert np.abs(audio).max() == pytest.approx(0.25, abs=0.02)
+
+
+@pytest.mark.parametrize("length", [1, 100, 1024, 500_000])
+def test_spectrograms_are_small_pictures_of_any_length(length):
+    from matplotlib import image
+
+    picture = image.imread(
+        io.BytesIO(content(spectrogram_uri(Clip("a", "x", "model", np.zeros((2, length)), 8000))))
+    )
+    assert picture.shape[0] <= 96 and picture.shape[1] <= 400
+
+
+def test_a_tone_is_a_line_at_its_height():
+    from matplotlib import image
+
+    clip = Clip("a", "x", "model", tone(1.0, hz=1000.0), 8000)
+    picture = image.imread(io.BytesIO(content(spectrogram_uri(clip))))
+    brightest = picture[..., :3].sum(-1).mean(1).argmax() / len(picture)
+    assert brightest == pytest.approx(1 - 1000 / 4000, abs=0.05)

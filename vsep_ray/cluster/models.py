@@ -1,0 +1,32 @@
+"""Which separator a job means."""
+
+from pathlib import Path
+
+from vsep_ray import checkpoint
+from vsep_ray.config import UserError
+from vsep_ray.data import storage
+from vsep_ray.separators import Separator
+from vsep_ray.tracking import resolve_model
+
+
+def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, Path, Separator]:
+    """The URI, the local directory and the module of the separator ``model``; "" is the latest below
+    ``root``.
+
+    Raises:
+        UserError: there is none, or it is a prior.
+    """
+    uri = model or _latest(root)
+    cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(root) else Path(root)
+    directory = resolve_model(uri, tracking_uri, cache / "models_cache").absolute()
+    module = checkpoint.load(directory)
+    if not isinstance(module, Separator):
+        raise UserError(f"model {uri} is a prior; expected a separator, as train_separator.py makes one")
+    return uri, directory, module
+
+
+def _latest(root: str) -> str:
+    found = None if storage.is_remote(root) else checkpoint.latest(root, "separator")
+    if found is None:
+        raise UserError(f"no separator below {root}; train one with jobs/train_separator.py, or pass --model")
+    return str(found)

@@ -1,0 +1,77 @@
+"""Audio and spectrograms as data URIs, so that a page needs nothing but itself."""
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+WAV_SECONDS = 2.0  # shorter clips are wav: lossless, and no codec delay where every millisecond shows
+BLOCK = 65_536  # frames per write: libsndfile's Vorbis encoder overflows its stack on long ones
+IMAGE = (96, 400)  # rows and columns of a spectrogram, at most
+RANGE_DB = 80.0
+LOWEST = 1e-6
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One sound of a listening page.
+
+    Attributes:
+        track: the track's id.
+        name: what is heard: ``mixture`` or a source.
+        method: ``mixture``, ``reference``, ``model`` or ``oracle``; sounds of one method play together.
+        audio: (C, T), full scale +-1.
+        sample_rate: Hz.
+    """
+
+    track: str
+    name: str
+    method: str
+    audio: np.ndarray
+    sample_rate: int
+
+
+def audio_uri(clip: Clip, gain: float) -> str:
+    """The sound, times a gain, as a data URI: 16-bit wav if it is short, else Ogg Vorbis."""
+    import soundfile
+
+    frames = np.clip(gain * clip.audio.T, -1, 1)
+    short = len(frames) <= WAV_SECONDS * clip.sample_rate
+    kind = {"format": "WAV", "subtype": "PCM_16"} if short else {"format": "OGG", "subtype": "VORBIS"}
+    buffer = io.BytesIO()
+    with soundfile.SoundFile(buffer, "w", clip.sample_rate, clip.audio.shape[0], **kind) as file:
+        for start in range(0, len(frames), BLOCK):
+            file.write(frames[start : start + BLOCK])
+    return _uri(buffer.getvalue(), "audio/wav" if short else "audio/ogg")
+
+
+def spectrogram_uri(clip: Clip) -> str:
+    """The log-magnitude spectrogram of the channels' mean as a PNG data URI, low tones at the bottom."""
+    from matplotlib import image
+
+    level = 10 * np.log10(_spectrogram(clip.audio.mean(0)) + LOWEST**2)
+    colours = {"cmap": "magma", "vmin": level.max() - RANGE_DB, "vmax": level.max() + 1e-3}
+    buffer = io.BytesIO()
+    image.imsave(buffer, level[::-1], format="png", **colours)
+    return _uri(buffer.getvalue(), "image/png")
+
+
+def _spectrogram(signal: np.ndarray) -> np.ndarray:
+    """(T,) -> (rows, columns) of mean power in bins and frames that are pooled to the size of an image."""
+    size = min(1024, max(64, 1 << (len(signal) // 8).bit_length()))
+    padded = np.pad(signal, size // 2)
+    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: max(1, size // 4)]
+    power = np.abs(np.fft.rfft(frames * np.hanning(size), axis=-1)).T ** 2
+    return _pooled(_pooled(power, 0, IMAGE[0]), 1, IMAGE[1])
+
+
+def _pooled(values: np.ndarray, axis: int, size: int) -> np.ndarray:
+    """Means of at most ``size`` runs of rows (axis 0) or columns (axis 1) of nearly equal length."""
+    edges = np.unique(np.linspace(0, values.shape[axis], size + 1).astype(int)[:-1])
+    lengths = np.diff(edges, append=values.shape[axis])
+    return np.add.reduceat(values, edges, axis) / np.expand_dims(lengths, 1 - axis)
+
+
+def _uri(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
