@@ -30,6 +30,8 @@ class FitConfig:
     """Decay of the exponential moving average of the weights, which is what is saved and evaluated; 0: none."""
     log_every: int = 50
     """Steps between reports; scalars are averaged over them."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints and validations; a killed run loses at most these."""
     seed: int = 0
     """Seed of initial weights, order of the data and noise."""
 

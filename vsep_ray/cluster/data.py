@@ -137,6 +137,7 @@ def _attempt(layout: shards.Layout, units: Sequence[shards.Unit], load: Load, nu
     dataset = ray.data.from_items(rows, override_num_blocks=num_blocks)
     dataset.context.max_errored_blocks = -1  # a dead process loses its block, not the job
     write = functools.partial(_write_one, layout=layout, load=load)
+    # without a limit Ray starts a task that kills its process again for ever
     for row in dataset.map(write, max_retries=0).iter_rows():
         if row["error"]:
             raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")

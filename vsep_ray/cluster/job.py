@@ -38,10 +38,10 @@ def main(
         print(json.dumps({"job": name, "config": to_dict(config)}, indent=2), flush=True)
         figures = _dry_run(config, plan) if config.dry_run else _with_ray(config, run)
     except UserError as error:
-        _finish({"job": name, "run_id": None, "status": "refused", "error": str(error)}, 2)
+        _finish({"job": name, "run_id": None, "status": "refused", "error": _words(error)}, 2)
     except Exception as error:  # the last line must be JSON whatever happened; the traceback goes to stderr
         traceback.print_exc()
-        _finish({"job": name, "run_id": None, "status": "failed", "error": f"{type(error).__name__}: {error}"}, 1)
+        _finish({"job": name, "run_id": None, "status": "failed", "error": _words(error)}, 1)
     line = {"job": name, "run_id": None, "status": "done", **figures}
     _finish(line, 0 if line["status"] != "failed" else 1)
 
@@ -78,6 +78,13 @@ def _worker_environment() -> dict[str, str]:
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     return {"PYTHONPATH": path, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
+
+
+def _words(error: BaseException) -> str:
+    """The message in one line; of an error that a Ray task carried, the message of its cause."""
+    cause = getattr(error, "cause", None) or error
+    text = " ".join(str(cause).split())
+    return text if isinstance(cause, UserError) else f"{type(cause).__name__}: {text}"
 
 
 def _finish(line: dict[str, Any], code: int) -> NoReturn:

@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Train a separator q(s | m) under regime A, B or C.
+
+    python jobs/train_separator.py --preset smoke
+    ray job submit --working-dir . -- python jobs/train_separator.py --preset smoke
+    ray job submit jobs/train_separator.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
+
+from vsep_ray.cluster.job import main
+from vsep_ray.cluster.train_separator import plan, run
+from vsep_ray.presets import TRAIN_SEPARATOR, TrainSeparatorConfig
+
+if __name__ == "__main__":
+    main(TrainSeparatorConfig, TRAIN_SEPARATOR, run, plan)

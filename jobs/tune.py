@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Search beta, flow depth and other settings; ASHA stops early what falls behind; the same command resumes.
+
+    python jobs/tune.py --preset smoke
+    ray job submit --working-dir . -- python jobs/tune.py --preset smoke
+    ray job submit jobs/tune.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
+
+from vsep_ray.cluster.job import main
+from vsep_ray.cluster.tune import plan, run
+from vsep_ray.presets import TUNE, TuneConfig
+
+if __name__ == "__main__":
+    main(TuneConfig, TUNE, run, plan)

@@ -1,0 +1,99 @@
+"""What a job finds in the storage when it is told nothing: the latest crops, priors, separator."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+from vsep_ray.cluster.data import prepare
+from vsep_ray.config import UserError
+from vsep_ray.data import storage
+from vsep_ray.data.crops import CropStore, latest_store
+from vsep_ray.presets import PREPARE_CROPS, TrainSeparatorConfig
+
+
+class _WithCrops(Protocol):
+    @property
+    def crops(self) -> str: ...
+    @property
+    def preset(self) -> str: ...
+    @property
+    def storage(self) -> str: ...
+
+
+def crop_store(config: _WithCrops) -> CropStore:
+    """The store that ``--crops`` names, else the latest; toy crops are made where there are none.
+
+    Raises:
+        UserError: there is none, and the preset's data cannot be made; names the command that makes one.
+    """
+    uri = config.crops or latest_store(config.storage)
+    if uri:
+        return CropStore.open(uri)
+    recipe = PREPARE_CROPS.get(config.preset, PREPARE_CROPS["toy"])
+    if recipe.dataset != "toy":
+        raise UserError(f"no crop store in {config.storage}; make one with jobs/prepare_crops.py --preset {config.preset} --root ...")
+    return CropStore.open(prepare(dataclasses.replace(recipe, storage=config.storage))["output"])
+
+
+@functools.cache
+def git_revision() -> str:
+    """The git revision of the code, or "unknown" where it is not a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def prior_directories(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
+    """Source -> checkpoint directory of its prior, from ``--priors`` (a folder, or the run id of train_priors.py) or the latest in the storage.
+
+    Raises:
+        UserError: a source has no prior, its format is another, or it did not pass its gate and ``--force`` was not given.
+    """
+    folder = config.priors or _latest_priors(config.storage)
+    if "://" not in folder and not Path(folder).is_dir():
+        folder = _by_run_id(config.storage, folder)
+    found = {s: storage.join(folder, s) for s in store.sources}
+    for source, directory in found.items():
+        _check_format(source, directory, store)
+    _check_gate(folder, config.force)
+    return found
+
+
+def prior_marks(priors: Mapping[str, str]) -> dict[str, str]:
+    """Source -> SHA-256 of its prior's weights: two sets of priors are the same if their marks are."""
+    weights = {s: storage.read_bytes(storage.join(d, "model.safetensors")) for s, d in priors.items()}
+    return {s: hashlib.sha256(w).hexdigest() for s, w in weights.items()}
+
+
+def _latest_priors(root: str) -> str:
+    found = list(Path(root, "models").glob("*/discrimination.json"))
+    if not found:
+        raise UserError(f"no priors in {root}; train them with jobs/train_priors.py --storage {root}")
+    return str(max(found, key=lambda p: p.stat().st_mtime).parent)
+
+
+def _by_run_id(root: str, run_id: str) -> str:
+    for path in Path(root, "models").glob("*/discrimination.json"):
+        if json.loads(path.read_text()).get("run_id") == run_id:
+            return str(path.parent)
+    raise UserError(f"--priors {run_id} is neither a folder nor the run id of priors in {root}/models")
+
+
+def _check_format(source: str, directory: str, store: CropStore) -> None:
+    if not storage.exists(storage.join(directory, "config.json")):
+        raise UserError(f"no prior of source {source!r} in {directory}; train it with jobs/train_priors.py --sources {source}")
+    description = json.loads(storage.read_bytes(storage.join(directory, "config.json")))
+    format_ = (description.get("sample_rate"), description.get("channels"))
+    if format_ != (store.sample_rate, store.channels):
+        raise UserError(f"prior {directory} is for (Hz, channels) {format_}, the crops are {(store.sample_rate, store.channels)}")
+
+
+def _check_gate(folder: str, force: bool) -> None:
+    failed = json.loads(storage.read_bytes(storage.join(folder, "discrimination.json")))["discrimination"]["failed_gate"]
+    if failed and not force:
+        raise UserError(f"the priors of {', '.join(failed)} do not prefer their own source; train them longer, or pass --force")

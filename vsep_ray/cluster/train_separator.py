@@ -1,0 +1,176 @@
+"""train_separator: q(s | m) under regime A, B or C."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import ray
+import torch
+from torch import Tensor
+
+from vsep_ray import checkpoint
+from vsep_ray.cluster.dreams import dreams
+from vsep_ray.cluster.inputs import crop_store, git_revision, prior_directories, prior_marks
+from vsep_ray.cluster.train import (
+    PAIRED,
+    Launch,
+    StreamSpec,
+    Task,
+    default_workers,
+    forget,
+    run_name,
+    spool,
+    train,
+    with_format,
+)
+from vsep_ray.config import UserError, to_dict
+from vsep_ray.data import storage
+from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix
+from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
+from vsep_ray.evaluation.sdr import si_sdr, summarize
+from vsep_ray.inference import amortized
+from vsep_ray.joint import Joint
+from vsep_ray.objectives import Objective, Sleep, SleepWake, Supervised, Wake
+from vsep_ray.presets import TrainSeparatorConfig
+from vsep_ray.priors import Prior
+from vsep_ray.separators import Separator
+from vsep_ray.tracking import Tracker
+
+VALID_MIXTURES = 256
+
+
+@dataclass(frozen=True)
+class SeparatorTask(Task):
+    """A separator under one regime. ``clips`` is what Sleep remixes: real clips in regime B, dreams in regime A."""
+
+    store: CropStore
+    clips: CropStore
+    priors: dict[str, str]
+    config: TrainSeparatorConfig
+
+    @property
+    def wakes(self) -> bool:
+        """Whether the schedule ever gives Wake a weight."""
+        return self.config.regime != "C" and _wakes(self.config)
+
+    def streams(self) -> dict[str, StreamSpec]:
+        """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what the regime forbids."""
+        if self.config.regime == "C":
+            return {PAIRED: StreamSpec(self.store, "train", PAIRED)}
+        clips = {s: StreamSpec(self.clips, "train", s) for s in self.store.sources}
+        return clips | ({MIXTURE: StreamSpec(self.store, "train", MIXTURE)} if self.wakes else {})
+
+    def build(self) -> tuple[Objective, Separator]:
+        """See `Task.build`."""
+        separator = Separator(with_format(self.config.separator, self.store))
+        if self.config.regime == "C":
+            return Supervised(separator), separator
+        sleep = Sleep(separator)
+        if not self.wakes:
+            return sleep, separator
+        wake = Wake(
+            separator, load_joint(self.priors, separator), self.config.noise_std, self.config.beta,
+            self.config.temperatures, self.config.samples,
+        )  # fmt: skip
+        return SleepWake(sleep, wake, self.config.sleep_fraction), separator
+
+    def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
+        """See `Task.batch`."""
+        if self.config.regime == "C":
+            aligned = torch.from_numpy(windows[PAIRED].draw(rng, num)[1])
+            return {"sources": aligned.unflatten(1, (len(self.store.sources), self.store.channels))}
+        remix = draw_remix([windows[s] for s in self.store.sources], rng, num, self.config.augment)
+        wake = {"mixture": draw_clips(windows[MIXTURE], rng, num, AugmentConfig())} if self.wakes else {}
+        return {"remix": remix} | wake
+
+    def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
+        """SI-SDR on remixes of held-out clips of different songs; a yardstick for all regimes, which no training step sees."""
+        assert isinstance(module, Separator)
+        return remix_scores(module, self.store, self.length)
+
+
+def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
+    """The frozen priors in the separator's order of sources."""
+    modules = {s: checkpoint.load(storage.local_path(priors[s])) for s in separator.sources}
+    return Joint(modules, separator.mixing)  # type: ignore[arg-type]
+
+
+def remix_scores(separator: Separator, store: CropStore, length: int = 0) -> dict[str, float]:
+    """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of held-out clips and sources."""
+    sources = held_out_remix(store, length)
+    device = next(separator.parameters()).device
+    mixture = separator.mixing.mix(sources.to(device))
+    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(32)])
+    scores = si_sdr(estimates, sources)
+    floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
+    gain, level = summarize(scores - floor), summarize(scores)
+    names = {"si_sdr_improvement_db": gain.median, "si_sdr_improvement_mean_db": gain.mean, "si_sdr_db": level.median}
+    each = {f"si_sdr_improvement_db/{s}": summarize(scores[:, k] - floor[:, k]).median for k, s in enumerate(store.sources)}
+    return {**names, "si_sdr_mean_db": level.mean, **each}
+
+
+def held_out_remix(store: CropStore, length: int = 0) -> Tensor:
+    """Validation clips of different songs side by side, the same at every call. Shape: (N, K, C, T)."""
+    columns = []
+    for k, source in enumerate(store.sources):
+        split = "valid" if storage.exists(store.partition("valid", source)) else "train"
+        crops = read_crops(store, split, source)
+        audible = np.flatnonzero(~crops.silent)
+        order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
+        columns.append(torch.from_numpy(crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]))
+    return torch.stack(columns, 1)
+
+
+def run(config: TrainSeparatorConfig) -> dict[str, Any]:
+    """Train, publish and register a separator; the figures of the JSON line."""
+    store = crop_store(config)
+    task = _task(config, store)
+    name = run_name(f"train_separator-{config.regime}", config, store.fingerprint, prior_marks(task.priors))
+    if config.fresh:
+        forget(config.storage, name)
+    with _start(config, name, store) as tracker:
+        provenance = {
+            "regime": config.regime, "run_id": tracker.run_id, "crops": store.fingerprint, "git": git_revision(),
+            "priors": task.priors, "objective": "Supervised" if config.regime == "C" else "SleepWake" if task.wakes else "Sleep",
+        }  # fmt: skip
+        workers = default_workers(config.resources, side_by_side=False)
+        launch = Launch(name, config.storage, config.tracking_uri, tracker.run_id, config.resources, workers, provenance)
+        target = storage.join(config.storage, "models", name)
+        metrics = ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
+        alias = "yardstick" if config.regime == "C" else "champion"
+        model_uri = tracker.register(storage.local_path(target), "vsep-separator", alias)
+        figures = {k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")}
+    return {"run_id": tracker.run_id, "regime": config.regime, "model": target, "model_uri": model_uri, "steps": int(metrics["step"]), **figures}
+
+
+def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
+    """What `run` would do."""
+    return {"regime": config.regime, "steps": config.fit.steps, "batch_size": config.fit.batch_size}
+
+
+def _start(config: TrainSeparatorConfig, name: str, store: CropStore) -> Tracker:
+    tags = {"regime": config.regime, "git": git_revision(), "crops": store.fingerprint}
+    tracker = Tracker.start(
+        config.tracking_uri, experiment="vsep/separator", run_name=name, spool=spool(config.storage), tags=tags, params=to_dict(config),
+    )  # fmt: skip
+    tracker.dataset(store.dataset, store.fingerprint, store.uri)
+    return tracker
+
+
+def _task(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
+    wakes = config.regime != "C" and _wakes(config)
+    if config.regime == "C" and not store.paired:
+        raise UserError(f"regime C needs sources of common mixtures; {store.uri} holds a folder per source")
+    if wakes and MIXTURE not in store.statistics:
+        raise UserError(f"Wake needs mixtures and {store.uri} has none; set --sleep-fraction.start 1 --sleep-fraction.end 1")
+    priors = prior_directories(config, store) if wakes or config.regime == "A" else {}
+    clips = store
+    if config.regime == "A":
+        folder = storage.join(config.storage, "dreams")
+        clips = dreams(store, priors, config.dreams, config.length or store.length, folder, config.fit.seed)
+    return SeparatorTask(config.fit, config.length, store, clips, priors, config)
+
+
+def _wakes(config: TrainSeparatorConfig) -> bool:
+    return min(config.sleep_fraction.start, config.sleep_fraction.end) < 1

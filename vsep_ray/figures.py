@@ -1,0 +1,62 @@
+"""Matplotlib figures for the tracker and the report; every axis has its unit."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from vsep_ray.evaluation.likelihood import Discrimination
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+def cross_likelihood_figure(result: Discrimination) -> "Figure":
+    """The matrix of mean log densities per noise level (rows: clips and probes, columns: priors) and the accuracy over noise levels.
+
+    Colours compare within a row: the best prior of a row is brightest, so a working set of priors shows a bright diagonal.
+    """
+    from matplotlib.figure import Figure
+
+    levels = len(result.noise_stds)
+    figure = Figure(figsize=(3.2 * (levels + 1), 3.6), layout="constrained")
+    axes = figure.subplots(1, levels + 1)
+    for i, sigma in enumerate(result.noise_stds):
+        _matrix(axes[i], result.matrix[i].numpy(), result, f"sigma = {sigma:g}")
+    for source, accuracy in result.accuracy.items():
+        axes[-1].semilogx(result.noise_stds, accuracy, marker="o", label=source)
+    axes[-1].axhline(1 / len(result.sources), color="grey", linestyle=":", label="chance")
+    axes[-1].set(xlabel="noise level sigma", ylabel="accuracy per crop", ylim=(0, 1.02))
+    axes[-1].legend(fontsize="small")
+    return figure
+
+
+def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str) -> "Figure":
+    """The mean of ``metric`` over all other axes, as a grid over two search dimensions."""
+    from matplotlib.figure import Figure
+
+    xs, ys = sorted({r[x] for r in rows}), sorted({r[y] for r in rows})
+    table = np.full((len(ys), len(xs)), np.nan)
+    for j, i in np.ndindex(*table.shape):
+        cell = [r[metric] for r in rows if r[x] == xs[i] and r[y] == ys[j] and np.isfinite(r[metric])]
+        table[j, i] = np.mean(cell) if cell else np.nan
+    figure = Figure(figsize=(1.4 * len(xs) + 2, 1.1 * len(ys) + 1.5), layout="constrained")
+    axis = figure.subplots()
+    figure.colorbar(axis.imshow(table, aspect="auto"), label=metric)
+    for (j, i), value in np.ndenumerate(table):
+        axis.text(i, j, f"{value:.2f}", ha="center", va="center", color="white")
+    axis.set_xticks(range(len(xs)), [f"{v:g}" for v in xs])
+    axis.set_yticks(range(len(ys)), [f"{v:g}" for v in ys])
+    axis.set(xlabel=x, ylabel=y)
+    return figure
+
+
+def _matrix(axis: "Axes", values: np.ndarray, result: Discrimination, title: str) -> None:
+    relative = values - values.max(1, keepdims=True)
+    axis.imshow(relative, cmap="viridis", aspect="auto", vmin=min(-0.1, float(np.percentile(relative, 10))), vmax=0)
+    for (row, column), value in np.ndenumerate(values):
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white", alpha=0.9)
+    axis.set_xticks(range(len(result.sources)), result.sources, rotation=45, ha="right", fontsize=8)
+    axis.set_yticks(range(len(result.clips)), result.clips, fontsize=8)
+    axis.set_title(f"{title}\nnats per sample", fontsize=9)
