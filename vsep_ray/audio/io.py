@@ -133,9 +133,8 @@ def open_writer(
     Args:
         path: the file; its ending does not matter.
         sample_rate: Hz.
-        channels: audio channels C.
-        format: a key of `FORMATS`.
-        subtype: ``auto``, ``16``, ``24`` or ``float``.
+        channels: C.
+        format: a key of `FORMATS`; ``subtype``: ``auto``, ``16``, ``24`` or ``float``.
         tags: libsndfile's names (``title``, ``artist``, ``comment``, ...) and values.
 
     Raises:

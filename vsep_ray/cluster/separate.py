@@ -68,26 +68,25 @@ def _tracker(config: SeparateCatalogConfig, work: Work, parent: str | None) -> T
 
 
 def _separate(settings: WorkerSettings, todo: Sequence[Task], num_actors: int) -> Iterator[dict[str, Any]]:
-    """Statuses as they come. The settings let a crashing row end, and end alone: see ray-project/ray
-    #62746."""
+    """Statuses as they come; nothing comes of a row that kills its process."""
     if not todo:
         return
     gpus = int(ray.cluster_resources().get("GPU", 0))
     replicas = num_actors or gpus or int(ray.cluster_resources().get("CPU", 1))
-    context = ray.data.DataContext.get_current()
-    context.max_errored_blocks, context.enable_progress_bars = -1, False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    rows = ray.data.from_items([task.to_row() for task in todo], override_num_blocks=len(todo))
     size = min(replicas, len(todo))
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # One row per block, one block per actor at a time and one retry: so a crashing row ends, and ends alone.
+    # Actors restart for ever, Ray's default: a pool never replaces a dead one (ray-project/ray #62746).
+    rows = ray.data.from_items([task.to_row() for task in todo], override_num_blocks=len(todo))
     results = rows.map(
         Worker,  # type: ignore[arg-type]  # a class of callables: Ray makes one per actor
         fn_constructor_args=(settings,),
         compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, max_tasks_in_flight_per_actor=1),
         num_cpus=1,
         num_gpus=1 if gpus else 0,
-        max_restarts=-1,
-        max_task_retries=1,
+        ray_remote_args_fn=lambda: {"max_task_retries": 1},
     )
+    results.context.max_errored_blocks, results.context.enable_progress_bars = -1, False
     yield from results.iter_rows()
 
 
