@@ -2,7 +2,7 @@
 """Score a separator between mixture (floor) and oracle mask (ceiling), and make a page to listen to.
 
     python jobs/evaluate.py
-    python jobs/evaluate.py --dataset stems --root /data/song --map bass=bassguitar other='[chl]*'
+    python jobs/evaluate.py --dataset stems --root /data/song --map bass='bass*' other='[chl]*'
     ray job submit --working-dir . -- python jobs/evaluate.py --model models:/vsep-separator@latest-b
     ray job submit jobs/evaluate.py
 

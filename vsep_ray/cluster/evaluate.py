@@ -47,7 +47,8 @@ def run(config: EvaluateConfig, parent_run_id: str | None = None) -> dict[str, A
     uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
     regime = str(checkpoint.read_provenance(directory).get("regime", "unknown"))
     units = examples.units(config, separator)
-    name = f"evaluate-{config.dataset}-{fingerprint([uri, config.dataset, config.root, config.max_tracks])}"
+    identity = fingerprint([uri, config.dataset, config.root, list(config.map), config.max_tracks])
+    name = f"evaluate-{config.dataset}-{identity}"
     with _tracker(config, name, parent_run_id, {"model_uri": uri, "regime": regime}) as tracker:
         on_stems, on_published, failed = _score_all(units, separator, config.bsseval)
         result = aggregate(on_stems)

@@ -1,7 +1,8 @@
 """What a separator is scored on: held-out crops or whole tracks, with the mixture made from the stems."""
 
 import dataclasses
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,8 @@ from vsep_ray.data.datasets import Dataset
 from vsep_ray.data.track import Track
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.separators import Separator
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def units(config: EvaluateConfig, separator: Separator) -> list[Unit]:
     tracks = [t for t in found if t.split == "test"] if config.dataset != "stems" else found
     if not tracks:
         raise UserError(f"no test tracks in {root}; expected them in {root}/test")
+    _name_strangers(tracks, separator)
     return [WholeTrack(config.dataset, t) for t in tracks[: config.max_tracks]]
 
 
@@ -91,6 +95,15 @@ def read(unit: Unit, separator: Separator) -> list[Example]:
     if published is None:
         return [example]
     return [example, dataclasses.replace(example, mixture=torch.from_numpy(published), published=True)]
+
+
+def _name_strangers(tracks: Sequence[Track], separator: Separator) -> None:
+    found, known = datasets.sources_of(tracks), separator.sources
+    strangers = [s for s in found if s not in known]
+    if set(strangers) == set(found):
+        raise UserError(f"no stem is one of {', '.join(known)}; found {', '.join(found)}; name them by --map")
+    if strangers:
+        log.warning("in the mixture but not scored (see --map): %s; the model has %s", strangers, known)
 
 
 def _store(config: EvaluateConfig, separator: Separator) -> CropStore:
