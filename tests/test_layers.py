@@ -12,10 +12,13 @@ PACKAGE = ROOT / "vsep_ray"
 LAYERS = [
     {"config"},
     {"nn", "data", "audio"},
-    {"mixing", "priors", "separators"},
+    {"mixing"},
+    {"priors", "separators"},
     {"joint"},
-    {"objectives", "inference", "schedules", "alarms"},
-    {"training", "checkpoint", "evaluation", "chunking"},
+    {"schedules", "alarms"},
+    {"objectives", "inference"},
+    {"training"},
+    {"checkpoint", "evaluation", "chunking"},
     {"presets", "tracking", "report", "figures", "streaming"},
     {"cluster"},
 ]

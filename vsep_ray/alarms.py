@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-import torch
 from torch import Tensor
 from torch.distributions import Distribution
 
@@ -17,11 +16,16 @@ def energy_shares(shares: Tensor) -> Tensor:
 
 def share_metrics(shares: Tensor, sources: Sequence[str]) -> dict[str, Tensor]:
     """`energy_shares` by name, to be logged. Shape: (B, K, C, T)."""
-    return {f"energy_share/{name}": v for name, v in zip(sources, energy_shares(shares.detach()), strict=True)}
+    return {
+        f"energy_share/{name}": v for name, v in zip(sources, energy_shares(shares.detach()), strict=True)
+    }
 
 
 def entropy_per_sample(q: Distribution, like: Tensor) -> Tensor:
-    """H(q) in nats per waveform sample; its fall towards minus infinity is a collapse. Shape: like (B, K, C, T) -> ()."""
+    """H(q) in nats per waveform sample; its fall towards minus infinity is a collapse.
+
+    Shape: like (B, K, C, T) -> ().
+    """
     return q.entropy().mean() / like[0].numel()
 
 
@@ -38,10 +42,5 @@ def alarms(metrics: Mapping[str, float]) -> list[str]:
         if "energy_share/" in key and value < SILENT_SHARE
     ]
     if metrics.get("skipped_updates", 0) > 0:
-        found.append(f"{metrics['skipped_updates']:.0f} updates skipped: loss or gradient was not finite")
+        found.append(f"{metrics['skipped_updates']:.0f} updates skipped: their gradients were not finite")
     return found
-
-
-def all_finite(values: Sequence[Tensor]) -> bool:
-    """Whether every scalar is finite."""
-    return bool(torch.isfinite(torch.stack([v.detach().float().reshape(()) for v in values])).all())

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 
 def cross_likelihood_figure(result: Discrimination) -> "Figure":
-    """The matrix of mean log densities per noise level (rows: clips and probes, columns: priors) and the accuracy over noise levels.
+    """The matrix of mean log densities at each noise level, and the accuracy over noise levels.
 
-    Colours compare within a row: the best prior of a row is brightest, so a working set of priors shows a bright diagonal.
+    Rows are clips and probes, columns priors. Colours compare within a row: the best prior of a row is
+    brightest, so a working set of priors shows a bright diagonal.
     """
     from matplotlib.figure import Figure
 
@@ -54,7 +55,8 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
 
 def _matrix(axis: "Axes", values: np.ndarray, result: Discrimination, title: str) -> None:
     relative = values - values.max(1, keepdims=True)
-    axis.imshow(relative, cmap="viridis", aspect="auto", vmin=min(-0.1, float(np.percentile(relative, 10))), vmax=0)
+    darkest = min(-0.1, float(np.percentile(relative, 10)))
+    axis.imshow(relative, cmap="viridis", aspect="auto", vmin=darkest, vmax=0)
     for (row, column), value in np.ndenumerate(values):
         axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white", alpha=0.9)
     axis.set_xticks(range(len(result.sources)), result.sources, rotation=45, ha="right", fontsize=8)

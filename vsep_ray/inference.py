@@ -1,4 +1,4 @@
-"""From a mixture to its sources: plain functions of one signature, (B, C, T) -> (B, K, C, T) once their keywords are bound."""
+"""From a mixture to its sources: plain functions, (B, C, T) -> (B, K, C, T) once their keywords are bound."""
 
 from collections.abc import Callable
 
@@ -12,5 +12,8 @@ SeparateFn = Callable[[Tensor], Tensor]
 
 @torch.no_grad()
 def amortized(mixture: Tensor, *, separator: Separator) -> Tensor:
-    """The posterior mean of one forward pass, the estimate that maximises expected SDR. Shape: (B, C, T) -> (B, K, C, T)."""
+    """The posterior mean of one forward pass, the estimate that maximises expected SDR.
+
+    Shape: (B, C, T) -> (B, K, C, T).
+    """
     return separator(mixture).mean

@@ -15,7 +15,7 @@ class LinearMixing(nn.Module):
 
     Args:
         scales: the a_k, one per source: 1/K for toy waves (the mean), 1 for music stems (the sum).
-        noise_std: standard deviation of the mixing noise, in units of the waveform; 0: the mixture is exactly the sum.
+        noise_std: standard deviation of the mixing noise (units of the waveform); 0: the sum is exact.
     """
 
     scales: Tensor
@@ -40,30 +40,37 @@ class LinearMixing(nn.Module):
             ValueError: exact mixing (noise_std 0) has no density.
         """
         if self.noise_std <= 0:
-            raise ValueError("exact mixing has no density p(m | s); set noise_std > 0 or condition on the mixture")
+            raise ValueError("exact mixing has no density p(m | s); set noise_std > 0, or condition on m")
         return Independent(Normal(self.mix(sources), self.noise_std), 2)
 
     def condition(self, mean: Tensor, std: Tensor, mixture: Tensor) -> "ConditionedNormal":
-        """prod_k N(s_k; mean_k, std_k^2) given the mixture. Shape: mean, std (B, K, C, T), mixture (B, C, T)."""
+        """prod_k N(s_k; mean_k, std_k^2) given the mixture.
+
+        Shape: mean, std (B, K, C, T), mixture (B, C, T).
+        """
         return ConditionedNormal(mean, std, mixture, self.scales, self.noise_std)
 
 
 class ConditionedNormal(Distribution):
-    """p(s | m) proportional to prod_k N(s_k; mu_k, v_k) N(m; sum_k a_k s_k, noise_std^2), independently per sample.
+    """p(s | m) proportional to prod_k N(s_k; mu_k, v_k) N(m; sum_k a_k s_k, noise_std^2), sample by sample.
 
-    With d = sum_k a_k^2 v_k + noise_std^2 and w_k = a_k v_k / d the mean is mu_k + w_k (m - sum_j a_j mu_j) and the covariance over sources
-    is diag(v) - (a v)(a v)^T / d. At noise_std = 0 every draw mixes to m exactly and the law lives on that plane: `log_prob` is then the density
-    p(s) / p(m), which assumes without checking that its argument lies on the plane.
+    With d = sum_k a_k^2 v_k + noise_std^2 and w_k = a_k v_k / d the mean is mu_k + w_k (m - sum_j a_j mu_j)
+    and the covariance over sources is diag(v) - (a v)(a v)^T / d. At noise_std = 0 every draw mixes to m
+    exactly and the law lives on that plane: `log_prob` is then the density p(s) / p(m), which assumes without
+    checking that its argument lies on the plane.
 
     Shape: batch (B,), event (K, C, T). Differentiable in mean and std; `rsample` is reparametrised.
 
-    Reference: conditioning by residuals, Doucet, A note on efficient conditional simulation of Gaussian distributions, 2010.
+    Reference: conditioning by residuals, Doucet, A note on efficient conditional simulation of Gaussian
+    distributions, 2010.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012  (torch's own class attribute)
     has_rsample = True
 
-    def __init__(self, mean: Tensor, std: Tensor, mixture: Tensor, scales: Tensor, noise_std: float = 0.0) -> None:
+    def __init__(
+        self, mean: Tensor, std: Tensor, mixture: Tensor, scales: Tensor, noise_std: float = 0.0
+    ) -> None:
         self.base_mean, self.mixture, self.noise_std = mean, mixture, noise_std
         self.base_std = std.expand_as(mean)
         self.scales = scales.to(mean)[:, None, None]
@@ -88,22 +95,26 @@ class ConditionedNormal(Distribution):
         """Var[s_k | m] = v_k (1 - a_k w_k). Shape: (B, K, C, T)."""
         return self.base_variance * (1 - self.scales * self.weights)
 
-    def rsample(self, sample_shape: torch.Size | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
+    def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """Posterior draws. Shape: (*sample_shape, B, K, C, T)."""
-        base = self.base_mean + self.base_std * torch.randn(*sample_shape, *self.base_mean.shape).to(self.base_mean)
+        e = torch.randn(*sample_shape, *self.base_mean.shape).to(self.base_mean)
         noise = self.noise_std * torch.randn(*sample_shape, *self.mixture.shape).to(self.base_mean)
-        return self._correct(base, self.mixture + noise)
+        return self._correct(self.base_mean + self.base_std * e, self.mixture + noise)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(s | m) in nats, summed over sources, channels and samples. Shape: (..., B, K, C, T) -> (..., B)."""
+        """log p(s | m) in nats, summed over sources, channels and samples.
+
+        Shape: (..., B, K, C, T) -> (..., B).
+        """
         prior = Normal(self.base_mean, self.base_std).log_prob(value).sum((-3, -2, -1))
-        evidence = Normal(self._mix(self.base_mean), self.total_variance.sqrt()).log_prob(self.mixture).sum((-2, -1))
+        evidence = Normal(self._mix(self.base_mean), self.total_variance.sqrt()).log_prob(self.mixture)
         if self.noise_std == 0:
-            return prior - evidence
-        return prior + Normal(self._mix(value), self.noise_std).log_prob(self.mixture).sum((-2, -1)) - evidence
+            return prior - evidence.sum((-2, -1))
+        likelihood = Normal(self._mix(value), self.noise_std).log_prob(self.mixture)
+        return prior + (likelihood - evidence).sum((-2, -1))
 
     def entropy(self) -> Tensor:
-        """Differential entropy in nats (at noise_std = 0 on the plane, against the same measure as `log_prob`). Shape: (B,)."""
+        """Differential entropy in nats, against the same measure as `log_prob`. Shape: (B,)."""
         sources = 0.5 * (1 + LOG_2PI) + self.base_std.log()
         dims = 1.0 if self.noise_std == 0 else 0.0
         log_mixture = math.log(self.noise_std**2) if self.noise_std else 0.0
@@ -111,15 +122,18 @@ class ConditionedNormal(Distribution):
         return sources.sum((-3, -2, -1)) - removed.sum((-2, -1))
 
     def convolved(self, noise_std: float | Tensor) -> "ConvolvedNormal":
-        """The law of s + noise_std * e with e ~ N(0, I), which Wake compares with p_sigma. noise_std > 0: a number or (B,)."""
+        """The law of s + noise_std * e, e ~ N(0, I), which Wake compares with p_sigma.
+
+        Shape: noise_std > 0 is a number or (B,).
+        """
         return ConvolvedNormal(self, noise_std)
 
 
 class ConvolvedNormal(Distribution):
-    """N(mean, diag(v + sigma^2) - (a v)(a v)^T / d): a `ConditionedNormal` blurred by N(0, sigma^2 I), sigma > 0.
+    """N(mean, diag(v + sigma^2) - (a v)(a v)^T / d): a `ConditionedNormal` blurred by N(0, sigma^2 I).
 
-    Determinant and inverse by the rank-one update formulas, with g = noise_std^2 + sum_k a_k^2 v_k sigma^2 / (v_k + sigma^2) in place of the
-    difference d - sum_k (a_k v_k)^2 / (v_k + sigma^2), which it equals without cancellation.
+    Determinant and inverse by the rank-one update formulas; d - sum_k (a_k v_k)^2 / (v_k + sigma^2) in them
+    is, without cancellation, the gap noise_std^2 + sum_k a_k^2 v_k sigma^2 / (v_k + sigma^2). sigma > 0.
 
     Shape: batch (B,), event (K, C, T).
     Reference: Sherman & Morrison, Adjustment of an inverse matrix, 1950.
@@ -146,7 +160,8 @@ class ConvolvedNormal(Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density in nats. Shape: (..., B, K, C, T) -> (..., B)."""
         x = value - self.mean_
-        square = (x**2 / self.diagonal).sum((-3, -2, -1)) + ((self.direction * x).sum(-3) ** 2 / self.gap).sum((-2, -1))
+        along = (self.direction * x).sum(-3) ** 2 / self.gap
+        square = (x**2 / self.diagonal).sum((-3, -2, -1)) + along.sum((-2, -1))
         return -0.5 * (square + self._log_det() + self.mean_[0].numel() * LOG_2PI)
 
     def entropy(self) -> Tensor:

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 
 def zero_init(layer: nn.Conv1d) -> nn.Conv1d:
-    """The same layer with zero weights and biases, so that a residual or coupling branch starts as the identity."""
+    """The same layer with zero weights and biases, with which a residual branch starts as the identity."""
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

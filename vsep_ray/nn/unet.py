@@ -14,8 +14,9 @@ class UNet(nn.Module):
         levels: number of halvings of the frame rate; 0 is a plain residual stack.
         blocks: residual blocks per level on the way down and again on the way up.
 
-    Shape: (B, width, N) -> (B, width, N) for any N >= 1 (frames are padded to a multiple of 2^levels and cropped).
-    Reference: Ronneberger et al., U-Net, 2015; Jansson et al., Singing voice separation with deep U-Net, 2017.
+    Shape: (B, width, N) -> (B, width, N), any N >= 1 (padded to a multiple of 2^levels and cropped).
+    Reference: Ronneberger et al., U-Net, 2015; Jansson et al., Singing voice separation with deep U-Net,
+    2017.
     Deviations: one axis, constant width, residual blocks, nearest-neighbour upsampling.
     """
 

@@ -43,11 +43,20 @@ class WaveNet(nn.Module):
     """
 
     def __init__(
-        self, inputs: int, outputs: int, width: int, layers: int, context: int, kernel: int = 3, cycle: int = 8
+        self,
+        inputs: int,
+        outputs: int,
+        width: int,
+        layers: int,
+        context: int,
+        kernel: int = 3,
+        cycle: int = 8,
     ) -> None:
         super().__init__()
         self.inp = nn.Conv1d(inputs, width, 1)
-        self.layers = nn.ModuleList(GatedLayer(width, context, kernel, 2 ** (i % cycle)) for i in range(layers))
+        self.layers = nn.ModuleList(
+            GatedLayer(width, context, kernel, 2 ** (i % cycle)) for i in range(layers)
+        )
         self.out = zero_init(nn.Conv1d(width, outputs, 1))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Posterior families: how a backbone's parameters and the mixture become a law over the sources.
 
-A family reads P = 2 parameters per source, channel and sample: the share a_k mu_k of the mixture, and log std.
+A family reads P = 2 parameters per source, channel and sample: the share a_k mu_k of the mixture and log std.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ class ConditionedNormalConfig:
     log_std_max: float = 1.0
     """Largest log standard deviation, relative to the level of the mixture."""
 
-    def posterior(self, parameters: Tensor, mixture: Tensor, level: Tensor, mixing: LinearMixing) -> Distribution:
+    def posterior(
+        self, parameters: Tensor, mixture: Tensor, level: Tensor, mixing: LinearMixing
+    ) -> Distribution:
         """Shape: (B, K, P, C, T), (B, C, T), level (B, 1, 1) -> batch (B,), event (K, C, T)."""
         mean, std = _mean_and_std(parameters, level, mixing, self.log_std_min, self.log_std_max)
         return mixing.condition(mean, std, mixture)
@@ -30,14 +32,16 @@ class ConditionedNormalConfig:
 
 @dataclass(frozen=True)
 class FactorisedNormalConfig:
-    """The founding proposal's prod_k N(s_k; mu_k, std_k^2), which knows the mixture only through the network: the control."""
+    """The founding proposal's prod_k N(s_k; mu_k, std_k^2), blind to the mixing constraint: the control."""
 
     log_std_min: float = -6.0
     """Smallest log standard deviation, relative to the level of the mixture."""
     log_std_max: float = 1.0
     """Largest log standard deviation, relative to the level of the mixture."""
 
-    def posterior(self, parameters: Tensor, mixture: Tensor, level: Tensor, mixing: LinearMixing) -> Distribution:
+    def posterior(
+        self, parameters: Tensor, mixture: Tensor, level: Tensor, mixing: LinearMixing
+    ) -> Distribution:
         """Shape: (B, K, P, C, T), (B, C, T), level (B, 1, 1) -> batch (B,), event (K, C, T)."""
         mean, std = _mean_and_std(parameters, level, mixing, self.log_std_min, self.log_std_max)
         return Independent(Normal(mean, std.expand_as(mean)), 3)
@@ -49,7 +53,7 @@ PosteriorConfig = ConditionedNormalConfig | FactorisedNormalConfig
 def _mean_and_std(
     parameters: Tensor, level: Tensor, mixing: LinearMixing, low: float, high: float
 ) -> tuple[Tensor, Tensor]:
-    """Undo the level normalisation and the scales a_k; log std is bounded smoothly, so that its gradient never dies."""
+    """Undo level and scales a_k; log std is bounded smoothly, so that its gradient never dies."""
     share, raw = parameters.unbind(2)
     log_std = low + (high - low) * (raw * 4 / (high - low) + 1).sigmoid()
     scale = level.unsqueeze(1) / mixing.scales[:, None, None]

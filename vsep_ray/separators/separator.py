@@ -36,8 +36,9 @@ class SeparatorConfig:
 class Separator(nn.Module):
     """Mixture in, distribution over its sources out; levels, padding and cropping are its own affair.
 
-    Each mixture is divided by its RMS over channels and samples before the backbone, and the posterior is scaled back, so that the same music at another
-    level gives the same stems at that level. Use it chunk by chunk through `vsep_ray.chunking.overlap_add` for any length.
+    Each mixture is divided by its RMS over channels and samples before the backbone, and the posterior is
+    scaled back, so that the same music at another level gives the same stems at that level. Use it chunk by
+    chunk through `vsep_ray.chunking.overlap_add` for any length.
 
     Attributes:
         sources, sample_rate (Hz), channels, multiple (samples): as in the config and the backbone.
@@ -61,7 +62,9 @@ class Separator(nn.Module):
             ValueError: a mixture of another shape or channel count.
         """
         if mixture.ndim != 3 or mixture.shape[1] != self.channels or mixture.shape[2] == 0:
-            raise ValueError(f"mixture must have shape (B, {self.channels}, T >= 1), got {tuple(mixture.shape)}")
+            raise ValueError(
+                f"mixture must have shape (B, {self.channels}, T >= 1), got {tuple(mixture.shape)}"
+            )
         level = (mixture**2).mean((1, 2), keepdim=True).sqrt().clamp_min(SILENCE)
         length = mixture.shape[-1]
         padded = nn.functional.pad(mixture / level, (0, -length % self.multiple))
