@@ -137,12 +137,12 @@ def _score_unit(unit: Unit, separator: Separator, bsseval: bool) -> list[tuple[S
     except BadFileError as error:
         return str(error)
     estimates = separate(torch.stack([e.mixture for e in found]), separator)
-    how = {"scales": separator.mixing.scales.cpu(), "sample_rate": separator.sample_rate, "bsseval": bsseval}
-    return [
-        (s, e.published)
-        for e, x in zip(found, estimates, strict=True)
-        for s in score_track(e.track, separator.sources, x, e.references, e.mixture, **how)
-    ]
+    scales, rate = separator.mixing.scales.cpu(), separator.sample_rate
+    rows: list[tuple[Score, bool]] = []
+    for e, x in zip(found, estimates, strict=True):
+        args = (e.track, separator.sources, x, e.references, e.mixture, scales, rate)
+        rows += [(score, e.published) for score in score_track(*args, bsseval=bsseval)]
+    return rows
 
 
 def _listen(scores: Iterable[Score], units: Sequence[Unit], separator: Separator, count: int) -> list[Clip]:

@@ -64,10 +64,13 @@ def _with_ray(config: C, run: Callable[[C], dict[str, Any]]) -> dict[str, Any]:
     """Run inside the cluster that RAY_ADDRESS or a running job names, else in a local one that ends with the job."""
     import ray
 
+    from vsep_ray.cluster import preflight
+
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
     ray.init(ignore_reinit_error=True, logging_level="WARNING", runtime_env={"env_vars": _worker_environment()})
     try:
+        preflight.require(config.storage, config.tracking_uri)
         return run(config)
     finally:
         ray.shutdown()

@@ -112,6 +112,8 @@ def _has_ffmpeg(_: str) -> bool:
 
 def _nodes_where_not(holds: Callable[[str], bool], argument: str, nodes: Sequence[str]) -> list[str]:
     """Addresses of the nodes on which ``holds(argument)`` is False, or which do not answer in two minutes."""
+    if len(nodes) == 1:  # this one: no task, which would take seconds to start a worker
+        return [] if holds(argument) else [ray.util.get_node_ip_address()]
     task: Any = ray.remote(num_cpus=0)(holds)
     pin = (NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes)
     asked = {task.options(scheduling_strategy=p).remote(argument): n for p, n in zip(pin, nodes, strict=True)}
