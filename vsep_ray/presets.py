@@ -1,7 +1,7 @@
 """The configs of the jobs and their named values: ``smoke`` (tests, minutes), ``toy`` (a laptop), ``music`` (GPUs)."""
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 from vsep_ray.data.batches import AugmentConfig
 from vsep_ray.data.crops import CropConfig
@@ -24,6 +24,10 @@ class JobConfig:
     """Folder or s3://, gs:// URI for crops, checkpoints and tracking; shared by all nodes. Default: $VSEP_STORAGE, else ~/.vsep_ray"""
     tracking_uri: str = ""
     """MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else sqlite below the storage."""
+    experiment: str = ""
+    """MLflow experiment. Default: vsep/ and the kind of the job."""
+    parent_run: str = ""
+    """MLflow run below which this one is shown."""
     dry_run: bool = False
     """Print the resolved config and the plan, touch nothing."""
     fresh: bool = False
@@ -274,3 +278,56 @@ TUNE = {
         ),
     ),
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class QuickstartConfig(JobConfig):
+    """Toy waves end to end: crops, priors, separators, evaluation, a small catalog, MLflow."""
+
+    preset: str = "smoke"
+    """Named starting values."""
+    crops: PrepareCropsConfig = field(default_factory=PrepareCropsConfig)
+    priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
+    separator: TrainSeparatorConfig = field(default_factory=TrainSeparatorConfig)
+    regime_a_steps: int = 150
+    """Optimiser steps of the regime-A separator (regime B takes those of separator.fit)."""
+    catalog_tracks: int = 4
+    """Toy songs in the catalog that is separated at the end."""
+
+    def regimes(self) -> dict[str, TrainSeparatorConfig]:
+        """The separator jobs, B last, so that it ends as the champion."""
+        a = replace(self.separator, regime="A", fit=replace(self.separator.fit, steps=self.regime_a_steps))
+        return {"A": a, "B": replace(self.separator, regime="B")}
+
+
+def _quickstart(
+    preset: str, toy: ToyConfig, prior: FlowConfig, prior_fit: FitConfig, fit: FitConfig, **changes: Any
+) -> QuickstartConfig:
+    backbone = SpectrogramUNetConfig(n_fft=512, hop=128)
+    return QuickstartConfig(
+        preset=preset,
+        crops=PrepareCropsConfig(preset=preset, toy=toy),
+        priors=TrainPriorsConfig(preset=preset, prior=prior, fit=prior_fit),
+        separator=TrainSeparatorConfig(
+            preset=preset, separator=SeparatorConfig(backbone=backbone), fit=fit, force=True, **changes
+        ),
+    )
+
+
+QUICKSTART = {
+    "smoke": _quickstart(
+        "smoke",
+        replace(SMOKE_TOY, train_tracks=8_192, valid_tracks=256, test_tracks=256),
+        FlowConfig(steps=8, width=64, layers=2),
+        FitConfig(steps=300, batch_size=32, learning_rate=1e-3, checkpoint_every=300),
+        FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
+        dreams=1_024,
+    ),
+    "toy": _quickstart(
+        "toy",
+        replace(ToyConfig(), train_tracks=32_768, valid_tracks=512, test_tracks=512),
+        FlowConfig(),
+        FitConfig(steps=4_000, batch_size=32, learning_rate=1e-3),
+        FitConfig(steps=8_000, batch_size=64, learning_rate=2e-3),
+    ),
+}

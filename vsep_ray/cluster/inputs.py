@@ -1,10 +1,8 @@
 """What a job finds in the storage when it is told nothing: the latest crops, priors, separator."""
 
 import dataclasses
-import functools
 import hashlib
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -38,14 +36,6 @@ def crop_store(config: _WithCrops) -> CropStore:
     if recipe.dataset != "toy":
         raise UserError(f"no crop store in {config.storage}; make one with jobs/prepare_crops.py --preset {config.preset} --root ...")
     return CropStore.open(prepare(dataclasses.replace(recipe, storage=config.storage))["output"])
-
-
-@functools.cache
-def git_revision() -> str:
-    """The git revision of the code, or "unknown" where it is not a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def prior_directories(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:

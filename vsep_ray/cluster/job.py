@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -69,11 +70,22 @@ def _with_ray(config: C, run: Callable[[C], dict[str, Any]]) -> dict[str, Any]:
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
     ray.init(ignore_reinit_error=True, logging_level="WARNING", runtime_env={"env_vars": _worker_environment()})
+    _quiet()
     try:
         preflight.require(config.storage, config.tracking_uri)
         return run(config)
     finally:
         ray.shutdown()
+
+
+def _quiet() -> None:
+    """Jobs log their own progress; Ray Data's bars and plans would bury it."""
+    import ray.data
+    from ray.util.annotations import RayDeprecationWarning
+
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=RayDeprecationWarning)
 
 
 def _worker_environment() -> dict[str, str]:

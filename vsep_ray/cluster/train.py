@@ -21,6 +21,7 @@ from torch import Tensor
 from vsep_ray import checkpoint
 from vsep_ray.alarms import alarms
 from vsep_ray.cluster.data import crop_dataset, paired_dataset
+from vsep_ray.cluster.runs import spool
 from vsep_ray.config import fingerprint, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.batches import Window
@@ -144,7 +145,7 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
     values = to_dict(config)
     if isinstance(values.get("priors"), str):
         del values["priors"]  # a path; what lies there is among the inputs
-    for name in ("preset", "storage", "tracking_uri", "dry_run", "fresh", "crops", "resources", "force"):
+    for name in ("preset", "storage", "tracking_uri", "experiment", "parent_run", "dry_run", "fresh", "crops", "resources", "force"):
         values.pop(name, None)
     return f"{job}-{fingerprint([_without_budget(values), *inputs])}"
 
@@ -160,12 +161,6 @@ def forget(storage_uri: str, name: str) -> None:
     """Remove the state of runs whose name begins with ``name``, so that they start afresh."""
     for folder in Path(storage_uri, "runs").glob(f"{name}*"):
         shutil.rmtree(folder)
-
-
-def spool(storage_uri: str) -> Path:
-    """The spool folder of this node: below a local storage, else in the temporary folder."""
-    root = Path(tempfile.gettempdir(), "vsep_ray") if storage.is_remote(storage_uri) else Path(storage_uri)
-    return root / "spool"
 
 
 def _worker(config: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ import torch
 from torch import Tensor
 
 from vsep_ray import checkpoint
-from vsep_ray.cluster.inputs import crop_store, git_revision
-from vsep_ray.cluster.train import Launch, StreamSpec, Task, default_workers, forget, run_name, spool, train
-from vsep_ray.config import UserError, to_dict
+from vsep_ray.cluster.inputs import crop_store
+from vsep_ray.cluster.runs import git_revision, start_run
+from vsep_ray.cluster.train import Launch, StreamSpec, Task, default_workers, forget, run_name, train
+from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips
 from vsep_ray.data.crops import CropStore, read_crops
@@ -73,7 +74,7 @@ def run(config: TrainPriorsConfig) -> dict[str, Any]:
     name = run_name("train_priors", config, store.fingerprint)
     if config.fresh:
         forget(config.storage, name)
-    with _parent(config, name, store) as tracker:
+    with start_run(config, "priors", name, tags={"crops": store.fingerprint}) as tracker:
         target = storage.join(config.storage, "models", name)
         last = _train_all(config, store, sources, name, target, tracker)
         priors = {s: checkpoint.load(storage.local_path(storage.join(target, s))) for s in sources}
@@ -101,13 +102,6 @@ def compare(config: TrainPriorsConfig, store: CropStore, priors: Mapping[str, An
     return cross_likelihood(priors, clips, config.noise_stds)
 
 
-def _parent(config: TrainPriorsConfig, name: str, store: CropStore) -> Tracker:
-    return Tracker.start(
-        config.tracking_uri, experiment="vsep/priors", run_name=name, spool=spool(config.storage), params=to_dict(config),
-        tags={"git": git_revision(), "crops": store.fingerprint, "kind": "priors"},
-    )  # fmt: skip
-
-
 def _train_all(
     config: TrainPriorsConfig, store: CropStore, sources: tuple[str, ...], name: str, target: str, parent: Tracker
 ) -> dict[str, dict[str, float]]:
@@ -123,11 +117,9 @@ def _train_all(
 def _train_one(
     config: TrainPriorsConfig, store: CropStore, name: str, target: str, parent: str, workers: int, source: str
 ) -> dict[str, float]:
-    tags = {"source": source, "git": git_revision(), "crops": store.fingerprint}
-    with Tracker.start(
-        config.tracking_uri, experiment="vsep/priors", run_name=f"{name}-{source}", spool=spool(config.storage),
-        parent_run_id=parent, params={"prior": to_dict(config.prior), "fit": to_dict(config.fit)}, tags=tags,
-    ) as tracker:  # fmt: skip
+    params = {"prior": config.prior, "fit": config.fit}
+    tags = {"source": source, "crops": store.fingerprint}
+    with start_run(config, "priors", f"{name}-{source}", parent=parent, tags=tags, params=params) as tracker:
         tracker.dataset(store.dataset, store.fingerprint, store.uri)
         provenance = {"source": source, "run_id": tracker.run_id, "crops": store.fingerprint, "git": git_revision()}
         task = PriorTask(config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds)

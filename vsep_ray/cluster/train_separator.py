@@ -11,7 +11,8 @@ from torch import Tensor
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.dreams import dreams
-from vsep_ray.cluster.inputs import crop_store, git_revision, prior_directories, prior_marks
+from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
+from vsep_ray.cluster.runs import git_revision, start_run
 from vsep_ray.cluster.train import (
     PAIRED,
     Launch,
@@ -20,11 +21,10 @@ from vsep_ray.cluster.train import (
     default_workers,
     forget,
     run_name,
-    spool,
     train,
     with_format,
 )
-from vsep_ray.config import UserError, to_dict
+from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix
 from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
@@ -129,7 +129,8 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     name = run_name(f"train_separator-{config.regime}", config, store.fingerprint, prior_marks(task.priors))
     if config.fresh:
         forget(config.storage, name)
-    with _start(config, name, store) as tracker:
+    with start_run(config, "separator", name, tags={"regime": config.regime, "crops": store.fingerprint}) as tracker:
+        tracker.dataset(store.dataset, store.fingerprint, store.uri)
         provenance = {
             "regime": config.regime, "run_id": tracker.run_id, "crops": store.fingerprint, "git": git_revision(),
             "priors": task.priors, "objective": "Supervised" if config.regime == "C" else "SleepWake" if task.wakes else "Sleep",
@@ -147,15 +148,6 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
 def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
     """What `run` would do."""
     return {"regime": config.regime, "steps": config.fit.steps, "batch_size": config.fit.batch_size}
-
-
-def _start(config: TrainSeparatorConfig, name: str, store: CropStore) -> Tracker:
-    tags = {"regime": config.regime, "git": git_revision(), "crops": store.fingerprint}
-    tracker = Tracker.start(
-        config.tracking_uri, experiment="vsep/separator", run_name=name, spool=spool(config.storage), tags=tags, params=to_dict(config),
-    )  # fmt: skip
-    tracker.dataset(store.dataset, store.fingerprint, store.uri)
-    return tracker
 
 
 def _task(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:

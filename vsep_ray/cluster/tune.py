@@ -12,8 +12,9 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler
 
 from vsep_ray.cluster import train_priors
-from vsep_ray.cluster.inputs import crop_store, git_revision, prior_directories, prior_marks
-from vsep_ray.cluster.train import Launch, forget, run_name, spool, train
+from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
+from vsep_ray.cluster.runs import git_revision, start_run
+from vsep_ray.cluster.train import Launch, forget, run_name, train
 from vsep_ray.cluster.train_separator import SeparatorTask
 from vsep_ray.config import UserError, replace_path, to_dict
 from vsep_ray.data import storage
@@ -33,7 +34,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
     name = run_name("tune", config, store.fingerprint)
     if config.fresh:
         forget(config.storage, name)
-    with _tracker(config, name, store) as parent:
+    with start_run(config, "sweeps", name, tags={"crops": store.fingerprint}) as parent:
         points = grid(config)
         priors = {key: _priors(config, store, *key) for key in dict.fromkeys((p["depth"], p["seed"]) for p in points)}
         children = [_child(config, name, parent.run_id, p) for p in points]
@@ -147,16 +148,6 @@ def _export(
     return {**best, "config": uri}
 
 
-def _tracker(config: TuneConfig, name: str, store: CropStore) -> Tracker:
-    return Tracker.start(
-        config.tracking_uri, experiment="vsep/sweeps", run_name=name, spool=spool(config.storage), params=to_dict(config),
-        tags={"git": git_revision(), "crops": store.fingerprint, "kind": "sweep"},
-    )  # fmt: skip
-
-
 def _child(config: TuneConfig, name: str, parent: str, point: Point) -> Tracker:
     label = " ".join(f"{k}={v:g}" for k, v in point.items())
-    return Tracker.start(
-        config.tracking_uri, experiment="vsep/sweeps", run_name=label, spool=spool(config.storage), parent_run_id=parent,
-        params=point, tags={"sweep": name},
-    )  # fmt: skip
+    return start_run(config, "sweeps", label, parent=parent, tags={"sweep": name}, params=point)

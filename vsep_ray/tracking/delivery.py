@@ -151,10 +151,14 @@ class Delivery:
 
     def _dataset(self, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput
+        from mlflow.exceptions import MlflowException
 
         source = json.dumps({"uri": event["uri"]})
         entity = Dataset(name=event["name"], digest=event["digest"], source_type="local", source=source)
-        self.api.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
+        try:
+            self.api.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
+        except MlflowException:  # two runs that log one data set at the same moment: the loser finds it there now
+            self.api.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
 
     def _register(self, event: Event) -> None:
         from mlflow.exceptions import MlflowException

@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""Toy waves end to end: crops, priors, separators of regimes A and B, evaluation, a small catalog, MLflow.
+
+    python jobs/quickstart.py
+    ray job submit --working-dir . -- python jobs/quickstart.py
+    ray job submit jobs/quickstart.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
+
+from vsep_ray.cluster.job import main
+from vsep_ray.cluster.quickstart import plan, run
+from vsep_ray.presets import QUICKSTART, QuickstartConfig
+
+if __name__ == "__main__":
+    main(QuickstartConfig, QUICKSTART, run, plan)
