@@ -1,27 +1,34 @@
 """Short-time Fourier transform with a Hann window and an exact inverse at any length."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def stft(x: Tensor, n_fft: int, hop: int) -> Tensor:
-    """Complex short-time spectrum, frames centred on multiples of ``hop`` (samples), edges padded with silence.
+    """Complex short-time spectrum: frames centred on multiples of ``hop`` samples, edges padded with silence.
 
-    Shape: (..., T) -> (..., F, N) complex, F = n_fft / 2 + 1, N = floor(T / hop) + 1.
+    Shape: (..., T) -> (..., F, N) complex, F = n_fft / 2 + 1, N = ceil(T / hop) + 1.
     Scaled by 1 / sqrt(n_fft), so that white noise keeps its variance up to the window's power.
     """
+    # to a multiple of hop: without a frame behind it, the window all but ends on the last sample
+    flat = nn.functional.pad(x.reshape(-1, x.shape[-1]), (0, -x.shape[-1] % hop))
     spectrum = torch.stft(
-        x.reshape(-1, x.shape[-1]), n_fft, hop, window=_window(n_fft, x), center=True, pad_mode="constant",
+        flat, n_fft, hop, window=_window(n_fft, x), center=True, pad_mode="constant",
         normalized=True, return_complex=True,
     )  # fmt: skip
     return spectrum.reshape(*x.shape[:-1], *spectrum.shape[-2:])
 
 
 def istft(spectrum: Tensor, hop: int, length: int) -> Tensor:
-    """Inverse of `stft` by weighted overlap-add. Shape: (..., F, N) complex -> (..., T) with T = length samples."""
+    """Inverse of `stft` by weighted overlap-add.
+
+    Shape: (..., F, N) complex -> (..., T) with T = length samples.
+    """
     n_fft = 2 * (spectrum.shape[-2] - 1)
     flat = spectrum.reshape(-1, *spectrum.shape[-2:])
-    x = torch.istft(flat, n_fft, hop, window=_window(n_fft, flat.real), center=True, normalized=True, length=length)
+    x = torch.istft(
+        flat, n_fft, hop, window=_window(n_fft, flat.real), center=True, normalized=True, length=length
+    )
     return x.reshape(*spectrum.shape[:-2], length)
 
 
