@@ -1,6 +1,7 @@
 """p(m, s) = p(m | s) prod_k p(s_k): the one object that training, refinement and sampling consume."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -25,9 +26,20 @@ class Joint(nn.Module):
         self.sources = tuple(priors)
         formats = {(p.sample_rate, p.channels) for p in priors.values()}
         if len(formats) > 1:
-            raise ValueError(f"priors must share sample rate and channels, got {sorted(formats)}; train them on one crop store")
+            raise ValueError(
+                f"priors differ in sample rate and channels: {sorted(formats)}; use one crop store"
+            )
         self.priors = nn.ModuleList(priors.values()).requires_grad_(False).eval()
         self.mixing = mixing
+
+    def _priors(self) -> Iterable[Prior]:
+        return cast(Iterable[Prior], self.priors)
+
+    @property
+    def noise_range(self) -> tuple[float, float]:
+        """Smallest and largest noise level that every prior knows (units of the waveform)."""
+        lows, highs = zip(*(p.noise_range for p in self._priors()), strict=True)
+        return max(lows), min(highs)
 
     def train(self, mode: bool = True) -> "Joint":
         """Priors stay frozen and in eval mode whatever the mode of the objective around them."""
@@ -35,11 +47,14 @@ class Joint(nn.Module):
 
     def log_prior(self, sources: Tensor, noise_std: Tensor) -> Tensor:
         """log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
-        columns = [p.log_prob(x, noise_std) for p, x in zip(self.priors, sources.unbind(1), strict=True)]
+        columns = [p.log_prob(x, noise_std) for p, x in zip(self._priors(), sources.unbind(1), strict=True)]
         return torch.stack(columns, 1)
 
     def log_likelihood(self, sources: Tensor, mixture: Tensor) -> Tensor:
-        """log p(m | s), nats; 0 under exact mixing, where it is constant on the plane. Shape: (B, K, C, T), (B, C, T) -> (B,)."""
+        """log p(m | s), nats; 0 under exact mixing, where it is constant on the plane.
+
+        Shape: (B, K, C, T), (B, C, T) -> (B,).
+        """
         if self.mixing.noise_std == 0:
             return mixture.new_zeros(len(mixture))
         return self.mixing(sources).log_prob(mixture)
@@ -50,7 +65,7 @@ class Joint(nn.Module):
 
     def score(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
         """Gradient of `log_prob` in the sources. Shape: (B, K, C, T), (B, C, T), (B,) -> (B, K, C, T)."""
-        columns = [p.score(x, noise_std) for p, x in zip(self.priors, sources.unbind(1), strict=True)]
+        columns = [p.score(x, noise_std) for p, x in zip(self._priors(), sources.unbind(1), strict=True)]
         prior = torch.stack(columns, 1)
         if self.mixing.noise_std == 0:
             return prior
@@ -59,6 +74,6 @@ class Joint(nn.Module):
 
     def sample(self, num: int, length: int) -> tuple[Tensor, Tensor]:
         """Sources from the priors and their mixture. Shape: -> (num, K, C, length), (num, C, length)."""
-        sources = torch.stack([p.sample(num, length) for p in self.priors], 1)
+        sources = torch.stack([p.sample(num, length) for p in self._priors()], 1)
         mixture = self.mixing.mix(sources)
         return sources, mixture + self.mixing.noise_std * torch.randn(mixture.shape).to(mixture)

@@ -1,0 +1,52 @@
+import io
+import math
+
+import torch
+
+from vsep_ray.evaluation.likelihood import PROBES, Discrimination
+from vsep_ray.figures import cross_likelihood_figure, sweep_figure
+
+
+def png(figure):
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=40)
+    return file.getvalue()
+
+
+def texts(axis):
+    return [t.get_text() for t in axis.texts]
+
+
+def test_the_matrix_of_every_level_and_the_accuracy():
+    sources, levels = ("bass", "drums"), (0.01, 0.1, 1.0)
+    matrix = -torch.arange(3 * 5 * 2.0).reshape(3, 5, 2)
+    accuracy = {s: (1.0, 0.9, 0.5) for s in sources}
+    figure = cross_likelihood_figure(
+        Discrimination(sources, sources + PROBES, levels, matrix, accuracy, accuracy)
+    )
+    assert [a.get_title().split("\n")[0] for a in figure.axes] == [
+        "sigma = 0.01",
+        "sigma = 0.1",
+        "sigma = 1",
+        "",
+    ]
+    assert texts(figure.axes[1])[0] == "-10.00"
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [*sources, *PROBES]
+    assert len(figure.axes[-1].lines) == 3 and "sigma" in figure.axes[-1].get_xlabel()
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_sweep_averages_over_other_axes_and_leaves_failed_trials_out():
+    rows = [
+        {"beta": b, "depth": d, "seed": s, "score": b * d + s}
+        for b in (0.1, 1.0)
+        for d in (4, 8)
+        for s in (0, 1)
+    ]
+    rows[0]["score"] = math.nan
+    rows[-1]["score"] = rows[-2]["score"] = math.nan
+    figure = sweep_figure(rows, "beta", "depth", "score")
+    axis = figure.axes[0]
+    assert texts(axis) == ["1.40", "4.50", "1.30", "nan"]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("beta", "depth")
+    assert png(figure).startswith(b"\x89PNG")
