@@ -17,7 +17,7 @@ class GaussianConfig:
 
 
 class GaussianPrior(Prior):
-    """A stationary-like Gaussian: independent coefficients of an orthonormal cosine transform. Shape: variances (T,)."""
+    """A Gaussian with independent coefficients in an orthonormal cosine basis. Shape: variances (T,)."""
 
     kind = "exact"
 

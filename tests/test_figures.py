@@ -20,7 +20,7 @@ def texts(axis):
 def test_the_matrix_of_every_level_and_the_accuracy():
     sources, levels = ("bass", "drums"), (0.01, 0.1, 1.0)
     matrix = -torch.arange(3 * 5 * 2.0).reshape(3, 5, 2)
-    accuracy = {s: (1.0, 0.9, 0.5) for s in sources}
+    accuracy = dict.fromkeys(sources, (1.0, 0.9, 0.5))
     figure = cross_likelihood_figure(
         Discrimination(sources, sources + PROBES, levels, matrix, accuracy, accuracy)
     )

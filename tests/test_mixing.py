@@ -120,7 +120,7 @@ def test_convolution_takes_one_level_per_item(float64):
 
 
 def test_convolved_entropy_survives_float32_at_small_levels():
-    """Where the posterior is narrow and sigma is small, the textbook difference d - sum u^2 / D cancels to zero."""
+    """At small sigma the textbook difference d - sum (a v)^2 / (v + sigma^2) cancels to zero."""
     torch.manual_seed(0)
     mixture, std = torch.randn(1, 1, 100), torch.rand(1, 2, 1, 100) + 0.5
     single = LinearMixing((1.0, 1.0)).condition(torch.zeros(1, 2, 1, 100), std, mixture)

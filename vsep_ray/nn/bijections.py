@@ -1,7 +1,8 @@
 """Invertible layers with their log-determinants, per item.
 
-To add one: inherit from `Bijection` and implement `forward` and `inverse`; the contract test checks the inverse and the log-determinant against
-automatic differentiation in float64. ``context`` is a conditioning vector (B, E) that a layer may ignore.
+To add one: inherit from `Bijection` and implement `forward` and `inverse`; the contract test checks the
+inverse and the log-determinant against automatic differentiation in float64. ``context`` is a conditioning
+vector (B, E) that a layer may ignore.
 """
 
 from abc import ABC, abstractmethod
@@ -25,7 +26,7 @@ class Bijection(nn.Module, ABC):
 
 
 class Squeeze(Bijection):
-    """Fold ``factor`` neighbouring samples into channels: y[b, c * factor + i, t] = x[b, c, t * factor + i]; ladj 0.
+    """y[b, c * factor + i, t] = x[b, c, t * factor + i]: neighbouring samples become channels; ladj 0.
 
     Shape: (B, C, T) -> (B, C * factor, T / factor); T a multiple of factor.
     Reference: Dinh et al., Real NVP, 2017, section 3.6, in one dimension.
@@ -81,6 +82,8 @@ class ActNorm(Bijection):
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.all_reduce(moments)
             moments /= torch.distributed.get_world_size()
+        if not torch.isfinite(moments).all():
+            return  # wait for a batch that training does not skip
         variance = (moments[1] - moments[0] ** 2).clamp_min(1e-8)
         self.mean.copy_(moments[0, :, None])
         self.log_std.copy_(0.5 * variance.log()[:, None])
@@ -124,7 +127,10 @@ class InvertibleConv(Bijection):
 
 
 class Reverse(Bijection):
-    """Reverse the order of the channels, the fixed permutation of NICE and RealNVP; ladj 0. Shape: (B, C, T) -> (B, C, T)."""
+    """The channels in reverse order, the fixed permutation of NICE and RealNVP; ladj 0.
+
+    Shape: (B, C, T) -> (B, C, T).
+    """
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         """See `Bijection.forward`."""

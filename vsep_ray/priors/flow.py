@@ -1,4 +1,4 @@
-"""Normalizing flows over the waveform: one configurable flow; NICE, RealNVP, Glow, FloWaveNet and WaveGlow are values of it."""
+"""Normalizing flows over the waveform; NICE, RealNVP, Glow, FloWaveNet, WaveGlow are values of one config."""
 
 import math
 from collections.abc import Iterator
@@ -7,6 +7,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Normal
 
 from vsep_ray.nn.bijections import (
     ActNorm,
@@ -25,7 +26,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """A flow: per block squeeze, ``steps`` of (ActNorm, channel mixing, coupling), and some channels that leave for the latent."""
+    """A flow: per block squeeze, ``steps`` of (ActNorm, channel mixing, coupling), some channels leave."""
 
     squeeze: tuple[int, ...] = (32,)
     """Samples folded into channels at the start of each block; as many blocks as entries."""
@@ -63,7 +64,9 @@ REAL_NVP = FlowConfig(squeeze=(4, 4, 4), steps=4, split=0.5, mixing="reverse")
 """Dinh et al., 2017. Deviation: ActNorm in place of batch normalisation."""
 GLOW = FlowConfig(squeeze=(4, 4, 4), steps=8, split=0.5)
 """Kingma & Dhariwal, 2018, in one dimension."""
-FLOWAVENET = FlowConfig(squeeze=(2, 2, 2, 2, 2, 2, 2, 2), steps=6, split=0.5, mixing="reverse", width=64, layers=2)
+FLOWAVENET = FlowConfig(
+    squeeze=(2, 2, 2, 2, 2, 2, 2, 2), steps=6, split=0.5, mixing="reverse", width=64, layers=2
+)
 """Kim et al., 2019. Deviation: half of the channels leave after every block, not after every third."""
 WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
 """Prenger et al., 2019: squeeze 8, two channels leave after every four steps."""
@@ -72,10 +75,12 @@ WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
 class FlowPrior(Prior):
     """log p_sigma(x) = log N(z; 0, I) + log |det dz/dx|, z = f(x; sigma): exact.
 
-    Channels that leave early have a normal density whose mean and scale depend on the channels that stay. Every coupling sees log sigma.
-    Training draws sigma log-uniformly in [noise_min, noise_max] and maximises log p_sigma(x + sigma e), e ~ N(0, I).
+    Channels that leave early have a normal density whose mean and scale depend on the channels that stay.
+    Every coupling sees log sigma. Training draws sigma log-uniformly in [noise_min, noise_max] and maximises
+    log p_sigma(x + sigma e), e ~ N(0, I).
 
-    Reference: Kingma & Dhariwal, Glow, 2018 (architecture, figure 2); Kim et al., SoftFlow, 2020 (noise level as an input, section 3).
+    Reference: Kingma & Dhariwal, Glow, 2018 (architecture, figure 2); Kim et al., SoftFlow, 2020 (noise level
+    as an input, section 3).
     """
 
     kind = "exact"
@@ -111,7 +116,7 @@ class FlowPrior(Prior):
             x, leaving = x[:, :kept], x[:, kept:]
             if isinstance(prior, WaveNet):
                 mean, log_std = prior(x, context).chunk(2, 1)
-                total = total - (log_std + 0.5 * LOG_2PI + 0.5 * ((leaving - mean) * torch.exp(-log_std)) ** 2).sum((1, 2))
+                total = total + Normal(mean, log_std.exp()).log_prob(leaving).sum((1, 2))
         return total - 0.5 * (x**2 + LOG_2PI).sum((1, 2))
 
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
@@ -121,6 +126,8 @@ class FlowPrior(Prior):
     @torch.no_grad()
     def sample(self, num: int, length: int) -> Tensor:
         """See `Prior.sample`: one pass through the inverse at noise level noise_min."""
+        if length % self.multiple:
+            raise ValueError(f"length must be a multiple of {self.multiple} samples, got {length}")
         noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
         context = self.embedding(noise_std)
         x = torch.randn(num, self.kept[-1], length // self.multiple).to(noise_std)
@@ -133,7 +140,7 @@ class FlowPrior(Prior):
         return x / self._scale(noise_std)[:, None, None]
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """-log p_sigma(x + sigma e) per sample, and its excess over the entropy of the noise, both in nats per sample."""
+        """-log p_sigma(x + sigma e), and its excess over the entropy of the noise, in nats per sample."""
         noise_std = draw_noise_levels(len(x), self.noise_range, x)
         nll = -self.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
         excess = nll - noise_std.log() - 0.5 * (1 + LOG_2PI)

@@ -33,19 +33,23 @@ class SpectrogramUNetConfig:
 
 
 class SpectrogramUNet(nn.Module):
-    """share_k = istft(M_k * stft(m)), M complex; and log std per source, channel and frame, linearly interpolated.
+    """share_k = istft(M_k stft(m)), M complex; log std per source, channel and frame, interpolated linearly.
 
-    Input features per bin: r, r cos(phase), r sin(phase) with r = |X|^compression. The masks start at 1/K, the shares at equal parts.
+    Input features per bin: r, r cos(phase), r sin(phase) with r = |X|^compression. The masks start at 1/K,
+    the shares at equal parts.
 
     Shape: (B, C, T) -> (B, K, 2, C, T); T a multiple of `multiple`.
 
-    Reference: Jansson et al., Singing voice separation with deep U-Net convolutional networks, 2017; compressed input: Yin et al., PHASEN, 2020.
-    Deviations: one axis (bins are channels, since the harmonics of one tone lie far apart), complex masks, residual blocks, no dropout.
+    Reference: Jansson et al., Singing voice separation with deep U-Net convolutional networks, 2017;
+    compressed input: Yin et al., PHASEN, 2020.
+    Deviations: one axis (bins are channels, since the harmonics of one tone lie far apart), complex masks,
+    residual blocks, no dropout.
     """
 
     def __init__(self, config: SpectrogramUNetConfig, num_sources: int, channels: int) -> None:
         super().__init__()
-        self.config, self.num_sources, self.channels, self.multiple = config, num_sources, channels, config.hop
+        self.config, self.multiple = config, config.hop
+        self.num_sources, self.channels = num_sources, channels
         bins = config.n_fft // 2 + 1
         self.encode = nn.Conv1d(3 * channels * bins, config.width, 3, padding=1)
         self.unet = UNet(config.width, config.levels, config.blocks)
@@ -56,10 +60,10 @@ class SpectrogramUNet(nn.Module):
         """Shape: (B, C, T) -> (B, K, 2, C, T)."""
         spectrum = stft(mixture, self.config.n_fft, self.config.hop)
         hidden = self.unet(self.encode(self._features(spectrum)))
-        shares = istft(self._masks(hidden, spectrum) * spectrum.unsqueeze(1), self.config.hop, mixture.shape[-1])
-        log_std = self.log_std(hidden)[..., :-1].unflatten(1, (self.num_sources, self.channels))
-        log_std = _upsample(log_std, mixture.shape[-1])
-        return torch.stack([shares, log_std], dim=PARAMETERS)
+        masked = self._masks(hidden, spectrum) * spectrum.unsqueeze(1)
+        shares = istft(masked, self.config.hop, mixture.shape[-1])
+        log_std = _upsample(self.log_std(hidden), self.config.hop)[..., : mixture.shape[-1]]
+        return torch.stack([shares, log_std.unflatten(1, shares.shape[1:3])], dim=PARAMETERS)
 
     def _features(self, spectrum: Tensor) -> Tensor:
         magnitude = spectrum.abs().clamp_min(1e-6)  # the gradient of |X|^0.3 is infinite at silence
@@ -73,7 +77,10 @@ class SpectrogramUNet(nn.Module):
         return torch.complex(raw[:, :, :, :, 0] + 1 / self.num_sources, raw[:, :, :, :, 1])
 
 
-def _upsample(frames: Tensor, length: int) -> Tensor:
-    """Linear interpolation over time. Shape: (B, K, C, N) -> (B, K, C, length)."""
-    flat = nn.functional.interpolate(frames.flatten(1, 2), length, mode="linear", align_corners=False)
-    return flat.unflatten(1, frames.shape[1:3])
+def _upsample(frames: Tensor, hop: int) -> Tensor:
+    """Linear interpolation between frames at samples 0, hop, 2 hop and so on.
+
+    Shape: (B, W, N) -> (B, W, (N - 1) hop + 1).
+    """
+    length = (frames.shape[-1] - 1) * hop + 1
+    return nn.functional.interpolate(frames, length, mode="linear", align_corners=True)

@@ -1,0 +1,287 @@
+"""What every prior, flow, bijection, backbone and posterior family must satisfy.
+
+The tests run these checks over the config unions: a new model is tested by adding its name to its union.
+"""
+
+import copy
+import dataclasses
+import inspect
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from vsep_ray import checkpoint
+from vsep_ray.config import members, short_name
+from vsep_ray.data.toy import ToyConfig, render, tracks
+from vsep_ray.mixing import LinearMixing
+from vsep_ray.nn.bijections import Bijection
+from vsep_ray.objectives import MaximumLikelihood
+from vsep_ray.priors import PriorConfig
+from vsep_ray.priors.flow import FLOWAVENET, GLOW, NICE, REAL_NVP, WAVEGLOW
+from vsep_ray.separators import BackboneConfig, PosteriorConfig
+from vsep_ray.training import FitConfig, FitState, fit
+
+SAMPLE_RATE = 8_000
+TOY = ToyConfig(lowest_hz=220, highest_hz=880, train_tracks=48, valid_tracks=32, test_tracks=0)
+FLOWS = {"nice": NICE, "real_nvp": REAL_NVP, "glow": GLOW, "flowavenet": FLOWAVENET, "waveglow": WAVEGLOW}
+
+
+def narrow(config):
+    """The same flow with fewer steps and small networks."""
+    return dataclasses.replace(config, steps=2, width=8, layers=1, embedding=4)
+
+
+PRIORS = {short_name(c): c() for c in members(PriorConfig)} | {k: narrow(c) for k, c in FLOWS.items()}
+BACKBONES = {short_name(c): c() for c in members(BackboneConfig)}
+POSTERIORS = {short_name(c): c() for c in members(PosteriorConfig)}
+BIJECTIONS = {c.__name__: c for c in Bijection.__subclasses__()}
+ARGUMENTS = {"channels": 4, "factor": 2, "width": 6, "layers": 2, "context": 3}
+
+
+def toy_clips(shape, split="train", length=256, channels=1):
+    """Clips of one wave form. Shape: -> (N, C, T)."""
+    made = [render(t, TOY, SAMPLE_RATE, channels, length)[shape] for t in tracks(TOY) if t.split == split]
+    return torch.from_numpy(np.stack(made))
+
+
+def jiggle(module, size=0.1):
+    """Move every parameter off its (often zero) start, so that nothing is the identity."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for p in module.parameters():
+            p += size * torch.randn(p.shape, generator=generator).to(p)
+    return module
+
+
+def build_prior(config, channels=1, seed=0):
+    """A prior whose data-dependent layers have started."""
+    torch.manual_seed(seed)
+    prior = config.build(SAMPLE_RATE, channels)
+    prior.train().loss(toy_clips("sawtooth", length=length_of(prior), channels=channels)[:16], 0)
+    return jiggle(prior, 0.02).eval()
+
+
+def length_of(prior):
+    return math.ceil(128 / prior.multiple) * prior.multiple
+
+
+def levels(prior, num, at=0.5):
+    low, high = prior.noise_range
+    return torch.full((num,), low ** (1 - at) * high**at)
+
+
+# Priors -----------------------------------------------------------------------------------------------------
+
+
+def log_prob_is_one_finite_number_per_item(prior):
+    x = 0.3 * torch.randn(3, prior.channels, length_of(prior))
+    for at in (0.0, 0.5, 1.0):
+        value = prior.log_prob(x, levels(prior, 3, at))
+        assert value.shape == (3,) and torch.isfinite(value).all()
+    assert torch.isfinite(prior.log_prob(torch.zeros_like(x), levels(prior, 3, 0.0))).all(), "silence"
+
+
+def every_sample_of_x_has_a_gradient_which_is_the_score(prior):
+    x = (0.3 * torch.randn(2, prior.channels, length_of(prior))).requires_grad_()
+    (gradient,) = torch.autograd.grad(prior.log_prob(x, levels(prior, 2)).sum(), x)
+    assert (gradient != 0).all() and torch.isfinite(gradient).all()
+    score = prior.score(x, levels(prior, 2))
+    assert score.shape == x.shape and not score.requires_grad
+    if prior.kind != "estimate":
+        torch.testing.assert_close(score, gradient)
+
+
+def items_of_a_batch_do_not_see_each_other(prior):
+    x = 0.3 * torch.randn(3, prior.channels, length_of(prior))
+    noise_std = torch.tensor([levels(prior, 1, at).item() for at in (0.2, 0.5, 0.8)])
+    together = prior.log_prob(x, noise_std)
+    alone = torch.cat([prior.log_prob(x[i : i + 1], noise_std[i : i + 1]) for i in range(3)])
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-2)
+    leak = x.clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(prior.log_prob(leak, noise_std)[1], leak)
+    assert (gradient[[0, 2]] == 0).all()
+
+
+def the_noise_level_matters(prior):
+    x = 0.3 * torch.randn(2, prior.channels, length_of(prior))
+    assert (prior.log_prob(x, levels(prior, 2, 0.1)) != prior.log_prob(x, levels(prior, 2, 0.9))).all()
+
+
+def samples_have_the_length_asked_for(prior):
+    length = length_of(prior)
+    x = prior.sample(3, length)
+    assert x.shape == (3, prior.channels, length) and torch.isfinite(x).all() and not x.requires_grad
+    assert not torch.equal(x[0], x[1])
+    if prior.multiple > 1:
+        with pytest.raises(ValueError, match=str(prior.multiple)):
+            prior.sample(1, length + 1)
+
+
+def wrong_shapes_and_noise_levels_are_refused(prior):
+    x, (low, high) = torch.zeros(2, prior.channels, length_of(prior)), prior.noise_range
+    wrong = [torch.zeros(2, prior.channels + 1, x.shape[-1]), x[0]]
+    wrong += [x[..., :-1]] if prior.multiple > 1 else []
+    for other in wrong:
+        with pytest.raises(ValueError, match="must have shape"):
+            prior.log_prob(other, levels(prior, len(other)))
+    for noise_std in (low / 2, 2 * high, math.nan):
+        with pytest.raises(ValueError, match="noise_std"):
+            prior.log_prob(x, torch.full((2,), noise_std))
+    with pytest.raises(ValueError, match="noise_std"):
+        prior.log_prob(x, levels(prior, 1))
+
+
+def a_checkpoint_brings_the_same_densities_back(prior, folder):
+    checkpoint.save(folder, prior, {"source": "sawtooth"})
+    again = checkpoint.load(folder)
+    x = 0.3 * torch.randn(2, prior.channels, length_of(prior))
+    assert torch.equal(again.log_prob(x, levels(prior, 2)), prior.log_prob(x, levels(prior, 2)))
+    same = ("config", "sample_rate", "channels", "multiple", "noise_range", "kind")
+    assert all(getattr(again, name) == getattr(prior, name) for name in same)
+    assert not again.training
+
+
+def a_few_dozen_steps_lower_the_loss(prior):
+    prior, clips = copy.deepcopy(prior), toy_clips("sawtooth", length=length_of(prior))[:24]
+    before = loss_at_fixed_noise(prior, clips)
+    config = FitConfig(steps=24, warmup=2, learning_rate=1e-2, ema=0.0)
+    fit(MaximumLikelihood(prior), [{"clips": clips}] * 24, config, state=FitState.create(prior, config))
+    assert loss_at_fixed_noise(prior, clips) < before - 0.02
+
+
+@torch.no_grad()
+def loss_at_fixed_noise(prior, clips):
+    torch.manual_seed(0)
+    return prior.eval().loss(clips, 0)["loss"].item()
+
+
+PRIOR_CHECKS = [
+    log_prob_is_one_finite_number_per_item,
+    every_sample_of_x_has_a_gradient_which_is_the_score,
+    items_of_a_batch_do_not_see_each_other,
+    the_noise_level_matters,
+    samples_have_the_length_asked_for,
+    wrong_shapes_and_noise_levels_are_refused,
+]
+
+# Bijections -------------------------------------------------------------------------------------------------
+
+
+def build_bijection(kind):
+    """An instance with arbitrary parameters in float64; arguments by their names."""
+    torch.manual_seed(0)
+    parameters = inspect.signature(kind).parameters.values()
+    arguments = {p.name: ARGUMENTS[p.name] for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
+    return jiggle(kind(**arguments).double(), 0.3)
+
+
+def log_determinant_is_that_of_the_jacobian(bijection, x, context):
+    y, ladj = bijection(x, context)
+    assert y[0].numel() == x[0].numel() and ladj.shape == (len(x),)
+    for i in range(len(x)):
+        one = context[i : i + 1]
+        jacobian = torch.autograd.functional.jacobian(
+            lambda v, c=one: bijection(v[None], c)[0].flatten(), x[i]
+        )
+        expected = torch.linalg.slogdet(jacobian.reshape(x[i].numel(), -1)).logabsdet
+        torch.testing.assert_close(ladj[i], expected)
+
+
+def inverse_inverts(bijection, x, context):
+    y, _ = bijection(x, context)
+    torch.testing.assert_close(bijection.inverse(y, context), x)
+    torch.testing.assert_close(bijection(bijection.inverse(x_like(y), context), context)[0], x_like(y))
+
+
+def x_like(y):
+    return torch.linspace(-1, 2, y.numel()).to(y).reshape(y.shape)
+
+
+BIJECTION_CHECKS = [log_determinant_is_that_of_the_jacobian, inverse_inverts]
+
+# Backbones --------------------------------------------------------------------------------------------------
+
+
+def parameters_have_the_sacred_shape_at_every_multiple(config, channels):
+    backbone = jiggle(config.build(3, channels)).eval()
+    for factor in (1, 2, 5):
+        mixture = torch.randn(2, channels, factor * backbone.multiple)
+        out = backbone(mixture)
+        assert out.shape == (2, 3, 2, *mixture.shape[1:]) and torch.isfinite(out).all()
+
+
+def silence_and_clicks_give_finite_values_and_gradients(config, channels):
+    backbone = jiggle(config.build(2, channels))
+    mixture = torch.zeros(2, channels, 4 * backbone.multiple)
+    mixture[1, :, 7] = 100
+    backbone(mixture).square().sum().backward()
+    assert all(torch.isfinite(p.grad).all() for p in backbone.parameters())
+
+
+def every_parameter_learns(config, channels):
+    backbone = jiggle(config.build(2, channels))
+    backbone(torch.randn(2, channels, 4 * backbone.multiple)).square().sum().backward()
+    still = [n for n, p in backbone.named_parameters() if p.grad is None or not p.grad.any()]
+    assert not still
+
+
+def mixtures_of_a_batch_do_not_see_each_other(config, channels):
+    backbone = jiggle(config.build(2, channels)).eval()
+    mixture = torch.randn(3, channels, 4 * backbone.multiple)
+    alone = torch.cat([backbone(m[None]) for m in mixture])
+    torch.testing.assert_close(backbone(mixture), alone, rtol=1e-3, atol=1e-4)
+
+
+BACKBONE_CHECKS = [
+    parameters_have_the_sacred_shape_at_every_multiple,
+    silence_and_clicks_give_finite_values_and_gradients,
+    every_parameter_learns,
+    mixtures_of_a_batch_do_not_see_each_other,
+]
+
+# Posterior families -----------------------------------------------------------------------------------------
+
+
+def posterior_of(config, noise_std=0.0, gain=1.0):
+    """A posterior over 3 sources of 2 channels and 5 samples from random parameters."""
+    generator = torch.Generator().manual_seed(0)
+    parameters = torch.randn(4, 3, 2, 2, 5, generator=generator)
+    mixture = gain * torch.randn(4, 2, 5, generator=generator)
+    level = mixture.square().mean((1, 2), keepdim=True).sqrt()
+    return config.posterior(parameters, mixture, level, LinearMixing((0.5, 1.0, 0.25), noise_std))
+
+
+def shapes_are_those_of_a_law_over_sources(config):
+    q = posterior_of(config)
+    assert q.batch_shape == (4,) and q.event_shape == (3, 2, 5)
+    assert q.mean.shape == q.variance.shape == (4, 3, 2, 5)
+    draws = q.rsample((7,))
+    assert draws.shape == (7, 4, 3, 2, 5) and q.rsample().shape == (4, 3, 2, 5)
+    assert q.log_prob(draws).shape == (7, 4) and q.entropy().shape == (4,)
+
+
+def moments_and_entropy_are_those_of_the_draws(config):
+    torch.manual_seed(0)
+    for noise_std in (0.0, 0.3):
+        q = posterior_of(config, noise_std)
+        draws = q.rsample((4_000,))
+        z = (draws.mean(0) - q.mean) / (q.variance / 4_000).sqrt()
+        assert z.abs().max() < 5
+        assert (draws.var(0) / q.variance - 1).abs().max() < 0.15
+        surprise = -q.log_prob(draws)
+        assert ((surprise.mean(0) - q.entropy()) / (surprise.std(0) / 4_000**0.5)).abs().max() < 5
+
+
+def scaling_the_mixture_scales_the_law(config):
+    q, louder = posterior_of(config), posterior_of(config, gain=10.0)
+    torch.testing.assert_close(louder.mean, 10 * q.mean)
+    torch.testing.assert_close(louder.variance, 100 * q.variance)
+
+
+POSTERIOR_CHECKS = [
+    shapes_are_those_of_a_law_over_sources,
+    moments_and_entropy_are_those_of_the_draws,
+    scaling_the_mixture_scales_the_law,
+]

@@ -1,0 +1,19 @@
+import contracts
+import pytest
+import torch
+
+from vsep_ray.nn.unet import UNet
+
+
+@pytest.mark.parametrize("levels", [0, 1, 3])
+@pytest.mark.parametrize("frames", [1, 2, 7, 16])
+def test_any_number_of_frames_keeps_its_shape(levels, frames):
+    unet = contracts.jiggle(UNet(6, levels, 2))
+    y = unet(torch.randn(2, 6, frames))
+    assert y.shape == (2, 6, frames) and torch.isfinite(y).all()
+
+
+def test_every_parameter_learns():
+    unet = contracts.jiggle(UNet(6, 2, 2))
+    unet(torch.randn(2, 6, 9)).square().sum().backward()
+    assert all(p.grad.any() for p in unet.parameters())
