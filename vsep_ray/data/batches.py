@@ -1,7 +1,8 @@
-"""From streams of crops to training batches: resident windows, random sub-crops, augmentation, remixing of different songs.
+"""From streams of crops to training batches: windows, sub-crops, augmentation, remixing of different songs.
 
-No Ray here: a stream is any callable that returns one pass over blocks of rows (columns ``track``, ``offset``, ``gain``, ``audio``, as the crop store
-keeps them). In production that is a worker's shard of a Ray data set.
+No Ray here: a stream is any callable that returns one pass over blocks of rows (columns ``track``,
+``offset``, ``gain``, ``audio``, as the crop store keeps them). In production that is a worker's shard of a
+Ray data set.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -37,8 +38,9 @@ class AugmentConfig:
 class Window:
     """The crops of one stream that a worker holds in memory, and from which it draws.
 
-    Up to ``capacity`` rows are resident. A stream that ends before is held whole and sorted, so that draws do not depend on the order of arrival; a
-    longer one flows through: every draw replaces as many of the oldest rows by the next of the stream, pass after pass.
+    Up to ``capacity`` rows are resident. A stream that ends before is held whole and sorted, so that draws do
+    not depend on the order of arrival; a longer one flows through: every draw replaces as many of the oldest
+    rows by the next of the stream, pass after pass.
 
     Args:
         stream: one pass over the rows.
@@ -55,12 +57,14 @@ class Window:
         rows = stream_rows(stream())
         self.resident = list(islice(rows, capacity))
         if not self.resident:
-            raise UserError("a training stream has no crops at all; look at the crop store's quarantine table")
+            raise UserError(
+                "a training stream has no crops at all; look at the crop store's quarantine table"
+            )
         following = next(rows, None)
         self.whole = following is None
         if self.whole:
             self.resident.sort(key=lambda row: row[:2])
-        self.rows = chain([following], rows, self._endless())
+        self.rows = chain([] if following is None else [following], rows, self._endless())
         self.oldest = 0
 
     def draw(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
@@ -69,7 +73,8 @@ class Window:
         audio = decode([r[3] for r in picked], np.array([r[2] for r in picked]), self.channels)
         if not self.whole:
             self._refresh(num)
-        return np.array([r[0] for r in picked]), self._sub_crops(rng, audio)
+        names = np.array([r[0] for r in picked], object)  # fixed-width strings would cut a longer name off
+        return names, self._sub_crops(rng, audio)
 
     def _sub_crops(self, rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
         spare = audio.shape[-1] - (self.length or audio.shape[-1])
@@ -115,10 +120,14 @@ def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augmen
                 break
             names[clash], audio[clash] = window.draw(rng, int(clash.sum()))
         else:
-            raise UserError("cannot find clips of different songs for one mixture; every source needs clips of more songs")
+            raise UserError(
+                "cannot find clips of different songs for one mixture; every source needs clips of more songs"
+            )
         tracks.append(names)
         columns.append(_silenced(_augmented(audio, rng, augment), rng, augment.silence))
-    assert all(len(set(item)) == len(windows) for item in zip(*tracks, strict=True)), "two stems of one song in a remix"
+    assert all(len(set(item)) == len(windows) for item in zip(*tracks, strict=True)), (
+        "two stems of one song in a remix"
+    )
     return torch.stack(columns, 1)
 
 
