@@ -1,7 +1,8 @@
 """Frozen dataclass <-> JSON <-> command line, in one place.
 
-A config is a frozen dataclass of plain values, tuples and other configs. A union of configs (``PriorConfig = FlowConfig | ...``)
-is written to JSON with the member's class name under ``"type"`` and chosen on the command line by ``--field name``.
+A config is a frozen dataclass of plain values, tuples and other configs. A union of configs, as in
+``PriorConfig = FlowConfig | ...``, is written to JSON with the member's class name under ``"type"`` and is
+chosen on the command line by ``--field name``.
 """
 
 import dataclasses
@@ -16,7 +17,10 @@ T = TypeVar("T")
 
 
 class UserError(ValueError):
-    """The user's mistake: what was expected, what came, how to fix it. Jobs print it as one line and exit with 2."""
+    """The user's mistake: what was expected, what came, how to fix it.
+
+    Jobs print it as one line and exit with 2.
+    """
 
 
 def members(union: Any) -> tuple[type, ...]:
@@ -49,13 +53,15 @@ def from_dict(expected: Any, value: Any) -> Any:
     Raises:
         UserError: an unknown class name, an unknown field, or a value of another type.
     """
-    if _is_union(expected) and value is None:
+    if value is None and type(None) in typing.get_args(expected):
         return None
     if isinstance(value, Mapping) and any(map(dataclasses.is_dataclass, members(expected))):
         return _dataclass_from_dict(expected, value)
     if typing.get_origin(expected) is tuple and isinstance(value, (list, tuple)):
         args = typing.get_args(expected)
         inner = args[:1] * len(value) if args[-1] is Ellipsis else args
+        if len(inner) != len(value):
+            raise UserError(f"expected {len(inner)} values, got {value!r}")
         return tuple(from_dict(t, v) for t, v in zip(inner, value, strict=True))
     return _checked_scalar(expected, value)
 
@@ -72,24 +78,25 @@ def fingerprint(value: Any) -> str:
 
 
 def replace_path(config: T, path: str, value: Any) -> T:
-    """A copy of ``config`` with the field at a dotted ``path`` set, as in ``replace_path(c, "prior.steps", 8)``.
+    """A copy of ``config`` with a field set by its dotted path, as in ``replace_path(c, "prior.steps", 8)``.
 
     Raises:
-        UserError: no such field.
+        UserError: no such field, or a value of another type.
     """
     name, _, rest = path.partition(".")
-    names = [f.name for f in dataclasses.fields(config)]  # type: ignore[arg-type]
-    if name not in names:
-        raise UserError(f"no field {name!r} in {type(config).__name__}; it has {', '.join(names)}")
-    new = replace_path(getattr(config, name), rest, value) if rest else value
+    hints = typing.get_type_hints(type(config))
+    if name not in hints:
+        raise UserError(f"no field {name!r} in {type(config).__name__}; it has {', '.join(hints) or 'none'}")
+    new = replace_path(getattr(config, name), rest, value) if rest else from_dict(hints[name], value)
     return dataclasses.replace(config, **{name: new})  # type: ignore[type-var]
 
 
 def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], description: str = "") -> T:
     """Read a config from the command line, on top of the preset that ``--preset`` names.
 
-    ``--field name`` chooses the member of a union field (``--prior wavenet`` for ``WaveNetConfig``), after which the member's own fields are
-    ``--field.x``. ``--help`` prints every field with its default.
+    ``--field name`` chooses the member of a union of configs (``--prior flow`` for ``FlowConfig``), at any
+    depth (``--separator.posterior factorisednormal``); the member's own fields are ``--field.x``. ``--help``
+    prints every field with its default.
 
     Raises:
         UserError: an unknown preset or union member.
@@ -98,28 +105,34 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
     import tyro
 
     args = list(args)
-    default = _take_preset(args, presets)
-    for field, annotation in typing.get_type_hints(config_type).items():
-        if len(members(annotation)) > 1 and all(map(dataclasses.is_dataclass, members(annotation))):
-            default = _take_member(args, default, field, members(annotation))
-    return tyro.cli(config_type, args=args, default=default, description=description, config=(tyro.conf.AvoidSubcommands,))
+    default = _take_members(args, _take_preset(args, presets))
+    return tyro.cli(
+        config_type, args=args, default=default, description=description, config=(tyro.conf.AvoidSubcommands,)
+    )
 
 
 def _take_preset(args: list[str], presets: Mapping[str, T]) -> T:
-    name = _value_of(args, "--preset", remove=False) or next(iter(presets))
+    name = _value_of(args, "--preset") or next(iter(presets))
     if name not in presets:
         raise UserError(f"--preset {name} is unknown; there are {', '.join(presets)}")
     return presets[name]
 
 
-def _take_member(args: list[str], default: T, field: str, choices: tuple[type, ...]) -> T:
-    name = _value_of(args, f"--{field.replace('_', '-')}", remove=True)
-    if name is None:
-        return default
+def _take_members(args: list[str], config: Any, prefix: str = "--") -> Any:
+    for field, annotation in typing.get_type_hints(type(config)).items():
+        if all(map(dataclasses.is_dataclass, members(annotation))):
+            flag = prefix + field.replace("_", "-")
+            member = _take_member(args, getattr(config, field), flag, members(annotation))
+            config = dataclasses.replace(config, **{field: _take_members(args, member, flag + ".")})
+    return config
+
+
+def _take_member(args: list[str], default: Any, flag: str, choices: tuple[type, ...]) -> Any:
+    name = _value_of(args, flag, remove=True)
     by_name = {short_name(c): c for c in choices}
-    if name not in by_name:
-        raise UserError(f"--{field} {name} is unknown; there are {', '.join(by_name)}")
-    return dataclasses.replace(default, **{field: by_name[name]()})  # type: ignore[type-var]
+    if name is not None and name not in by_name:
+        raise UserError(f"{flag} {name} is unknown; there are {', '.join(by_name)}")
+    return default if name is None or type(default) is by_name[name] else by_name[name]()
 
 
 def short_name(config: type) -> str:
@@ -127,17 +140,14 @@ def short_name(config: type) -> str:
     return config.__name__.removesuffix("Config").lower()
 
 
-def _value_of(args: list[str], flag: str, remove: bool) -> str | None:
+def _value_of(args: list[str], flag: str, remove: bool = False) -> str | None:
     for i, arg in enumerate(args):
-        if arg == flag and i + 1 < len(args):
-            value = args[i + 1]
+        name, equals, value = arg.partition("=")
+        if name.replace("_", "-") == flag and (equals or i + 1 < len(args)):
+            words = [value] if equals else args[i : i + 2]
             if remove:
-                del args[i : i + 2]
-            return value
-        if arg.startswith(flag + "="):
-            if remove:
-                del args[i]
-            return arg.partition("=")[2]
+                del args[i : i + len(words)]
+            return words[-1]
     return None
 
 
@@ -158,18 +168,18 @@ def _dataclass_from_dict(expected: Any, value: Mapping[str, Any]) -> Any:
 
 
 def _checked_scalar(expected: Any, value: Any) -> Any:
-    allowed = tuple(_runtime_type(m) for m in members(expected))
-    if typing.get_origin(expected) is typing.Literal:
-        if value not in typing.get_args(expected):
-            raise UserError(f"expected one of {typing.get_args(expected)}, got {value!r}")
-        return value
-    if float in allowed and isinstance(value, int) and not isinstance(value, bool):
+    if float in members(expected) and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed):
+    if not any(_fits(member, value) for member in members(expected)):
         raise UserError(f"expected {expected}, got {value!r}")
     return value
 
 
-def _runtime_type(t: Any) -> type:
-    origin = typing.get_origin(t)
-    return object if t is Any or origin is typing.Literal else (origin or t)
+def _fits(member: Any, value: Any) -> bool:
+    if member is Any:
+        return True
+    if typing.get_origin(member) is typing.Literal:
+        return value in typing.get_args(member)
+    # a bool is an int in Python, not in a config
+    runtime = typing.get_origin(member) or member
+    return isinstance(value, runtime) and (runtime is bool or not isinstance(value, bool))
