@@ -1,4 +1,8 @@
-"""The configs of the jobs and their named values: ``smoke`` (tests, minutes), ``toy`` (a laptop), ``music`` (GPUs)."""
+"""The configs of the jobs and their named values.
+
+``smoke``: tests, minutes. ``toy``: toy waves on a laptop. ``laptop``: 16 kHz music on a laptop.
+``music``: 44.1 kHz music on GPUs.
+"""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -61,6 +65,9 @@ SMOKE_TOY = ToyConfig(lowest_hz=220, highest_hz=880, train_tracks=1_024, valid_t
 PREPARE_CROPS = {
     "toy": PrepareCropsConfig(),
     "smoke": PrepareCropsConfig(preset="smoke", toy=SMOKE_TOY),
+    "laptop": PrepareCropsConfig(
+        preset="laptop", dataset="sources", crop=CropConfig(sample_rate=16_000, length=32_768)
+    ),
     "music": PrepareCropsConfig(
         preset="music", dataset="musdb18", crop=CropConfig(sample_rate=44_100, channels=2, length=264_600)
     ),
@@ -177,6 +184,13 @@ TRAIN_PRIORS = {
     "smoke": TrainPriorsConfig(
         preset="smoke", fit=SMOKE_FIT, prior=FlowConfig(squeeze=(16,), steps=3, width=32, layers=2)
     ),
+    "laptop": TrainPriorsConfig(
+        preset="laptop",
+        prior=FlowConfig(steps=8, width=64, layers=2, data_std=0.1, noise_min=0.001),
+        fit=FitConfig(steps=500, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
+        augment=AugmentConfig(gain_db=9, polarity=True),
+        length=8_192,
+    ),
     "music": TrainPriorsConfig(
         preset="music",
         prior=FlowConfig(squeeze=(32, 2, 2), steps=8, split=0.5, data_std=0.1),
@@ -226,6 +240,16 @@ TRAIN_SEPARATOR = {
     "toy": TrainSeparatorConfig(),
     "smoke": TrainSeparatorConfig(
         preset="smoke", fit=SMOKE_FIT, separator=SeparatorConfig(backbone=SMOKE_BACKBONE), dreams=64, force=True
+    ),
+    "laptop": TrainSeparatorConfig(
+        preset="laptop",
+        separator=SeparatorConfig(
+            backbone=SpectrogramUNetConfig(n_fft=1_024, hop=256, width=256, levels=2, blocks=3)
+        ),
+        fit=FitConfig(steps=1_500, batch_size=16, learning_rate=1e-3, checkpoint_every=500),
+        augment=AugmentConfig(gain_db=9, polarity=True, silence=0.15),
+        dreams=256,
+        force=True,
     ),
     "music": TrainSeparatorConfig(
         preset="music",

@@ -4,10 +4,8 @@ import dataclasses
 import functools
 import json
 import logging
-import subprocess
 import traceback
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ import pyarrow as pa
 import ray.data
 
 from vsep_ray.audio.dsp import Audio
+from vsep_ray.cluster.runs import git_revision
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.data import crops, datasets, shards, storage
 from vsep_ray.data.pcm import encode
@@ -25,6 +24,8 @@ Load = Callable[[Track], Mapping[str, Audio]]
 log = logging.getLogger(__name__)
 READ_CPUS = 0.25
 """Logical CPUs of a task that reads crops: training workers leave that much of theirs."""
+BLOCKS_PER_CPU = 2
+"""Reading tasks per CPU and pass: few, since every fresh worker process first imports for seconds."""
 MAX_TASKS = 1_000
 """Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
 TOY_UNIT = 256
@@ -51,7 +52,7 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
     load = functools.partial(datasets.load, config.dataset, crop=config.crop, toy_config=config.toy)
     write_units(layout, missing, load)
-    return _figures(shards.finish(layout, shards.records(layout.uri), _revision()))
+    return _figures(shards.finish(layout, shards.records(layout.uri), git_revision()))
 
 
 def plan(config: PrepareCropsConfig) -> dict[str, Any]:
@@ -171,14 +172,6 @@ def _figures(store: crops.CropStore) -> dict[str, Any]:
     }
 
 
-def _revision() -> str:
-    git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # an installed package has no repository
-        return ""
-
-
 def paired_dataset(store: crops.CropStore, split: str) -> ray.data.Dataset:
     """Aligned crops of all sources as a lazy Ray data set of columns track, offset, gain, audio.
 
@@ -193,14 +186,16 @@ def paired_dataset(store: crops.CropStore, split: str) -> ray.data.Dataset:
 
 
 def _parts(store: crops.CropStore, split: str, source: str, read: Callable[..., Any]) -> ray.data.Dataset:
-    """Part file by part file through ``read``. Not `ray.data.read_parquet`: its listing task asks for a whole
-    CPU, and on a small machine waits for
-    ever for the one that training holds."""
+    """Part file by part file through ``read``.
+
+    Not `ray.data.read_parquet`: its listing task asks for a whole CPU, and on a small machine waits for ever
+    for the one that training holds.
+    """
     found = storage.list_files(store.partition(split, source))
     names = [n for n in found if n.endswith(".parquet")]  # a killed writer leaves a hidden .part behind
-    return ray.data.from_items([{"name": n} for n in names]).map_batches(
-        read, batch_size=1, num_cpus=READ_CPUS
-    )
+    blocks = min(len(names), BLOCKS_PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
+    rows = ray.data.from_items([{"name": n} for n in names], override_num_blocks=max(1, blocks))
+    return rows.map_batches(read, batch_size=1, num_cpus=READ_CPUS)
 
 
 def _clips(batch: dict[str, Any], store: crops.CropStore, split: str, source: str) -> pa.Table:

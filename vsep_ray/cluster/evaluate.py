@@ -22,7 +22,8 @@ from vsep_ray.chunking import overlap_add
 from vsep_ray.cluster import examples
 from vsep_ray.cluster.examples import Example, Unit
 from vsep_ray.cluster.models import find_separator
-from vsep_ray.config import UserError, fingerprint, to_dict
+from vsep_ray.cluster.runs import start_run
+from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import storage
 from vsep_ray.data.shards import BadFileError
 from vsep_ray.evaluation.scores import METHODS, Score, aggregate, score_track, worst_first
@@ -38,7 +39,7 @@ BATCH = 32
 EXCERPT_SECONDS = 10.0
 
 
-def run(config: EvaluateConfig, parent_run_id: str | None = None) -> dict[str, Any]:
+def run(config: EvaluateConfig) -> dict[str, Any]:
     """Score, print the table, write the page, log to MLflow; the figures of the JSON line.
 
     Raises:
@@ -49,7 +50,7 @@ def run(config: EvaluateConfig, parent_run_id: str | None = None) -> dict[str, A
     units = examples.units(config, separator)
     identity = fingerprint([uri, config.dataset, config.root, list(config.map), config.max_tracks])
     name = f"evaluate-{config.dataset}-{identity}"
-    with _tracker(config, name, parent_run_id, {"model_uri": uri, "regime": regime}) as tracker:
+    with start_run(config, "evaluation", name, tags={"model_uri": uri, "regime": regime}) as tracker:
         on_stems, on_published, failed = _score_all(units, separator, config.bsseval)
         result = aggregate(on_stems)
         print(table(result))
@@ -177,18 +178,6 @@ def _clips_of(example: Example, separator: Separator) -> list[Clip]:
         sounds.append(clip(source, "reference", audio=example.references[k].numpy()))
         sounds.append(clip(source, "model", audio=estimates[k].numpy()))
     return sounds
-
-
-def _tracker(config: EvaluateConfig, name: str, parent: str | None, tags: Mapping[str, str]) -> Tracker:
-    return Tracker.start(
-        config.tracking_uri,
-        experiment="vsep/evaluation",
-        run_name=name,
-        spool=storage.join(config.storage, "spool"),
-        parent_run_id=parent,
-        tags=tags,
-        params=to_dict(config),
-    )
 
 
 def _facts(

@@ -19,20 +19,18 @@ import pandas as pd
 import ray
 import ray.data
 
+from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.work import Work, plan, prepare
 from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
-from vsep_ray.config import to_dict
-from vsep_ray.data import storage
 from vsep_ray.data.ledger import LedgerRow
 from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.tracking import Tracker
 
 __all__ = ["plan", "run"]
 log = logging.getLogger(__name__)
-EXPERIMENT = "vsep/catalog"
 
 
-def run(config: SeparateCatalogConfig, parent_run_id: str | None = None) -> dict[str, Any]:
+def run(config: SeparateCatalogConfig) -> dict[str, Any]:
     """Do what is missing of a catalog.
 
     Returns:
@@ -44,7 +42,9 @@ def run(config: SeparateCatalogConfig, parent_run_id: str | None = None) -> dict
     """
     work, started = prepare(config), time.perf_counter()
     log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
-    with _tracker(config, work, parent_run_id) as tracker:
+    name = work.settings.output.rstrip("/").rpartition("/")[2]
+    tags = {"model_uri": work.settings.model_uri, "fingerprint": work.settings.fingerprint}
+    with start_run(config, "catalog", name, tags=tags) as tracker:
         for _ in _progress(_separate(work.settings, work.todo, config.num_actors), len(work.todo), tracker):
             pass
         rows = _with_crashes(work)
@@ -53,18 +53,6 @@ def run(config: SeparateCatalogConfig, parent_run_id: str | None = None) -> dict
         tracker.metrics({name: v for name, v in figures.items() if isinstance(v, int | float)})
         _log_tables(tracker, rows)
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
-
-
-def _tracker(config: SeparateCatalogConfig, work: Work, parent: str | None) -> Tracker:
-    return Tracker.start(
-        config.tracking_uri,
-        experiment=EXPERIMENT,
-        run_name=work.settings.output.rstrip("/").rpartition("/")[2],
-        spool=storage.join(config.storage, "spool"),
-        parent_run_id=parent,
-        tags={"model_uri": work.settings.model_uri, "fingerprint": work.settings.fingerprint},
-        params=to_dict(config),
-    )
 
 
 def _separate(settings: WorkerSettings, todo: Sequence[Task], num_actors: int) -> Iterator[dict[str, Any]]:

@@ -65,8 +65,8 @@ class PriorTask(Task):
         return nll
 
 
-def run(config: TrainPriorsConfig) -> dict[str, Any]:
-    """Train, compare and publish the priors; the figures of the JSON line."""
+def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
+    """Train, compare and publish the priors below ``<storage>/<models>``; the figures of the JSON line."""
     store = crop_store(config)
     sources = config.sources or store.sources
     if missing := set(sources) - set(store.sources):
@@ -75,7 +75,7 @@ def run(config: TrainPriorsConfig) -> dict[str, Any]:
     if config.fresh:
         forget(config.storage, name)
     with start_run(config, "priors", name, tags={"crops": store.fingerprint}) as tracker:
-        target = storage.join(config.storage, "models", name)
+        target = storage.join(config.storage, models, name)
         last = _train_all(config, store, sources, name, target, tracker)
         priors = {s: checkpoint.load(storage.local_path(storage.join(target, s))) for s in sources}
         result = compare(config, store, priors)

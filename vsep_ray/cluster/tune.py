@@ -36,7 +36,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
         forget(config.storage, name)
     with start_run(config, "sweeps", name, tags={"crops": store.fingerprint}) as parent:
         points = grid(config)
-        priors = {key: _priors(config, store, *key) for key in dict.fromkeys((p["depth"], p["seed"]) for p in points)}
+        priors = {key: _priors(config, store, name, *key) for key in dict.fromkeys((p["depth"], p["seed"]) for p in points)}
         children = [_child(config, name, parent.run_id, p) for p in points]
         trials = [_trial(config, store, priors, p, child.run_id) for p, child in zip(points, children, strict=True)]
         results = _tune(config, name, trials)
@@ -80,9 +80,10 @@ def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
         raise UserError(f"--axes takes path=value,value (numbers), got {text!r}") from error
 
 
-def _priors(config: TuneConfig, store: CropStore, depth: int, seed: int) -> str:
+def _priors(config: TuneConfig, store: CropStore, name: str, depth: int, seed: int) -> str:
     priors, _ = configs_of(config, {"beta": 1.0, "depth": depth, "seed": seed})
-    return train_priors.run(dataclasses.replace(priors, crops=store.uri))["priors"]
+    priors = dataclasses.replace(priors, crops=store.uri)
+    return train_priors.run(priors, f"sweeps/{name}")["priors"]  # not among the models that jobs find by default
 
 
 def _trial(config: TuneConfig, store: CropStore, priors: Mapping[Any, str], point: Point, run_id: str) -> dict[str, Any]:
@@ -93,7 +94,7 @@ def _trial(config: TuneConfig, store: CropStore, priors: Mapping[Any, str], poin
     name = run_name("trial", separator, store.fingerprint, prior_marks(directories))
     provenance = {"regime": separator.regime, "run_id": run_id, "crops": store.fingerprint, "git": git_revision(), "point": point}
     launch = Launch(name, config.storage, config.tracking_uri, run_id, config.resources, 1, provenance)
-    return {"task": task, "launch": launch, "target": storage.join(config.storage, "models", name)}
+    return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
 def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> Iterator[Any]:

@@ -7,17 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from vsep_ray import checkpoint
 from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, libsndfile_subtype
+from vsep_ray.cluster.models import find_separator
 from vsep_ray.cluster.worker import Task, WorkerSettings
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import catalog, storage
 from vsep_ray.data.ledger import Ledger, LedgerRow
 from vsep_ray.data.track import Track
 from vsep_ray.presets import SeparateCatalogConfig
-from vsep_ray.separators import Separator
-from vsep_ray.tracking import resolve_model
 
 X = TypeVar("X")
 PROBED = 200
@@ -60,10 +58,7 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     _check(config)
     root = _absolute(config.catalog)
     tracks = catalog.read_catalog(root)
-    uri, directory = _model(config)
-    separator = checkpoint.load(directory)
-    if not isinstance(separator, Separator):
-        raise UserError(f"model {uri} is a prior; expected a separator, as train_separator.py makes one")
+    uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
     catalog.check_names(tracks, separator.sources, config.template, config.format)
     output = _absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
     _refuse_output_in_catalog(root, output, tracks)
@@ -123,19 +118,6 @@ def _check(config: SeparateCatalogConfig) -> None:
 
 def _absolute(uri: str) -> str:
     return uri if storage.is_remote(uri) else str(storage.local_path(uri))  # workers have another cwd
-
-
-def _model(config: SeparateCatalogConfig) -> tuple[str, Path]:
-    uri = config.model
-    if not uri:
-        found = None if storage.is_remote(config.storage) else checkpoint.latest(config.storage, "separator")
-        if found is None:
-            raise UserError(
-                f"no separator below {config.storage}; run jobs/train_separator.py or pass --model"
-            )
-        uri = str(found)
-    cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(config.storage) else Path(config.storage)
-    return uri, resolve_model(uri, config.tracking_uri, cache / "models_cache").absolute()
 
 
 def _settings(config: SeparateCatalogConfig, uri: str, directory: Path, output: str) -> WorkerSettings:
