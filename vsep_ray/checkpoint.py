@@ -1,4 +1,7 @@
-"""A model on disk: config.json, model.safetensors, provenance.json, and for an unfinished run training.safetensors. Nothing is ever unpickled."""
+"""A model on disk: config.json, model.safetensors, provenance.json; training.* too for an unfinished run.
+
+Nothing is ever unpickled.
+"""
 
 import json
 import os
@@ -7,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 from torch import Tensor
 
-from vsep_ray.config import UserError, from_dict, to_dict
+from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.priors import Prior, PriorConfig
 from vsep_ray.separators import Separator, SeparatorConfig
 from vsep_ray.training import FitState
@@ -19,14 +22,20 @@ from vsep_ray.training import FitState
 FORMAT = 1
 
 
-def save(directory: str | Path, module: Prior | Separator, provenance: Mapping[str, Any], state: FitState | None = None) -> None:
-    """Write a checkpoint directory; with ``state`` the moving average is the model and the run can go on from it."""
+def save(
+    directory: str | Path,
+    module: Prior | Separator,
+    provenance: Mapping[str, Any],
+    state: FitState | None = None,
+) -> None:
+    """Write a checkpoint directory; with ``state`` the model is its moving average, and the run can go on."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    (directory / "config.json").write_text(json.dumps(describe(module), indent=2))
+    description = describe(module)
+    (directory / "config.json").write_text(json.dumps(description, indent=2))
     (directory / "provenance.json").write_text(json.dumps(dict(provenance), indent=2))
     weights = state.averaged() if state else module.state_dict()
-    _save_tensors(directory / "model.safetensors", weights)
+    _save_tensors(directory / "model.safetensors", weights, {"config": fingerprint(description)})
     if state:
         _save_training(directory, state)
 
@@ -34,26 +43,37 @@ def save(directory: str | Path, module: Prior | Separator, provenance: Mapping[s
 def load(directory: str | Path) -> Prior | Separator:
     """The module of a checkpoint directory, in eval mode on the CPU.
 
+    The weights carry the fingerprint of the config.json that they were saved with, since most of its fields
+    (noise range, order of the sources) would leave no trace in the shapes of the tensors.
+
     Raises:
         UserError: files are missing, were tampered with, or do not fit together.
     """
     directory = Path(directory)
-    module = build(_read_json(directory / "config.json"))
+    description = _read_json(directory / "config.json")
+    weights, metadata = _load_tensors(directory / "model.safetensors")
+    if metadata.get("config") != fingerprint(description):
+        raise UserError(f"{directory}/model.safetensors was not saved with this config.json; restore both")
+    module = build(description)
     try:
-        module.load_state_dict(load_file(directory / "model.safetensors"))
-    except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"{directory}/model.safetensors does not hold the weights of its config.json: {error}") from error
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise UserError(f"{directory}/model.safetensors does not fit its config.json: {error}") from error
     return module.eval()
 
 
 def load_training(directory: str | Path, state: FitState) -> None:
-    """Put weights, moving average, optimiser and step of a checkpoint into a fresh ``state``, in place."""
+    """Put weights, moving average, optimiser and step of a checkpoint into a fresh ``state``, in place.
+
+    Raises:
+        UserError: files are missing or damaged.
+    """
     directory = Path(directory)
     meta = _read_json(directory / "training.json")
-    tensors = load_file(directory / "training.safetensors")
+    tensors, _ = _load_tensors(directory / "training.safetensors")
+    averages, _ = _load_tensors(directory / "model.safetensors")
     state.module.load_state_dict(_under(tensors, "module."))
-    state.average = _under(load_file(directory / "model.safetensors"), "") if state.average else {}
-    state.average = {n: state.average[n] for n, _ in state.module.named_parameters()} if state.average else {}
+    state.average = {n: averages[n].to(v) for n, v in state.average.items()}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in _under(tensors, "optimizer.").items():
         index, _, name = key.partition(".")
@@ -82,11 +102,15 @@ def build(description: Mapping[str, Any]) -> Prior | Separator:
         UserError: an unknown kind, format or config.
     """
     kind = description.get("kind")
-    if description.get("format") != FORMAT or kind not in ("prior", "separator"):
-        raise UserError(f"config.json is not a checkpoint of format {FORMAT}: kind {kind!r}, format {description.get('format')!r}")
+    version = description.get("format")
+    if version != FORMAT or kind not in ("prior", "separator"):
+        raise UserError(
+            f"expected a prior or separator of format {FORMAT}, got kind {kind!r}, format {version}"
+        )
     if kind == "separator":
         return Separator(from_dict(SeparatorConfig, description["config"]))
-    return from_dict(PriorConfig, description["config"]).build(description["sample_rate"], description["channels"])
+    prior = from_dict(PriorConfig, description["config"])
+    return prior.build(description["sample_rate"], description["channels"])
 
 
 def latest(storage: str | Path, kind: str) -> Path | None:
@@ -110,10 +134,18 @@ def _save_training(directory: Path, state: FitState) -> None:
     (directory / "training.json").write_text(json.dumps(meta))
 
 
-def _save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+def _save_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     part = path.with_suffix(".part")
-    save_file({n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}, part)
+    save_file({n: v.detach().cpu().contiguous().clone() for n, v in tensors.items()}, part, metadata)
     os.replace(part, path)
+
+
+def _load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read as part of a checkpoint: {error}") from error
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -123,7 +155,5 @@ def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text())
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read as part of a checkpoint: {error}") from error
-
-
