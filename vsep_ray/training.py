@@ -27,7 +27,7 @@ class FitConfig:
     clip: float = 1.0
     """Largest gradient norm; larger gradients are scaled down to it."""
     ema: float = 0.995
-    """Decay of the exponential moving average of the weights, which is what is saved and evaluated; 0: none."""
+    """Decay of the moving average of the weights, which is what is saved and evaluated; 0: none."""
     log_every: int = 50
     """Steps between reports; scalars are averaged over them."""
     checkpoint_every: int = 500
@@ -45,7 +45,7 @@ class FitState:
         module: the trained module (bare, not wrapped by DDP).
         optimizer: Adam with its moments.
         average: the moving average of the module's parameters, by name; empty without.
-        skipped: updates skipped because a loss or gradient was not finite.
+        skipped: updates skipped because a gradient was not finite.
     """
 
     module: nn.Module
@@ -68,7 +68,7 @@ class FitState:
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """The seed of all random draws of one step on one worker, so that a resumed run draws what an undisturbed one draws."""
+    """The seed of one step's random draws on one worker: a resumed run draws what an undisturbed one does."""
     return (seed * 1_000_003 + step) * 1_009 + rank
 
 
@@ -81,7 +81,7 @@ def fit(
     rank: int = 0,
     report: Report | None = None,
 ) -> FitState:
-    """Minimise ``objective(batch, step)["loss"]`` by Adam until ``config.steps``, or until ``report`` returns True.
+    """Minimise ``objective(batch, step)["loss"]`` by Adam for ``config.steps``, or until ``report`` says so.
 
     Args:
         objective: an `Objective`, or DDP around one; its parameters include those of ``state.module``.
@@ -89,10 +89,11 @@ def fit(
         config: steps, learning rate and so on.
         state: where to start; it is changed in place and returned.
         rank: of this worker; keys its random draws.
-        report: called every ``log_every`` steps and at the end with averaged scalars, among them ``data_wait`` (share of the time spent waiting for
-            data) and ``steps_per_second``.
+        report: called every ``log_every`` steps and at the end with averaged scalars, among them
+            ``data_wait`` (share of the time spent waiting for data) and ``steps_per_second``.
 
-    A step whose loss or gradient is not finite is skipped on all workers (DDP has averaged the gradients) and counted.
+    A step whose gradient is not finite is skipped on all workers (DDP has averaged the gradients), counted in
+    ``skipped_updates``, and left out of the averages.
     """
     objective.train()
     meter = Meter()
@@ -105,31 +106,35 @@ def fit(
         metrics = objective(batch, state.step)
         state.optimizer.zero_grad(set_to_none=True)
         metrics["loss"].backward()
-        meter.add(metrics | {"grad_norm": _update(state, config)})
+        norm = nn.utils.clip_grad_norm_(_parameters(state), config.clip)
+        if torch.isfinite(norm):
+            _update(state, config)
+            meter.add(metrics | {"grad_norm": norm})
+        else:
+            state.skipped += 1
+        state.step += 1
         if state.step % config.log_every == 0 or state.step == config.steps:
-            stop = report is not None and report(state, meter.drain() | {"skipped_updates": float(state.skipped)})
-            if stop:
+            scalars = meter.drain() | {"skipped_updates": float(state.skipped)}
+            if report is not None and report(state, scalars):
                 break
     return state
 
 
-def _update(state: FitState, config: FitConfig) -> Tensor:
-    parameters = [p for group in state.optimizer.param_groups for p in group["params"]]
-    norm = nn.utils.clip_grad_norm_(parameters, config.clip)
+def _parameters(state: FitState) -> list[nn.Parameter]:
+    return [p for group in state.optimizer.param_groups for p in group["params"]]
+
+
+def _update(state: FitState, config: FitConfig) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = config.learning_rate * warmup_cosine(state.step, config.steps, config.warmup)
-    if torch.isfinite(norm):
-        state.optimizer.step()
+    state.optimizer.step()
+    if state.average:
         _average(state, config.ema)
-    else:
-        state.skipped += 1
-    state.step += 1
-    return norm
 
 
 @torch.no_grad()
 def _average(state: FitState, decay: float) -> None:
-    # early on the average follows the weights: 1 - 1/(n+1) until that exceeds the decay
+    # early on the average follows the weights closely, lest it remember their initial values
     decay = min(decay, (state.step + 1) / (state.step + 10))
     parameters = dict(state.module.named_parameters())
     torch._foreach_lerp_(list(state.average.values()), [parameters[n] for n in state.average], 1 - decay)

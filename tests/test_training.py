@@ -1,0 +1,193 @@
+"""fit: the loss falls, a resumed run is the undisturbed one bit for bit, a bad batch does no harm."""
+
+import copy
+
+import contracts
+import pytest
+import torch
+from torch import nn
+
+from vsep_ray import checkpoint
+from vsep_ray.objectives import MaximumLikelihood
+from vsep_ray.priors import FlowConfig
+from vsep_ray.training import FitConfig, FitState, Meter, fit, step_seed
+
+STEPS = 16
+CONFIG = FitConfig(steps=STEPS, batch_size=8, learning_rate=3e-3, warmup=4, log_every=8, ema=0.9)
+FLOW = FlowConfig(squeeze=(8,), steps=2, width=8, layers=1, embedding=4)
+CLIPS = contracts.toy_clips("sawtooth", length=64)
+
+
+def start(config=CONFIG):
+    """A fresh objective and state, the same at every call."""
+    torch.manual_seed(0)
+    prior = FLOW.build(contracts.SAMPLE_RATE, 1)
+    return MaximumLikelihood(prior), FitState.create(prior, config)
+
+
+def batches(first=0, poisoned=()):
+    """Batches keyed by step; all NaN at the poisoned ones."""
+    for step in range(first, STEPS):
+        generator = torch.Generator().manual_seed(step)
+        clips = CLIPS[torch.randint(len(CLIPS), (8,), generator=generator)]
+        yield {"clips": clips * torch.nan if step in poisoned else clips}
+
+
+def run(config=CONFIG, **poison):
+    objective, state = start(config)
+    reports = []
+    fit(objective, batches(**poison), config, state=state, report=lambda s, m: reports.append((s.step, m)))
+    return state, reports
+
+
+def everything(state):
+    """All tensors of a state, by name."""
+    moments = {
+        f"{i}.{n}": torch.as_tensor(v)
+        for i, s in state.optimizer.state_dict()["state"].items()
+        for n, v in s.items()
+    }
+    return state.module.state_dict() | {f"average.{n}": v for n, v in state.average.items()} | moments
+
+
+def assert_same(one, other):
+    left, right = everything(one), everything(other)
+    assert left.keys() == right.keys()
+    assert not [n for n in left if not torch.equal(left[n], right[n])]
+    assert (one.step, one.skipped) == (other.step, other.skipped)
+
+
+def test_the_loss_falls_and_is_reported():
+    _, reports = run()
+    assert [step for step, _ in reports] == [8, 16]
+    first, last = (metrics for _, metrics in reports)
+    assert last["loss"] < first["loss"] - 0.05
+    assert {
+        "loss",
+        "nats_above_noise",
+        "grad_norm",
+        "skipped_updates",
+        "steps_per_second",
+        "data_wait",
+    } <= last.keys()
+    assert 0 <= last["data_wait"] <= 1
+
+
+def test_the_same_seed_gives_the_same_run_and_another_another():
+    assert_same(run()[0], run()[0])
+    other = run(FitConfig(**{**vars(CONFIG), "seed": 1}))[0]
+    assert not torch.equal(
+        everything(other)["average.embedding.net.0.weight"],
+        everything(run()[0])["average.embedding.net.0.weight"],
+    )
+
+
+@pytest.mark.parametrize("ema", [0.9, 0.0])
+def test_a_resumed_run_equals_the_undisturbed_one_bit_for_bit(ema, tmp_path):
+    config = FitConfig(**{**vars(CONFIG), "ema": ema})
+    objective, state = start(config)
+    fit(
+        objective, batches(poisoned=(3,)), config, state=state, report=lambda s, m: True
+    )  # killed after 8 steps
+    assert (state.step, state.skipped) == (8, 1)
+    checkpoint.save(tmp_path, state.module, {}, state)
+
+    objective, resumed = start(config)
+    contracts.jiggle(resumed.module)
+    checkpoint.load_training(tmp_path, resumed)
+    assert_same(resumed, state)
+    fit(objective, batches(first=8), config, state=resumed)
+    assert_same(resumed, run(config, poisoned=(3,))[0])
+
+
+@pytest.mark.parametrize("poisoned", [(0,), (5,), (9, 10)])
+def test_a_batch_that_is_not_finite_is_skipped_and_counted(poisoned):
+    state, reports = run(poisoned=poisoned)
+    assert state.skipped == len(poisoned) and state.step == STEPS
+    assert all(torch.isfinite(v).all() for v in everything(state).values())
+    assert reports[-1][1]["skipped_updates"] == len(poisoned)
+    assert all(torch.isfinite(torch.tensor(list(m.values()))).all() for _, m in reports), (
+        "averages leave it out"
+    )
+
+
+def test_a_skipped_step_changes_nothing():
+    objective, state = start()
+    fit(objective, batches(), FitConfig(**{**vars(CONFIG), "steps": 4}), state=state)
+    before = {n: v.clone() for n, v in everything(state).items()}
+    poison = [{"clips": CLIPS[:8] * torch.inf}]
+    fit(objective, poison, FitConfig(**{**vars(CONFIG), "steps": 5}), state=state)
+    assert all(torch.equal(v, before[n]) for n, v in everything(state).items())
+    assert (state.step, state.skipped) == (5, 1)
+
+
+class Quadratic(nn.Module):
+    """Minimum at 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.x = nn.Parameter(torch.zeros(()))
+
+    def forward(self, batch, step):
+        return {"loss": (self.x - 3) ** 2}
+
+
+def test_the_average_trails_the_weights_and_is_what_is_saved():
+    module, config = Quadratic(), FitConfig(steps=1, warmup=0, learning_rate=1.0, ema=0.5)
+    state = fit(module, [{}], config, state=FitState.create(module, config))
+    assert module.x.item() == pytest.approx(1.0, abs=1e-3)
+    assert state.averaged()["x"].item() == pytest.approx(0.9, abs=1e-3)  # early on the decay is small
+    config = FitConfig(steps=300, warmup=0, learning_rate=0.1, ema=0.9)
+    state = fit(module, [{}] * 300, config, state=FitState.create(module, config))
+    assert state.averaged()["x"].item() == pytest.approx(3, abs=0.01)
+
+
+def test_without_average_the_weights_are_saved():
+    module, config = Quadratic(), FitConfig(steps=3, ema=0.0)
+    state = fit(module, [{}] * 3, config, state=FitState.create(module, config))
+    assert state.averaged()["x"].item() == module.x.item() != 0
+
+
+def test_gradients_are_clipped_to_the_largest_norm():
+    module, seen = Quadratic(), []
+    config = FitConfig(steps=1, clip=0.5, log_every=1)
+    state = FitState.create(module, config)
+    fit(module, [{}], config, state=state, report=lambda s, m: seen.append(m["grad_norm"]))
+    assert seen == [6.0], "the norm before clipping is what is worth a curve"
+    assert module.x.grad.abs().item() == pytest.approx(0.5, rel=1e-4)
+
+
+def test_frozen_parameters_are_not_trained():
+    module = Quadratic()
+    module.frozen = nn.Parameter(torch.ones(()), requires_grad=False)
+    state = FitState.create(module, FitConfig())
+    assert [len(g["params"]) for g in state.optimizer.param_groups] == [1]
+
+
+def test_batches_that_end_early_are_an_error():
+    objective, state = start()
+    with pytest.raises(ValueError, match="ended at step 2 of 16"):
+        fit(objective, [{"clips": CLIPS}] * 2, CONFIG, state=state)
+
+
+def test_a_finished_run_takes_no_further_step():
+    objective, state = start()
+    fit(objective, batches(), CONFIG, state=state)
+    before = copy.deepcopy(state.module.state_dict())
+    fit(objective, [], CONFIG, state=state)
+    assert all(torch.equal(v, before[n]) for n, v in state.module.state_dict().items())
+
+
+def test_seeds_of_steps_and_workers_differ():
+    seeds = {step_seed(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(4)}
+    assert len(seeds) == 600
+
+
+def test_the_meter_averages_what_it_was_given_and_starts_anew():
+    meter = Meter()
+    meter.add({"a": torch.tensor(1.0), "b": torch.tensor(5.0)})
+    meter.add({"a": torch.tensor(3.0)})
+    means = meter.drain()
+    assert (means["a"], means["b"]) == (2.0, 5.0)
+    assert meter.waiting(lambda: {"x": torch.ones(1)})["x"] == 1
+    assert meter.drain().keys() == {"steps_per_second", "data_wait"}
