@@ -53,10 +53,10 @@ class Joint(nn.Module):
     def log_likelihood(self, sources: Tensor, mixture: Tensor) -> Tensor:
         """log p(m | s), nats; 0 under exact mixing, where it is constant on the plane.
 
-        Shape: (B, K, C, T), (B, C, T) -> (B,).
+        Shape: (..., B, K, C, T), (B, C, T) -> (..., B).
         """
         if self.mixing.noise_std == 0:
-            return mixture.new_zeros(len(mixture))
+            return sources.new_zeros(sources.shape[:-3])
         return self.mixing(sources).log_prob(mixture)
 
     def log_prob(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:

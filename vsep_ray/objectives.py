@@ -6,8 +6,10 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution, Independent, Normal
 
 from vsep_ray.alarms import entropy_per_sample, share_metrics
+from vsep_ray.config import UserError
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import ConditionedNormal
 from vsep_ray.priors.prior import Prior
@@ -21,8 +23,9 @@ Metrics = dict[str, Tensor]
 class Objective(nn.Module, ABC):
     """A loss over a batch.
 
-    To add one: set ``needs`` to the batch keys it reads (a test feeds NaN under all others) and return ``"loss"``, a scalar, beside whatever is worth a
-    curve. Losses are in nats per waveform sample: the sum over K, C, T divided by K C T, which scales the whole loss and hides no weight.
+    To add one: set ``needs`` to the batch keys it reads (a test feeds NaN under all others) and return
+    ``"loss"``, a scalar, beside whatever is worth a curve. Losses are in nats per waveform sample: the sum
+    over K, C, T divided by K C T, which scales the whole loss and hides no weight.
     """
 
     needs: ClassVar[tuple[str, ...]]
@@ -47,9 +50,10 @@ class MaximumLikelihood(Objective):
 
 
 class Sleep(Objective):
-    """-log q(s | m) for m = sum_k a_k s_k made from sources of different songs, or from samples of the priors: the forward KL.
+    """-log q(s | m), the forward KL: m = sum_k a_k s_k of clips of different songs, or of prior samples.
 
-    Reference: Hinton et al., The wake-sleep algorithm, 1995; Bornschein & Bengio, Reweighted wake-sleep, 2015.
+    Reference: Hinton et al., The wake-sleep algorithm, 1995; Bornschein & Bengio, Reweighted wake-sleep,
+    2015.
     """
 
     needs = ("remix",)
@@ -64,7 +68,7 @@ class Sleep(Objective):
 
 
 class Supervised(Objective):
-    """-log q(s | m) for a mixture with its own sources (regime C): the yardstick, never the product's default."""
+    """-log q(s | m) for a mixture with its own sources (regime C): the yardstick, never the default."""
 
     needs = ("sources",)
 
@@ -78,10 +82,11 @@ class Supervised(Objective):
 
 
 class Wake(Objective):
-    """-ELBO on mixtures: -(beta (sum_k tau_k E_q log p_sigma(s_k + sigma e) + H(q * N(0, sigma^2))) + E_q log p(m | s)).
+    """-ELBO: -(beta (sum_k tau_k E_q log p_sigma(s_k + sigma e) + H(q * N(0, sigma^2))) + E_q log p(m | s)).
 
-    The smoothed priors are compared with the equally smoothed posterior: a smoothed density on a clean sample is out of its distribution. Under exact
-    mixing the last term is constant and left out; beta then only rescales, and tau_k is what balances a prior against the entropy.
+    The smoothed priors are compared with the equally smoothed posterior: a smoothed density on a clean sample
+    is out of its distribution. Under exact mixing the last term is constant and left out; beta then only
+    rescales, and tau_k is what balances a prior against the entropy.
 
     Args:
         joint: frozen priors and mixing, in the separator's order of sources.
@@ -93,9 +98,11 @@ class Wake(Objective):
     Reference: Frank, founding proposal, 2020 (ELBO); Higgins et al., beta-VAE, 2017, eq. 4.
     Raises:
         ValueError: sources of joint and separator differ.
+        UserError: the schedule leaves the noise levels that the priors were trained at.
     """
 
     needs = ("mixture",)
+    temperatures: Tensor
 
     def __init__(
         self,
@@ -108,7 +115,11 @@ class Wake(Objective):
     ) -> None:
         super().__init__()
         if joint.sources != separator.sources:
-            raise ValueError(f"separator sources {separator.sources} do not match joint sources {joint.sources}; their order counts")
+            names = f"separator {separator.sources}, joint {joint.sources}"
+            raise ValueError(f"sources differ: {names}; their order is part of the checkpoint")
+        low, high = joint.noise_range
+        if min(noise_std.start, noise_std.end) < low or max(noise_std.start, noise_std.end) > high:
+            raise UserError(f"noise levels {noise_std} leave the range [{low}, {high}] that the priors know")
         self.separator, self.joint, self.beta = separator, joint, beta
         self.noise_std, self.samples = noise_std, samples
         taus = torch.tensor(list(temperatures) or [1.0] * len(joint.sources))
@@ -121,8 +132,8 @@ class Wake(Objective):
         draws = q.rsample((self.samples,))
         sigma = self.noise_std(step)
         log_prior = self._log_prior(draws, sigma)
-        entropy = q.convolved(sigma).entropy() if isinstance(q, ConditionedNormal) else _blurred_entropy(q, sigma)
-        likelihood = self._log_likelihood(draws, mixture)
+        entropy = _blurred_entropy(q, sigma)
+        likelihood = self.joint.log_likelihood(draws, mixture).mean(0)
         elbo = self.beta * ((self.temperatures * log_prior).sum(-1) + entropy) + likelihood
         return {
             "loss": -elbo.mean() / draws[0, 0].numel(),
@@ -136,10 +147,6 @@ class Wake(Objective):
         noisy = flat + sigma * torch.randn(flat.shape).to(flat)
         log_prior = self.joint.log_prior(noisy, flat.new_full((len(flat),), sigma))
         return log_prior.unflatten(0, draws.shape[:2]).mean(0)
-
-    def _log_likelihood(self, draws: Tensor, mixture: Tensor) -> Tensor:
-        each = [self.joint.log_likelihood(s, mixture) for s in draws]
-        return torch.stack(each).mean(0)
 
 
 class SleepWake(Objective):
@@ -181,7 +188,8 @@ def _negative_log_posterior(separator: Separator, sources: Tensor) -> Metrics:
     }
 
 
-def _blurred_entropy(q: torch.distributions.Distribution, sigma: float) -> Tensor:
-    """Entropy of a factorised normal convolved with N(0, sigma^2). Shape: -> (B,)."""
-    std = (q.variance + sigma**2).sqrt()
-    return torch.distributions.Independent(torch.distributions.Normal(q.mean, std), 3).entropy()
+def _blurred_entropy(q: Distribution, sigma: float) -> Tensor:
+    """Entropy of q convolved with N(0, sigma^2 I). Shape: -> (B,)."""
+    if isinstance(q, ConditionedNormal):
+        return q.convolved(sigma).entropy()
+    return Independent(Normal(q.mean, (q.variance + sigma**2).sqrt()), 3).entropy()

@@ -25,7 +25,8 @@ class JobConfig:
     preset: str = "toy"
     """Named starting values; the flags beside it change single fields."""
     storage: str = ""
-    """Folder or s3://, gs:// URI for crops, checkpoints and tracking; shared by all nodes. Default: $VSEP_STORAGE, else ~/.vsep_ray"""
+    """Folder or s3://, gs:// URI for crops, checkpoints and tracking; shared by all nodes. Default:
+    $VSEP_STORAGE, else ~/.vsep_ray"""
     tracking_uri: str = ""
     """MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else sqlite below the storage."""
     experiment: str = ""
@@ -43,7 +44,8 @@ class PrepareCropsConfig(JobConfig):
     """Cut a data set into a sharded Parquet crop store."""
 
     dataset: Dataset = "toy"
-    """toy | musdb18 (.stem.mp4) | musdb18hq (wav) | stems (a folder per track) | sources (a folder per source, no pairing)."""
+    """toy | musdb18 (.stem.mp4) | musdb18hq (wav) | stems (a folder per track) | sources (a folder per
+    source, no pairing)."""
     root: str = ""
     """Folder of the data set; not needed for toy."""
     output: str = ""
@@ -51,12 +53,15 @@ class PrepareCropsConfig(JobConfig):
     sources: tuple[str, ...] = ()
     """Source classes to keep, in this order; default: all that are found, sorted."""
     map: tuple[str, ...] = ()
-    """SOURCE=GLOB pairs for files or folders that do not have the name of their source, such as bass='killerbass/*'
-    (relative to the root; for `stems` relative to each track folder). A file takes the first pair that matches it."""
+    """SOURCE=GLOB pairs for files or folders that do not have the name of their source, such as
+    bass='killerbass/*'
+    (relative to the root; for `stems` relative to each track folder). A file takes the first pair that
+    matches it."""
     crop: CropConfig = field(default_factory=CropConfig)
     toy: ToyConfig = field(default_factory=ToyConfig)
     valid_fraction: float = 0.1
-    """Share of tracks in split valid, for data sets without splits of their own (by a hash of the track id)."""
+    """Share of tracks in split valid, for data sets without splits of their own (by a hash of the track
+    id)."""
     test_fraction: float = 0.0
     """Share of tracks in split test, likewise."""
 
@@ -144,10 +149,12 @@ EVALUATE = {
 
 @dataclass(frozen=True)
 class ResourcesConfig:
-    """What a training run takes from the cluster; it does not change what is learned, nor the name of the run."""
+    """What a training run takes from the cluster; it does not change what is learned, nor the name of the
+    run."""
 
     num_workers: int = 0
-    """Data-parallel workers. 0: for a separator all GPUs, or up to 2 CPUs where there is none; for a prior one."""
+    """Data-parallel workers. 0: for a separator all GPUs, or up to 2 CPUs where there is none; for a
+    prior one."""
     cpus_per_worker: float = 0.75
     """Logical CPUs per worker; below 1 so that reading finds room beside training on a full machine."""
     cache_mib: int = 1_024
@@ -164,11 +171,12 @@ class TrainPriorsConfig(JobConfig):
     """Train one prior per source, side by side."""
 
     crops: str = ""
-    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is none."""
+    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
+    none."""
     sources: tuple[str, ...] = ()
     """Sources to train. Default: all of the crop store."""
     prior: PriorConfig = field(default_factory=PriorConfig)
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=3_000, learning_rate=1e-3))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_000, batch_size=32, learning_rate=1e-3))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     length: int = 0
     """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
@@ -186,7 +194,7 @@ TRAIN_PRIORS = {
     ),
     "laptop": TrainPriorsConfig(
         preset="laptop",
-        prior=FlowConfig(steps=8, width=64, layers=2, data_std=0.1, noise_min=0.001),
+        prior=FlowConfig(data_std=0.1, noise_min=0.001),
         fit=FitConfig(steps=500, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
         augment=AugmentConfig(gain_db=9, polarity=True),
         length=8_192,
@@ -210,11 +218,13 @@ class TrainSeparatorConfig(JobConfig):
     crops: str = ""
     """Crop store. Default: the latest in the storage."""
     priors: str = ""
-    """Folder with one checkpoint per source, or the run id of train_priors.py. Default: the latest in the storage; B without Wake and C need none."""
+    """Folder with one checkpoint per source, or the run id of train_priors.py. Default: the latest in the
+    storage; B without Wake and C need none."""
     regime: Regime = "B"
-    """A: priors and unlabelled mixtures only. B: also single-source clips, mixed from different songs. C: paired (yardstick)."""
+    """A: priors and unlabelled mixtures only. B: also single-source clips, mixed from different songs. C:
+    paired (yardstick)."""
     separator: SeparatorConfig = field(default_factory=SeparatorConfig)
-    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=6_000, learning_rate=1e-3))
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_500, batch_size=64, learning_rate=2e-3))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     length: int = 0
     """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
@@ -239,15 +249,20 @@ SMOKE_BACKBONE = SpectrogramUNetConfig(n_fft=128, hop=64, width=48, blocks=1)
 TRAIN_SEPARATOR = {
     "toy": TrainSeparatorConfig(),
     "smoke": TrainSeparatorConfig(
-        preset="smoke", fit=SMOKE_FIT, separator=SeparatorConfig(backbone=SMOKE_BACKBONE), dreams=64, force=True
+        preset="smoke",
+        fit=SMOKE_FIT,
+        separator=SeparatorConfig(backbone=SMOKE_BACKBONE),
+        dreams=64,
+        force=True,
     ),
     "laptop": TrainSeparatorConfig(
         preset="laptop",
         separator=SeparatorConfig(
             backbone=SpectrogramUNetConfig(n_fft=1_024, hop=256, width=256, levels=2, blocks=3)
         ),
-        fit=FitConfig(steps=1_500, batch_size=16, learning_rate=1e-3, checkpoint_every=500),
+        fit=FitConfig(steps=1_000, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
         augment=AugmentConfig(gain_db=9, polarity=True, silence=0.15),
+        length=16_384,
         dreams=256,
         force=True,
     ),
@@ -267,13 +282,15 @@ class TuneConfig(JobConfig):
     """Search beta, flow depth, and any other field of the separator's config."""
 
     crops: str = ""
-    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is none."""
+    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
+    none."""
     betas: tuple[float, ...] = (0.1, 1.0, 10.0)
     """Weights of the KL part of the ELBO to try (nats against nats)."""
-    depths: tuple[int, ...] = (4, 8, 12)
+    depths: tuple[int, ...] = (2, 4, 8)
     """Flow steps per block of the priors to try; priors are trained once per depth and seed."""
     axes: tuple[str, ...] = ()
-    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 (paths in the separator's config)."""
+    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 (paths in the separator's
+    config)."""
     seeds: tuple[int, ...] = (0,)
     """Repeats."""
     reduction: int = 3
@@ -293,7 +310,13 @@ class TuneConfig(JobConfig):
 
 
 TUNE = {
-    "toy": TuneConfig(),
+    "toy": TuneConfig(
+        priors=TrainPriorsConfig(fit=FitConfig(steps=300, batch_size=32, checkpoint_every=300)),
+        separator=replace(
+            TuneConfig().separator,
+            fit=FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=100),
+        ),
+    ),
     "smoke": TuneConfig(
         preset="smoke", betas=(0.1, 10.0), depths=(1, 2), priors=TRAIN_PRIORS["smoke"],
         separator=TrainSeparatorConfig(
@@ -327,14 +350,11 @@ class QuickstartConfig(JobConfig):
 def _quickstart(
     preset: str, toy: ToyConfig, prior: FlowConfig, prior_fit: FitConfig, fit: FitConfig, **changes: Any
 ) -> QuickstartConfig:
-    backbone = SpectrogramUNetConfig(n_fft=512, hop=128)
     return QuickstartConfig(
         preset=preset,
         crops=PrepareCropsConfig(preset=preset, toy=toy),
         priors=TrainPriorsConfig(preset=preset, prior=prior, fit=prior_fit),
-        separator=TrainSeparatorConfig(
-            preset=preset, separator=SeparatorConfig(backbone=backbone), fit=fit, force=True, **changes
-        ),
+        separator=TrainSeparatorConfig(preset=preset, fit=fit, force=True, **changes),
     )
 
 
@@ -342,7 +362,7 @@ QUICKSTART = {
     "smoke": _quickstart(
         "smoke",
         replace(SMOKE_TOY, train_tracks=8_192, valid_tracks=256, test_tracks=256),
-        FlowConfig(steps=8, width=64, layers=2),
+        FlowConfig(),
         FitConfig(steps=300, batch_size=32, learning_rate=1e-3, checkpoint_every=300),
         FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
         dreams=1_024,
@@ -350,7 +370,7 @@ QUICKSTART = {
     "toy": _quickstart(
         "toy",
         replace(ToyConfig(), train_tracks=32_768, valid_tracks=512, test_tracks=512),
-        FlowConfig(),
+        FlowConfig(steps=12, width=96, layers=4),
         FitConfig(steps=4_000, batch_size=32, learning_rate=1e-3),
         FitConfig(steps=8_000, batch_size=64, learning_rate=2e-3),
     ),

@@ -1,4 +1,5 @@
-"""Dreams: a crop store whose clips are samples of the priors, made once in parallel, so that Sleep in regime A reads what it reads in regime B."""
+"""Dreams: a crop store whose clips are samples of the priors, made once in parallel, so that Sleep in
+regime A reads what it reads in regime B."""
 
 import dataclasses
 from typing import Any
@@ -19,10 +20,14 @@ from vsep_ray.training import step_seed
 BATCH = 64
 
 
-def dreams(store: CropStore, priors: dict[str, str], num: int, length: int, folder: str, seed: int = 0) -> CropStore:
-    """``num`` clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store below ``folder``.
+def dreams(
+    store: CropStore, priors: dict[str, str], num: int, length: int, folder: str, seed: int = 0
+) -> CropStore:
+    """``num`` clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store
+    below ``folder``.
 
-    A store that is there already, from the same priors, is used as it is. Every clip is a song of its own. Nothing is rejected, and levels are the
+    A store that is there already, from the same priors, is used as it is. Every clip is a song of its
+    own. Nothing is rejected, and levels are the
     priors' own.
 
     Args:
@@ -37,12 +42,15 @@ def dreams(store: CropStore, priors: dict[str, str], num: int, length: int, fold
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, "_store.json")):
         return CropStore.open(uri)
-    tasks = [_dream.remote(uri, s, priors[s], num, length, step_seed(seed, k)) for k, s in enumerate(store.sources)]
+    tasks = [
+        _dream.remote(uri, s, priors[s], num, length, step_seed(seed, k)) for k, s in enumerate(store.sources)
+    ]
     statistics = dict(zip(store.sources, ray.get(tasks), strict=True))
     count = num * len(store.sources)
     split = SplitStatistics(count, count, count * length / store.sample_rate)
     dreamed = dataclasses.replace(
-        store, uri=uri, dataset="dreams", length=length, paired=False, splits={"train": split}, statistics=statistics,
+        store, uri=uri, dataset="dreams", length=length, paired=False, splits={"train": split},
+        statistics=statistics,
         quarantined=0, fingerprint=mark,
     )  # fmt: skip
     dreamed.save()
@@ -59,7 +67,11 @@ def _dream(uri: str, source: str, prior: str, num: int, length: int, seed: int) 
     table = _table(source, audio[..., :length])
     with storage.write_local(storage.join(partition(uri, "train", source), "part-0.parquet")) as path:
         pq.write_table(table, path)
-    loud = [level for level, silent in zip(table["rms_db"].to_pylist(), table["silent"].to_pylist(), strict=True) if not silent]
+    loud = [
+        level
+        for level, silent in zip(table["rms_db"].to_pylist(), table["silent"].to_pylist(), strict=True)
+        if not silent
+    ]
     return SourceStatistics(num, 1 - len(loud) / num, float(np.mean(loud)) if loud else -120.0)
 
 
@@ -67,4 +79,6 @@ def _table(source: str, audio: np.ndarray) -> Any:
     import pyarrow as pa
 
     clips = [np.nan_to_num(clip, nan=0.0, posinf=1.0, neginf=-1.0).clip(-4, 4) for clip in audio]
-    return pa.concat_tables([to_table(f"dream-{source}-{i}", clip, clip.shape[-1]) for i, clip in enumerate(clips)])
+    return pa.concat_tables(
+        [to_table(f"dream-{source}-{i}", clip, clip.shape[-1]) for i, clip in enumerate(clips)]
+    )

@@ -34,15 +34,20 @@ def crop_store(config: _WithCrops) -> CropStore:
         return CropStore.open(uri)
     recipe = PREPARE_CROPS.get(config.preset, PREPARE_CROPS["toy"])
     if recipe.dataset != "toy":
-        raise UserError(f"no crop store in {config.storage}; make one with jobs/prepare_crops.py --preset {config.preset} --root ...")
+        raise UserError(
+            f"no crop store in {config.storage}; "
+            f"make one with jobs/prepare_crops.py --preset {config.preset} --root ..."
+        )
     return CropStore.open(prepare(dataclasses.replace(recipe, storage=config.storage))["output"])
 
 
 def prior_directories(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
-    """Source -> checkpoint directory of its prior, from ``--priors`` (a folder, or the run id of train_priors.py) or the latest in the storage.
+    """Source -> checkpoint directory of its prior, from ``--priors`` (a folder, or the run id of
+    train_priors.py) or the latest in the storage.
 
     Raises:
-        UserError: a source has no prior, its format is another, or it did not pass its gate and ``--force`` was not given.
+        UserError: a source has no prior, its format is another, or it did not pass its gate and
+        ``--force`` was not given.
     """
     folder = config.priors or _latest_priors(config.storage)
     if "://" not in folder and not Path(folder).is_dir():
@@ -76,14 +81,25 @@ def _by_run_id(root: str, run_id: str) -> str:
 
 def _check_format(source: str, directory: str, store: CropStore) -> None:
     if not storage.exists(storage.join(directory, "config.json")):
-        raise UserError(f"no prior of source {source!r} in {directory}; train it with jobs/train_priors.py --sources {source}")
+        raise UserError(
+            f"no prior of source {source!r} in {directory}; "
+            f"train it with jobs/train_priors.py --sources {source}"
+        )
     description = json.loads(storage.read_bytes(storage.join(directory, "config.json")))
     format_ = (description.get("sample_rate"), description.get("channels"))
     if format_ != (store.sample_rate, store.channels):
-        raise UserError(f"prior {directory} is for (Hz, channels) {format_}, the crops are {(store.sample_rate, store.channels)}")
+        raise UserError(
+            f"prior {directory} is for (Hz, channels) {format_}, "
+            f"the crops are {(store.sample_rate, store.channels)}"
+        )
 
 
 def _check_gate(folder: str, force: bool) -> None:
-    failed = json.loads(storage.read_bytes(storage.join(folder, "discrimination.json")))["discrimination"]["failed_gate"]
+    failed = json.loads(storage.read_bytes(storage.join(folder, "discrimination.json")))["discrimination"][
+        "failed_gate"
+    ]
     if failed and not force:
-        raise UserError(f"the priors of {', '.join(failed)} do not prefer their own source; train them longer, or pass --force")
+        raise UserError(
+            f"the priors of {', '.join(failed)} do not prefer their own source; "
+            "train them longer, or pass --force"
+        )

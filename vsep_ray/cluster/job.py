@@ -26,11 +26,14 @@ def main(
 ) -> NoReturn:
     """Parse the flags, run the job, print its JSON line, exit.
 
-    ``run`` returns the figures of the JSON line; ``"status": "failed"`` in them exits with 1. ``plan`` returns what a dry run prints.
+    ``run`` returns the figures of the JSON line; ``"status": "failed"`` in them exits with 1. ``plan``
+    returns what a dry run prints.
     Exit codes: 0 done; 1 failed; 2 the user's mistake, in one line and without a traceback.
     """
     name = Path(sys.argv[0]).stem
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
+    )
     os.environ.setdefault("RAY_AUTH_MODE", "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -48,13 +51,19 @@ def main(
 
 
 def resolve(config: C) -> C:
-    """Fill in the storage and the tracking URI from the environment; local paths become absolute (workers have another cwd)."""
+    """Fill in the storage and the tracking URI from the environment; local paths become absolute (workers
+    have another cwd)."""
     storage = config.storage or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray"
     storage = storage if "://" in storage else str(Path(storage).expanduser().resolve())
     tracking = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not tracking and "://" in storage:
-        raise UserError(f"storage {storage} cannot hold a sqlite tracking store; pass --tracking-uri http://... or set MLFLOW_TRACKING_URI")
-    return dataclasses.replace(config, storage=storage, tracking_uri=tracking or f"sqlite:///{storage}/mlflow.db")
+        raise UserError(
+            f"storage {storage} cannot hold a sqlite tracking store; "
+            "pass --tracking-uri http://... or set MLFLOW_TRACKING_URI"
+        )
+    return dataclasses.replace(
+        config, storage=storage, tracking_uri=tracking or f"sqlite:///{storage}/mlflow.db"
+    )
 
 
 def _dry_run(config: C, plan: Callable[[C], dict[str, Any]] | None) -> dict[str, Any]:
@@ -62,14 +71,19 @@ def _dry_run(config: C, plan: Callable[[C], dict[str, Any]] | None) -> dict[str,
 
 
 def _with_ray(config: C, run: Callable[[C], dict[str, Any]]) -> dict[str, Any]:
-    """Run inside the cluster that RAY_ADDRESS or a running job names, else in a local one that ends with the job."""
+    """Run inside the cluster that RAY_ADDRESS or a running job names, else in a local one that ends with
+    the job."""
     import ray
 
     from vsep_ray.cluster import preflight
 
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
-    ray.init(ignore_reinit_error=True, logging_level="WARNING", runtime_env={"env_vars": _worker_environment()})
+    ray.init(
+        ignore_reinit_error=True,
+        logging_level=logging.WARNING,
+        runtime_env={"env_vars": _worker_environment()},
+    )
     _quiet()
     try:
         preflight.require(config.storage, config.tracking_uri)
@@ -89,7 +103,8 @@ def _quiet() -> None:
 
 
 def _worker_environment() -> dict[str, str]:
-    # the package root: a worker must import vsep_ray also where it is not installed and jobs/ is all that sys.path has
+    # the package root: a worker must import vsep_ray also where it is not installed and jobs/ is all that
+    # sys.path has
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
     return {"PYTHONPATH": path, "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}

@@ -20,17 +20,20 @@ CROPS_PER_TRACK = 40
 
 
 def run(config: QuickstartConfig) -> dict[str, Any]:
-    """Crops, priors, separators of regimes A and B, evaluation of both, a small catalog; the figures of the JSON line."""
+    """Crops, priors, separators of regimes A and B, evaluation of both, a small catalog; the figures of
+    the JSON line."""
     with start_run(config, "quickstart", f"quickstart-{config.preset}") as tracker:
-        below = {"storage": config.storage, "tracking_uri": config.tracking_uri, "experiment": config.experiment or "vsep/quickstart",
-                 "parent_run": tracker.run_id, "fresh": config.fresh, "preset": config.preset}  # fmt: skip
+        below = {name: getattr(config, name) for name in ("storage", "tracking_uri", "fresh", "preset")}
+        below |= {"experiment": config.experiment or "vsep/quickstart", "parent_run": tracker.run_id}
         log.info("1/5 crops")
         crops = data.prepare(dataclasses.replace(config.crops, **below))
         store = CropStore.open(crops["output"])
         log.info("2/5 priors of %s", ", ".join(store.sources))
         priors = train_priors.run(dataclasses.replace(config.priors, **below, crops=store.uri))
         log.info("3/5 separators: regime A, then B")
-        scores = {regime: _regime(job, below, store, priors["priors"]) for regime, job in config.regimes().items()}
+        scores = {
+            regime: _regime(job, below, store, priors["priors"]) for regime, job in config.regimes().items()
+        }
         log.info("4/5 a small catalog")
         catalog = _catalog(config, below, store, scores["B"]["model"])
         log.info("5/5 summary")
@@ -41,10 +44,21 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
 
 def plan(config: QuickstartConfig) -> dict[str, Any]:
     """What `run` would do."""
-    return {"steps": ["prepare_crops", "train_priors", "train_separator A", "train_separator B", "evaluate", "separate_catalog"]}
+    return {
+        "steps": [
+            "prepare_crops",
+            "train_priors",
+            "train_separator A",
+            "train_separator B",
+            "evaluate",
+            "separate_catalog",
+        ]
+    }
 
 
-def _regime(job: TrainSeparatorConfig, below: dict[str, Any], store: CropStore, priors: str) -> dict[str, Any]:
+def _regime(
+    job: TrainSeparatorConfig, below: dict[str, Any], store: CropStore, priors: str
+) -> dict[str, Any]:
     trained = train_separator.run(dataclasses.replace(job, **below, crops=store.uri, priors=priors))
     scored = evaluate.run(EvaluateConfig(**below, model=trained["model"], root=store.uri))
     return {**scored, "model": trained["model"], "model_uri": trained["model_uri"]}
@@ -67,17 +81,27 @@ def _catalog(config: QuickstartConfig, below: dict[str, Any], store: CropStore, 
 
 
 def _figures(
-    config: QuickstartConfig, store: CropStore, priors: dict[str, Any], scores: dict[str, dict[str, Any]], catalog: dict[str, Any]
+    config: QuickstartConfig,
+    store: CropStore,
+    priors: dict[str, Any],
+    scores: dict[str, dict[str, Any]],
+    catalog: dict[str, Any],
 ) -> dict[str, Any]:
     b = scores["B"]
     accuracy = priors["discrimination"]["accuracy"]
     return {
-        "setting": f"{config.preset}: {store.sample_rate} Hz, {store.length} samples, {config.crops.toy.lowest_hz:g}-{config.crops.toy.highest_hz:g} Hz",
+        "setting": f"{config.preset}: {store.sample_rate} Hz, {store.length} samples, "
+        f"{config.crops.toy.lowest_hz:g}-{config.crops.toy.highest_hz:g} Hz",
         "regime": "B",
         "si_sdr_improvement_db": b["si_sdr_improvement_db"]["median"],
         "si_sdr_improvement_mean_db": b["si_sdr_improvement_db"]["mean"],
         "regime_a_si_sdr_improvement_db": scores["A"]["si_sdr_improvement_db"],
-        "si_sdr_db": {"floor": b["mixture"]["si_sdr_db"], "regime_a": scores["A"]["si_sdr_db"], "regime_b": b["si_sdr_db"], "oracle": b["oracle"]["si_sdr_db"]},
+        "si_sdr_db": {
+            "floor": b["mixture"]["si_sdr_db"],
+            "regime_a": scores["A"]["si_sdr_db"],
+            "regime_b": b["si_sdr_db"],
+            "oracle": b["oracle"]["si_sdr_db"],
+        },
         "prior_accuracy": {s: max(levels.values()) for s, levels in accuracy.items()},
         "model_uri": b["model_uri"],
         "catalog": {k: catalog[k] for k in ("tracks", "separated", "skipped", "failed", "realtime_factor")},
@@ -90,4 +114,6 @@ def _figures(
 def _record(tracker: Tracker, figures: dict[str, Any]) -> None:
     tracker.metrics({k: v for k, v in figures.items() if isinstance(v, float)})
     for group in ("floor", "regime_a", "regime_b", "oracle"):
-        tracker.metrics({f"si_sdr_db/{group}/{k}": v for k, v in figures["si_sdr_db"][group].items() if v is not None})
+        tracker.metrics(
+            {f"si_sdr_db/{group}/{k}": v for k, v in figures["si_sdr_db"][group].items() if v is not None}
+        )

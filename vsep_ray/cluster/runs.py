@@ -14,9 +14,16 @@ from vsep_ray.tracking import Tracker
 
 
 def start_run(
-    config: JobConfig, kind: str, name: str, *, parent: str = "", tags: Mapping[str, Any] = {}, params: Any = None
+    config: JobConfig,
+    kind: str,
+    name: str,
+    *,
+    parent: str = "",
+    tags: Mapping[str, Any] = {},
+    params: Any = None,
 ) -> Tracker:
-    """A run in experiment ``vsep/<kind>`` (or the one of ``--experiment``), below ``parent`` or ``--parent-run``.
+    """A run in experiment ``vsep/<kind>`` (or the one of ``--experiment``), below ``parent`` or
+    ``--parent-run``.
 
     Args:
         config: of the job; logged as parameters where ``params`` is None.
@@ -38,7 +45,8 @@ def start_run(
 
 
 def spool(storage_uri: str) -> Path:
-    """This node's folder for what the tracking server has not got yet: below a local storage, else in the temporary folder."""
+    """This node's folder for what the tracking server has not got yet: below a local storage, else in the
+    temporary folder."""
     root = Path(tempfile.gettempdir(), "vsep_ray") if storage.is_remote(storage_uri) else Path(storage_uri)
     return root / "spool"
 

@@ -22,7 +22,7 @@ from vsep_ray import checkpoint
 from vsep_ray.alarms import alarms
 from vsep_ray.cluster.data import crop_dataset, paired_dataset
 from vsep_ray.cluster.runs import spool
-from vsep_ray.config import fingerprint, to_dict
+from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.batches import Window
 from vsep_ray.data.crops import CropStore
@@ -56,10 +56,21 @@ class StreamSpec:
         """Channels of one row: K C where sources are aligned."""
         return self.store.channels * (len(self.store.sources) if self.source == PAIRED else 1)
 
+    @property
+    def rows(self) -> int:
+        """Crops in all splits of the source, which bounds those of this stream."""
+        return self.store.statistics[self.store.sources[0] if self.source == PAIRED else self.source].crops
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of one row in memory: 16-bit samples."""
+        return 2 * self.channels * self.store.length
+
 
 @dataclass(frozen=True)
 class Task(ABC):
-    """What one run trains. To add one: a frozen dataclass that can be sent to workers, with the four methods below."""
+    """What one run trains. To add one: a frozen dataclass that can be sent to workers, with the four
+    methods below."""
 
     fit: FitConfig
     length: int
@@ -79,7 +90,8 @@ class Task(ABC):
 
     @abstractmethod
     def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
-        """Scalars of held-out crops, on rank 0, with the averaged weights; figures and audio go to the tracker."""
+        """Scalars of held-out crops, on rank 0, with the averaged weights; figures and audio go to the
+        tracker."""
 
 
 @dataclass(frozen=True)
@@ -94,14 +106,22 @@ class Launch:
     num_workers: int
     provenance: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def spool(self) -> Path:
-        """Local folder for what the tracking server has not got yet."""
-        return spool(self.storage)
+    def capacity(self, spec: StreamSpec, streams: int) -> int:
+        """Rows of a stream that a worker may hold, if ``streams`` of them share its memory."""
+        return max(1, (self.resources.cache_mib << 20) // (spec.row_bytes * streams))
+
+    def splits(self, task: "Task") -> list[str]:
+        """The streams that are divided among the workers: those that do not fit into the memory of each.
+        The others are read whole
+        by every worker, which makes the draws independent of the number of workers and keeps rare songs
+        within everybody's reach."""
+        streams = task.streams()
+        return [name for name, spec in streams.items() if spec.rows > self.capacity(spec, len(streams))]
 
 
 def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()) -> dict[str, float]:
-    """Run the task to its last step, going on from the last checkpoint of the same name, and publish the model at ``target``.
+    """Run the task to its last step, going on from the last checkpoint of the same name, and publish the
+    model at ``target``.
 
     Args:
         task: what to train.
@@ -115,11 +135,15 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
     ray.data.DataContext.get_current().enable_progress_bars = False
     gpu = bool(ray.cluster_resources().get("GPU"))
     resources = {"CPU": launch.resources.cpus_per_worker} | ({"GPU": 1} if gpu else {})
-    result = ray.train.torch.TorchTrainer(
-        _worker,
+    loop: Any = _worker  # Ray's annotation knows no return value, its Result has one
+    result: Any = ray.train.torch.TorchTrainer(
+        loop,
         train_loop_config={"task": task, "launch": launch},
         datasets={name: spec.dataset() for name, spec in task.streams().items()},
-        scaling_config=ray.train.ScalingConfig(num_workers=launch.num_workers, use_gpu=gpu, resources_per_worker=resources),
+        dataset_config=ray.train.DataConfig(datasets_to_split=launch.splits(task)),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=launch.num_workers, use_gpu=gpu, resources_per_worker=resources
+        ),
         run_config=ray.train.RunConfig(
             name=launch.name,
             storage_path=storage.join(launch.storage, "runs"),
@@ -128,6 +152,8 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
     ).fit()
+    if isinstance(result.return_value, str):
+        raise UserError(result.return_value)
     if result.error or result.checkpoint is None:
         raise RuntimeError(f"training {launch.name} ended without a checkpoint: {result.error}")
     _publish(result.checkpoint, target)
@@ -135,7 +161,8 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
 
 
 def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
-    """Job and hash of all that decides the result except the step budget: the same command resumes, a changed one starts afresh.
+    """Job and hash of all that decides the result except the step budget: the same command resumes, a
+    changed one starts afresh.
 
     Args:
         job: first part of the name.
@@ -145,7 +172,18 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
     values = to_dict(config)
     if isinstance(values.get("priors"), str):
         del values["priors"]  # a path; what lies there is among the inputs
-    for name in ("preset", "storage", "tracking_uri", "experiment", "parent_run", "dry_run", "fresh", "crops", "resources", "force"):
+    for name in (
+        "preset",
+        "storage",
+        "tracking_uri",
+        "experiment",
+        "parent_run",
+        "dry_run",
+        "fresh",
+        "crops",
+        "resources",
+        "force",
+    ):
         values.pop(name, None)
     return f"{job}-{fingerprint([_without_budget(values), *inputs])}"
 
@@ -163,8 +201,21 @@ def forget(storage_uri: str, name: str) -> None:
         shutil.rmtree(folder)
 
 
-def _worker(config: dict[str, Any]) -> None:
+def _worker(config: dict[str, Any]) -> str | None:
+    """The loop on each worker; returns the words of a user's mistake, which no retry would mend."""
     task, launch = config["task"], config["launch"]
+    try:
+        _fit(task, launch)
+    except UserError as error:
+        if launch.splits(
+            task
+        ):  # only this worker's shard may be at fault, and the others wait for its gradients
+            raise
+        return str(error)
+    return None
+
+
+def _fit(task: Task, launch: Launch) -> None:
     context = ray.train.get_context()
     rank, world = context.get_world_rank(), context.get_world_size()
     torch.manual_seed(task.fit.seed)
@@ -175,31 +226,48 @@ def _worker(config: dict[str, Any]) -> None:
         with previous.as_directory() as folder:
             checkpoint.load_training(folder, state)
     wrapped = ray.train.torch.prepare_model(objective, parallel_strategy="ddp" if world > 1 else None)
-    tracker = Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=launch.spool) if rank == 0 else None
+    tracker = (
+        Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=spool(launch.storage))
+        if rank == 0
+        else None
+    )
     reporter = Reporter(task, launch, tracker)
-    fit(wrapped, _batches(task, launch, state, rank, world), task.fit, state=state, rank=rank, report=reporter)
+    fit(
+        wrapped, _batches(task, launch, state, rank, world), task.fit, state=state, rank=rank, report=reporter
+    )
     if tracker:
         tracker.finish()
 
 
-def _batches(task: Task, launch: Launch, state: FitState, rank: int, world: int) -> Iterator[dict[str, Tensor]]:
+def _batches(
+    task: Task, launch: Launch, state: FitState, rank: int, world: int
+) -> Iterator[dict[str, Tensor]]:
+    """The batch of each step. Where every worker holds all crops, each draws the whole batch and takes
+    its part of it."""
     windows = {name: _window(name, spec, task, launch) for name, spec in task.streams().items()}
     device = ray.train.torch.get_device()
-    num = max(1, task.fit.batch_size // world)
+    divided = bool(launch.splits(task))
+    num = task.fit.batch_size // world
+    if num * world != task.fit.batch_size:
+        raise UserError(f"--fit.batch-size {task.fit.batch_size} cannot be divided among {world} workers")
+    part = slice(None) if divided else slice(rank * num, (rank + 1) * num)
     while True:
-        rng = np.random.default_rng(step_seed(task.fit.seed, state.step, rank))
-        yield {k: v.to(device, non_blocking=True) for k, v in task.batch(windows, rng, num).items()}
+        rng = np.random.default_rng(step_seed(task.fit.seed, state.step, rank if divided else 0))
+        batch = task.batch(windows, rng, num if divided else task.fit.batch_size)
+        yield {k: v[part].to(device, non_blocking=True) for k, v in batch.items()}
 
 
 def _window(name: str, spec: StreamSpec, task: Task, launch: Launch) -> Window:
     shard = ray.train.get_dataset_shard(name)
-    row_bytes = 2 * spec.channels * spec.store.length
-    capacity = max(1, (launch.resources.cache_mib << 20) // (row_bytes * len(task.streams())))
-    return Window(lambda: shard.iter_batches(batch_size=256, batch_format="numpy"), capacity, task.length, spec.channels)
+    capacity = launch.capacity(spec, len(task.streams()))
+    return Window(
+        lambda: shard.iter_batches(batch_size=256, batch_format="numpy"), capacity, task.length, spec.channels
+    )
 
 
 class Reporter:
-    """What happens every ``log_every`` steps: curves and alarms, and every ``checkpoint_every`` validation and a checkpoint."""
+    """What happens every ``log_every`` steps: curves and alarms, and every ``checkpoint_every``
+    validation and a checkpoint."""
 
     def __init__(self, task: Task, launch: Launch, tracker: Tracker | None) -> None:
         self.task, self.launch, self.tracker = task, launch, tracker
@@ -228,7 +296,9 @@ class Reporter:
         print(f"{self.launch.name} step {state.step}: {_line(metrics)}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             checkpoint.save(folder, state.module, {**self.launch.provenance, "step": state.step}, state)  # type: ignore[arg-type]
-            ray.train.report({"step": state.step, **metrics}, checkpoint=ray.train.Checkpoint.from_directory(folder))
+            ray.train.report(
+                {"step": state.step, **metrics}, checkpoint=ray.train.Checkpoint.from_directory(folder)
+            )
 
 
 def _publish(source: ray.train.Checkpoint, target: str) -> None:

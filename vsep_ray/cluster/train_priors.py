@@ -1,4 +1,5 @@
-"""train_priors: one prior per source side by side, then the question which of them tell their sources apart."""
+"""train_priors: one prior per source side by side, then the question which of them tell their sources
+apart."""
 
 import functools
 import json
@@ -21,11 +22,11 @@ from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips
 from vsep_ray.data.crops import CropStore, read_crops
 from vsep_ray.evaluation.likelihood import Discrimination, cross_likelihood, gate
+from vsep_ray.figures import cross_likelihood_figure
 from vsep_ray.objectives import MaximumLikelihood, Objective
 from vsep_ray.presets import TrainPriorsConfig
 from vsep_ray.priors import Prior, PriorConfig
 from vsep_ray.separators import Separator
-from vsep_ray.figures import cross_likelihood_figure
 from vsep_ray.tracking import Tracker
 
 VALID_CLIPS = 64
@@ -58,8 +59,16 @@ class PriorTask(Task):
         """Nats and bits per sample at each noise level, and four samples to listen to."""
         assert isinstance(module, Prior)
         clips = held_out(self.store, self.source, self.length, module)
-        result = cross_likelihood({self.source: module}, {self.source: clips}, self.noise_stds, device=next(module.parameters()).device)
-        nll = {f"nats_per_sample/sigma_{s:g}": -result.matrix[i, 0, 0].item() for i, s in enumerate(self.noise_stds)}
+        result = cross_likelihood(
+            {self.source: module},
+            {self.source: clips},
+            self.noise_stds,
+            device=next(module.parameters()).device,
+        )
+        nll = {
+            f"nats_per_sample/sigma_{s:g}": -result.matrix[i, 0, 0].item()
+            for i, s in enumerate(self.noise_stds)
+        }
         samples = module.sample(4, clips.shape[-1]).cpu()
         tracker.audio(np.concatenate(samples.numpy(), -1), self.store.sample_rate, f"samples/step_{step}")
         return nll
@@ -70,7 +79,9 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
     store = crop_store(config)
     sources = config.sources or store.sources
     if missing := set(sources) - set(store.sources):
-        raise UserError(f"no source {', '.join(sorted(missing))} in {store.uri}; it has {', '.join(store.sources)}")
+        raise UserError(
+            f"no source {', '.join(sorted(missing))} in {store.uri}; it has {', '.join(store.sources)}"
+        )
     name = run_name("train_priors", config, store.fingerprint)
     if config.fresh:
         forget(config.storage, name)
@@ -90,7 +101,8 @@ def plan(config: TrainPriorsConfig) -> dict[str, Any]:
 
 
 def held_out(store: CropStore, source: str, length: int, prior: Prior) -> Tensor:
-    """Validation clips of a source (training clips where its split valid is empty), cut to what the prior takes. Shape: (N, C, T)."""
+    """Validation clips of a source (training clips where its split valid is empty), cut to what the prior
+    takes. Shape: (N, C, T)."""
     split = "valid" if storage.exists(store.partition("valid", source)) else "train"
     audio = torch.from_numpy(read_crops(store, split, source, VALID_CLIPS).audio)[..., : length or None]
     return audio[..., : audio.shape[-1] // prior.multiple * prior.multiple]
@@ -103,7 +115,12 @@ def compare(config: TrainPriorsConfig, store: CropStore, priors: Mapping[str, An
 
 
 def _train_all(
-    config: TrainPriorsConfig, store: CropStore, sources: tuple[str, ...], name: str, target: str, parent: Tracker
+    config: TrainPriorsConfig,
+    store: CropStore,
+    sources: tuple[str, ...],
+    name: str,
+    target: str,
+    parent: Tracker,
 ) -> dict[str, dict[str, float]]:
     """Side by side, as many at a time as the cluster has room for. Returns: source -> last validation."""
     workers = default_workers(config.resources, side_by_side=True)
@@ -115,23 +132,47 @@ def _train_all(
 
 
 def _train_one(
-    config: TrainPriorsConfig, store: CropStore, name: str, target: str, parent: str, workers: int, source: str
+    config: TrainPriorsConfig,
+    store: CropStore,
+    name: str,
+    target: str,
+    parent: str,
+    workers: int,
+    source: str,
 ) -> dict[str, float]:
     params = {"prior": config.prior, "fit": config.fit}
     tags = {"source": source, "crops": store.fingerprint}
     with start_run(config, "priors", f"{name}-{source}", parent=parent, tags=tags, params=params) as tracker:
         tracker.dataset(store.dataset, store.fingerprint, store.uri)
-        provenance = {"source": source, "run_id": tracker.run_id, "crops": store.fingerprint, "git": git_revision()}
-        task = PriorTask(config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds)
-        launch = Launch(f"{name}-{source}", config.storage, config.tracking_uri, tracker.run_id, config.resources, workers, provenance)
+        provenance = {
+            "source": source,
+            "run_id": tracker.run_id,
+            "crops": store.fingerprint,
+            "git": git_revision(),
+        }
+        task = PriorTask(
+            config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds
+        )
+        launch = Launch(
+            f"{name}-{source}",
+            config.storage,
+            config.tracking_uri,
+            tracker.run_id,
+            config.resources,
+            workers,
+            provenance,
+        )
         target = storage.join(target, source)
-        # in a task of its own: several fit() calls in the threads of one driver would share its signal handlers
+        # in a task of its own: several fit() calls in the threads of one driver would share its signal
+        # handlers
         metrics = ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
         tracker.register(storage.local_path(target), f"vsep-prior-{source}", "champion")
         return metrics
 
 
-def _figures(config: TrainPriorsConfig, result: Discrimination, last: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+def _figures(
+    config: TrainPriorsConfig, result: Discrimination, last: Mapping[str, Mapping[str, float]]
+) -> dict[str, Any]:
     level = result.best_level()
     bits = result.bits_per_sample()[level]
     return {
@@ -139,7 +180,10 @@ def _figures(config: TrainPriorsConfig, result: Discrimination, last: Mapping[st
         "noise_std": result.noise_stds[level],
         "steps": {s: int(v["step"]) for s, v in last.items()},
         "discrimination": {
-            "accuracy": {s: {f"{sigma:g}": a for sigma, a in zip(result.noise_stds, row, strict=True)} for s, row in result.accuracy.items()},
+            "accuracy": {
+                s: {f"{sigma:g}": a for sigma, a in zip(result.noise_stds, row, strict=True)}
+                for s, row in result.accuracy.items()
+            },
             "auc": {s: round(row[level], 4) for s, row in result.auc.items()},
             "failed_gate": gate(result, config.gate) if len(result.sources) > 1 else [],
         },

@@ -42,7 +42,8 @@ VALID_MIXTURES = 256
 
 @dataclass(frozen=True)
 class SeparatorTask(Task):
-    """A separator under one regime. ``clips`` is what Sleep remixes: real clips in regime B, dreams in regime A."""
+    """A separator under one regime. ``clips`` is what Sleep remixes: real clips in regime B, dreams in
+    regime A."""
 
     store: CropStore
     clips: CropStore
@@ -54,8 +55,14 @@ class SeparatorTask(Task):
         """Whether the schedule ever gives Wake a weight."""
         return self.config.regime != "C" and _wakes(self.config)
 
+    @property
+    def objective(self) -> str:
+        """The name of the objective, for the provenance."""
+        return "Supervised" if self.config.regime == "C" else "SleepWake" if self.wakes else "Sleep"
+
     def streams(self) -> dict[str, StreamSpec]:
-        """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what the regime forbids."""
+        """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what
+        the regime forbids."""
         if self.config.regime == "C":
             return {PAIRED: StreamSpec(self.store, "train", PAIRED)}
         clips = {s: StreamSpec(self.clips, "train", s) for s in self.store.sources}
@@ -85,7 +92,8 @@ class SeparatorTask(Task):
         return {"remix": remix} | wake
 
     def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
-        """SI-SDR on remixes of held-out clips of different songs; a yardstick for all regimes, which no training step sees."""
+        """SI-SDR on remixes of held-out clips of different songs; a yardstick for all regimes, which no
+        training step sees."""
         assert isinstance(module, Separator)
         return remix_scores(module, self.store, self.length)
 
@@ -97,7 +105,8 @@ def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
 
 
 def remix_scores(separator: Separator, store: CropStore, length: int = 0) -> dict[str, float]:
-    """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of held-out clips and sources."""
+    """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of
+    held-out clips and sources."""
     sources = held_out_remix(store, length)
     device = next(separator.parameters()).device
     mixture = separator.mixing.mix(sources.to(device))
@@ -105,8 +114,15 @@ def remix_scores(separator: Separator, store: CropStore, length: int = 0) -> dic
     scores = si_sdr(estimates, sources)
     floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
     gain, level = summarize(scores - floor), summarize(scores)
-    names = {"si_sdr_improvement_db": gain.median, "si_sdr_improvement_mean_db": gain.mean, "si_sdr_db": level.median}
-    each = {f"si_sdr_improvement_db/{s}": summarize(scores[:, k] - floor[:, k]).median for k, s in enumerate(store.sources)}
+    names = {
+        "si_sdr_improvement_db": gain.median,
+        "si_sdr_improvement_mean_db": gain.mean,
+        "si_sdr_db": level.median,
+    }
+    each = {
+        f"si_sdr_improvement_db/{s}": summarize(scores[:, k] - floor[:, k]).median
+        for k, s in enumerate(store.sources)
+    }
     return {**names, "si_sdr_mean_db": level.mean, **each}
 
 
@@ -129,20 +145,33 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     name = run_name(f"train_separator-{config.regime}", config, store.fingerprint, prior_marks(task.priors))
     if config.fresh:
         forget(config.storage, name)
-    with start_run(config, "separator", name, tags={"regime": config.regime, "crops": store.fingerprint}) as tracker:
+    with start_run(
+        config, "separator", name, tags={"regime": config.regime, "crops": store.fingerprint}
+    ) as tracker:
         tracker.dataset(store.dataset, store.fingerprint, store.uri)
-        provenance = {
-            "regime": config.regime, "run_id": tracker.run_id, "crops": store.fingerprint, "git": git_revision(),
-            "priors": task.priors, "objective": "Supervised" if config.regime == "C" else "SleepWake" if task.wakes else "Sleep",
-        }  # fmt: skip
+        provenance: dict[str, Any] = {
+            "regime": config.regime,
+            "objective": task.objective,
+            "run_id": tracker.run_id,
+        }
+        provenance |= {"crops": store.fingerprint, "priors": task.priors, "git": git_revision()}
         workers = default_workers(config.resources, side_by_side=False)
-        launch = Launch(name, config.storage, config.tracking_uri, tracker.run_id, config.resources, workers, provenance)
+        launch = Launch(
+            name, config.storage, config.tracking_uri, tracker.run_id, config.resources, workers, provenance
+        )
         target = storage.join(config.storage, "models", name)
         metrics = ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
         alias = "yardstick" if config.regime == "C" else "champion"
         model_uri = tracker.register(storage.local_path(target), "vsep-separator", alias)
         figures = {k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")}
-    return {"run_id": tracker.run_id, "regime": config.regime, "model": target, "model_uri": model_uri, "steps": int(metrics["step"]), **figures}
+    return {
+        "run_id": tracker.run_id,
+        "regime": config.regime,
+        "model": target,
+        "model_uri": model_uri,
+        "steps": int(metrics["step"]),
+        **figures,
+    }
 
 
 def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
@@ -155,7 +184,10 @@ def _task(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
     if config.regime == "C" and not store.paired:
         raise UserError(f"regime C needs sources of common mixtures; {store.uri} holds a folder per source")
     if wakes and MIXTURE not in store.statistics:
-        raise UserError(f"Wake needs mixtures and {store.uri} has none; set --sleep-fraction.start 1 --sleep-fraction.end 1")
+        raise UserError(
+            f"Wake needs mixtures and {store.uri} has none; "
+            "set --sleep-fraction.start 1 --sleep-fraction.end 1"
+        )
     priors = prior_directories(config, store) if wakes or config.regime == "A" else {}
     clips = store
     if config.regime == "A":

@@ -1,4 +1,5 @@
-"""tune: a grid over beta, flow depth, seed and any dotted config path; ASHA stops what falls behind; the same command resumes."""
+"""tune: a grid over beta, flow depth, seed and any dotted config path; ASHA stops what falls behind; the
+same command resumes."""
 
 import dataclasses
 import itertools
@@ -36,16 +37,33 @@ def run(config: TuneConfig) -> dict[str, Any]:
         forget(config.storage, name)
     with start_run(config, "sweeps", name, tags={"crops": store.fingerprint}) as parent:
         points = grid(config)
-        priors = {key: _priors(config, store, name, *key) for key in dict.fromkeys((p["depth"], p["seed"]) for p in points)}
+        priors = {
+            key: _priors(config, store, name, *key)
+            for key in dict.fromkeys((p["depth"], p["seed"]) for p in points)
+        }
         children = [_child(config, name, parent.run_id, p) for p in points]
-        trials = [_trial(config, store, priors, p, child.run_id) for p, child in zip(points, children, strict=True)]
+        trials = [
+            _trial(config, store, priors, p, child.run_id) for p, child in zip(points, children, strict=True)
+        ]
         results = _tune(config, name, trials)
         rows = [_row(p, r) for p, r in zip(points, results, strict=True)]
         for child, row in zip(children, rows, strict=True):
             child.metrics({METRIC: row[METRIC], "step": row["step"]})
-            child.finish("FAILED" if row["status"] == "failed" else "FINISHED" if row["status"] == "finished" else "KILLED")
+            child.finish(
+                "FAILED"
+                if row["status"] == "failed"
+                else "FINISHED"
+                if row["status"] == "finished"
+                else "KILLED"
+            )
         best = _export(config, store, priors, rows, name, parent)
-    return {"run_id": parent.run_id, "trials": len(rows), "stopped_early": sum(r["status"] == "stopped" for r in rows), "best": best, "rows": rows}
+    return {
+        "run_id": parent.run_id,
+        "trials": len(rows),
+        "stopped_early": sum(r["status"] == "stopped" for r in rows),
+        "best": best,
+        "rows": rows,
+    }
 
 
 def plan(config: TuneConfig) -> dict[str, Any]:
@@ -55,12 +73,20 @@ def plan(config: TuneConfig) -> dict[str, Any]:
 
 def grid(config: TuneConfig) -> list[Point]:
     """The points of the search, in the order in which they are tried."""
-    axes = {"beta": config.betas, "depth": config.depths, **dict(_axis(text) for text in config.axes), "seed": config.seeds}
+    axes = {
+        "beta": config.betas,
+        "depth": config.depths,
+        **dict(_axis(text) for text in config.axes),
+        "seed": config.seeds,
+    }
     return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
 
 
-def configs_of(config: TuneConfig, point: Mapping[str, Any]) -> tuple[TrainPriorsConfig, TrainSeparatorConfig]:
-    """The job configs of one point: beta and depth by their names, everything else by its dotted path in the separator's config."""
+def configs_of(
+    config: TuneConfig, point: Mapping[str, Any]
+) -> tuple[TrainPriorsConfig, TrainSeparatorConfig]:
+    """The job configs of one point: beta and depth by their names, everything else by its dotted path in
+    the separator's config."""
     priors = replace_path(config.priors, "prior.steps", point["depth"])
     priors = replace_path(priors, "fit.seed", point["seed"])
     separator = replace_path(config.separator, "fit.seed", point["seed"])
@@ -68,7 +94,7 @@ def configs_of(config: TuneConfig, point: Mapping[str, Any]) -> tuple[TrainPrior
     for path, value in point.items():
         if path not in ("beta", "depth", "seed"):
             separator = replace_path(separator, path, value)
-    common = {"storage": config.storage, "tracking_uri": config.tracking_uri}
+    common: dict[str, Any] = {"storage": config.storage, "tracking_uri": config.tracking_uri}
     return dataclasses.replace(priors, **common), dataclasses.replace(separator, **common)
 
 
@@ -83,16 +109,26 @@ def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
 def _priors(config: TuneConfig, store: CropStore, name: str, depth: int, seed: int) -> str:
     priors, _ = configs_of(config, {"beta": 1.0, "depth": depth, "seed": seed})
     priors = dataclasses.replace(priors, crops=store.uri)
-    return train_priors.run(priors, f"sweeps/{name}")["priors"]  # not among the models that jobs find by default
+    return train_priors.run(priors, f"sweeps/{name}")[
+        "priors"
+    ]  # not among the models that jobs find by default
 
 
-def _trial(config: TuneConfig, store: CropStore, priors: Mapping[Any, str], point: Point, run_id: str) -> dict[str, Any]:
+def _trial(
+    config: TuneConfig, store: CropStore, priors: Mapping[Any, str], point: Point, run_id: str
+) -> dict[str, Any]:
     _, separator = configs_of(config, point)
     separator = dataclasses.replace(separator, crops=store.uri, priors=priors[point["depth"], point["seed"]])
     directories = prior_directories(separator, store)
     task = SeparatorTask(separator.fit, separator.length, store, store, directories, separator)
     name = run_name("trial", separator, store.fingerprint, prior_marks(directories))
-    provenance = {"regime": separator.regime, "run_id": run_id, "crops": store.fingerprint, "git": git_revision(), "point": point}
+    provenance = {
+        "regime": separator.regime,
+        "run_id": run_id,
+        "crops": store.fingerprint,
+        "git": git_revision(),
+        "point": point,
+    }
     launch = Launch(name, config.storage, config.tracking_uri, run_id, config.resources, 1, provenance)
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
@@ -103,7 +139,10 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> Iterat
     room = ray.cluster_resources().get("GPU", 0) or ray.cluster_resources().get("CPU", 1)
     fit = config.separator.fit
     scheduler = ASHAScheduler(
-        time_attr="step", max_t=fit.steps, grace_period=fit.checkpoint_every, reduction_factor=config.reduction
+        time_attr="step",
+        max_t=fit.steps,
+        grace_period=fit.checkpoint_every,
+        reduction_factor=config.reduction,
     )
     trainable = ray.tune.with_resources(_train_trial, {"cpu": 0})
     if ray.tune.Tuner.can_restore(path):
@@ -129,11 +168,21 @@ def _row(point: Point, result: Any) -> dict[str, Any]:
     metrics = result.metrics or {}
     done = metrics.get("step", 0) >= result.config["trial"]["task"].fit.steps
     status = "failed" if result.error else "finished" if done else "stopped"
-    return {**point, METRIC: metrics.get(METRIC, float("nan")), "step": metrics.get("step", 0), "status": status}
+    return {
+        **point,
+        METRIC: metrics.get(METRIC, float("nan")),
+        "step": metrics.get("step", 0),
+        "status": status,
+    }
 
 
 def _export(
-    config: TuneConfig, store: CropStore, priors: Mapping[Any, str], rows: list[dict[str, Any]], name: str, parent: Tracker
+    config: TuneConfig,
+    store: CropStore,
+    priors: Mapping[Any, str],
+    rows: list[dict[str, Any]],
+    name: str,
+    parent: Tracker,
 ) -> dict[str, Any]:
     finished = [r for r in rows if r["status"] == "finished"]
     if not finished:

@@ -29,7 +29,7 @@ class ToyConfig:
     """Hz; highest of the piano keys that are used; keys at or above the Nyquist frequency are left out."""
     band_limited: bool = True
     """Sum of harmonics below the Nyquist frequency; otherwise the naive, aliased wave."""
-    train_tracks: int = 2_000
+    train_tracks: int = 8_192
     """Tracks (one crop of each source) in split train."""
     valid_tracks: int = 200
     """Tracks in split valid."""

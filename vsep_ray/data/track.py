@@ -9,7 +9,8 @@ class Stem:
 
     Attributes:
         source: the class, such as ``"drums"``.
-        uris: files (or toy wave descriptions) that are added up; they may differ in length, rate and channels.
+        uris: files (or toy wave descriptions) that are added up; they may differ in length, rate and
+            channels.
     """
 
     source: str
@@ -21,7 +22,8 @@ class Track:
     """A whole recording.
 
     Attributes:
-        id: unique and stable within its dataset or catalog; for a catalog the path relative to its root, with ``/``.
+        id: unique and stable within its dataset or catalog; for a catalog the path relative to its root,
+            with ``/``.
         uri: the mixture's file, or ``""`` where only stems exist.
         stems: its sources, where they are known; a folder-per-source clip has one stem.
         split: ``"train"``, ``"valid"`` or ``"test"``; a track is in one split only.
@@ -35,7 +37,8 @@ class Track:
 
 @dataclass(frozen=True)
 class Crop:
-    """A training excerpt: ``length`` samples of one source of one track from ``offset``, both at the store's rate (samples)."""
+    """A training excerpt: ``length`` samples of one source of one track from ``offset``, both at the
+    store's rate (samples)."""
 
     track: str
     source: str

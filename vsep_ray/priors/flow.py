@@ -30,7 +30,7 @@ class FlowConfig:
 
     squeeze: tuple[int, ...] = (32,)
     """Samples folded into channels at the start of each block; as many blocks as entries."""
-    steps: int = 12
+    steps: int = 8
     """Flow steps per block (the flow depth)."""
     split: float = 0.0
     """Fraction of channels that leave after each block but the last; 0: none."""
@@ -40,9 +40,9 @@ class FlowConfig:
     """Invertible 1x1 convolution (Glow), or a fixed reversal (NICE, RealNVP)."""
     actnorm: bool = True
     """Data-dependent normalisation in front of every step."""
-    width: int = 96
+    width: int = 64
     """Channels of the coupling networks."""
-    layers: int = 4
+    layers: int = 2
     """Gated layers of each coupling network."""
     embedding: int = 32
     """Length of the noise-level embedding."""

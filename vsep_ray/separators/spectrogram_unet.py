@@ -14,9 +14,9 @@ from vsep_ray.separators.posterior import PARAMETERS
 class SpectrogramUNetConfig:
     """Complex masks by a U-Net over frames; all bins of a frame enter together as channels."""
 
-    n_fft: int = 256
+    n_fft: int = 512
     """Samples per frame of the short-time Fourier transform."""
-    hop: int = 64
+    hop: int = 128
     """Samples between frames."""
     width: int = 192
     """Channels of the U-Net."""

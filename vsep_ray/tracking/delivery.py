@@ -157,7 +157,7 @@ class Delivery:
         entity = Dataset(name=event["name"], digest=event["digest"], source_type="local", source=source)
         try:
             self.api.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
-        except MlflowException:  # two runs that log one data set at the same moment: the loser finds it there now
+        except MlflowException:  # another run logged this data set at the same moment: it is there now
             self.api.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
 
     def _register(self, event: Event) -> None:
