@@ -1,0 +1,255 @@
+"""What each objective reads, whom it teaches, and what its weights do."""
+
+import inspect
+
+import contracts
+import pytest
+import torch
+from gaussian import white
+from torch.distributions import Normal
+
+from vsep_ray import objectives
+from vsep_ray.config import UserError
+from vsep_ray.joint import Joint
+from vsep_ray.mixing import LinearMixing
+from vsep_ray.objectives import MaximumLikelihood, Objective, Sleep, SleepWake, Supervised, Wake
+from vsep_ray.priors import FlowConfig
+from vsep_ray.schedules import Schedule
+from vsep_ray.separators import (
+    ConditionedNormalConfig,
+    FactorisedNormalConfig,
+    Separator,
+    SeparatorConfig,
+    SpectrogramUNetConfig,
+)
+
+LENGTH = 64
+BACKBONE = SpectrogramUNetConfig(n_fft=32, hop=8, width=8, blocks=1)
+FLOW = FlowConfig(squeeze=(8,), steps=2, width=8, layers=1, embedding=4)
+SOURCES = ("bass", "drums")
+SIGMA = Schedule(0.3, 0.3)
+
+
+def separator(noise_std=0.0, posterior=ConditionedNormalConfig()):  # noqa: B008
+    torch.manual_seed(0)
+    config = SeparatorConfig(SOURCES, 8_000, 1, (0.5, 1.0), noise_std, BACKBONE, posterior)
+    return contracts.jiggle(Separator(config), 0.05)
+
+
+def flows():
+    torch.manual_seed(0)
+    return {s: contracts.jiggle(FLOW.build(8_000, 1), 0.2) for s in SOURCES}
+
+
+def wake(noise_std=0.0, priors=None, schedule=SIGMA, posterior=ConditionedNormalConfig(), **kwargs):  # noqa: B008
+    q = separator(noise_std, posterior)
+    return Wake(q, Joint(priors or flows(), q.mixing), schedule, **kwargs)
+
+
+def batch():
+    generator = torch.Generator().manual_seed(7)
+    shapes = {"clips": (1,), "remix": (2, 1), "sources": (2, 1), "mixture": (1,)}
+    return {k: 0.3 * torch.randn(4, *shape, LENGTH, generator=generator) for k, shape in shapes.items()}
+
+
+OBJECTIVES = {
+    MaximumLikelihood: lambda: MaximumLikelihood(flows()["bass"]),
+    Sleep: lambda: Sleep(separator()),
+    Supervised: lambda: Supervised(separator()),
+    Wake: lambda: wake(samples=2),
+    SleepWake: lambda: sleep_wake(Schedule(0.5, 0.5)),
+}
+
+
+def sleep_wake(fraction):
+    woken = wake()
+    return SleepWake(Sleep(woken.separator), woken, fraction)
+
+
+def gradients(objective, data=None, step=0):
+    """Gradients of the loss by the name of the parameter."""
+    torch.manual_seed(3)
+    objective.zero_grad()
+    objective.train()(data or batch(), step)["loss"].backward()
+    return {n: p.grad.clone() for n, p in objective.named_parameters() if p.grad is not None}
+
+
+def flat(grads):
+    return torch.cat([g.flatten() for g in grads.values()]).double()
+
+
+def cosine(one, other):
+    return torch.nn.functional.cosine_similarity(flat(one), flat(other), dim=0).item()
+
+
+def test_every_objective_is_tested_here():
+    defined = {c for _, c in inspect.getmembers(objectives, inspect.isclass) if issubclass(c, Objective)}
+    assert defined - {Objective} == OBJECTIVES.keys()
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES, ids=lambda k: k.__name__)
+def test_an_objective_reads_only_what_it_needs(kind):
+    """Regimes A and B never look at paired sources: NaN in their place leaves all gradients bit-identical."""
+    honest = gradients(OBJECTIVES[kind]())
+    poisoned = {k: v if k in kind.needs else v * torch.nan for k, v in batch().items()}
+    for data in (poisoned, {k: batch()[k] for k in kind.needs}):
+        again = gradients(OBJECTIVES[kind](), data)
+        assert again.keys() == honest.keys() and honest
+        assert all(torch.equal(again[n], honest[n]) for n in honest)
+
+
+@pytest.mark.parametrize("kind", OBJECTIVES, ids=lambda k: k.__name__)
+def test_an_objective_gives_a_finite_scalar_loss_and_every_trainable_parameter_a_gradient(kind):
+    objective = OBJECTIVES[kind]()
+    grads = gradients(objective)
+    assert all(torch.isfinite(g).all() and g.any() for g in grads.values())
+    assert grads.keys() == {n for n, p in objective.named_parameters() if p.requires_grad}
+    metrics = objective(batch(), 0)
+    assert metrics["loss"].shape == () and metrics["loss"].requires_grad
+    assert all(v.numel() == 1 and not v.requires_grad for k, v in metrics.items() if not k.endswith("loss"))
+
+
+@pytest.mark.parametrize("kind", [Wake, SleepWake], ids=lambda k: k.__name__)
+def test_priors_get_no_gradient_and_stay_in_eval_mode(kind):
+    objective = OBJECTIVES[kind]()
+    gradients(objective)
+    joint = objective.joint if kind is Wake else objective.wake.joint
+    assert objective.training and not any(m.training for m in joint.modules())
+    assert all(p.grad is None and not p.requires_grad for p in joint.parameters())
+
+
+def test_maximum_likelihood_is_the_loss_of_the_prior():
+    prior = flows()["bass"]
+    torch.manual_seed(3)
+    expected = prior.train().loss(batch()["clips"], 0)
+    torch.manual_seed(3)
+    assert torch.equal(MaximumLikelihood(prior)(batch(), 0)["loss"], expected["loss"])
+
+
+@pytest.mark.parametrize("kind", [Sleep, Supervised], ids=lambda k: k.__name__)
+def test_sleep_is_minus_log_q_of_the_sources_per_sample(kind):
+    objective, sources = kind(separator()), batch()[kind.needs[0]]
+    q = objective.separator(objective.separator.mixing.mix(sources))
+    expected = -q.log_prob(sources).mean() / (2 * LENGTH)
+    metrics = objective(batch(), 0)
+    torch.testing.assert_close(metrics["loss"], expected)
+    snr = 10 * torch.log10(sources.square().sum((2, 3)) / (q.mean - sources).square().sum((2, 3)))
+    torch.testing.assert_close(metrics["snr_db"], snr.mean(), rtol=1e-4, atol=1e-4)
+    assert {"energy_share/bass", "energy_share/drums", "entropy"} <= metrics.keys()
+
+
+def test_sleep_sees_the_noise_of_the_mixing():
+    objective, seen = Sleep(separator(noise_std=0.5)), []
+    objective.separator.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    objective(batch(), 0)
+    residual = seen[0] - objective.separator.mixing.mix(batch()["remix"])
+    assert 0.4 < residual.std() < 0.6
+
+
+def test_two_betas_are_not_proportional_where_the_mixing_has_noise():
+    grads = [gradients(wake(noise_std=0.1, beta=beta)) for beta in (0.1, 10.0)]
+    assert cosine(*grads) < 0.99
+
+
+def test_beta_only_rescales_under_exact_mixing():
+    small, large = (gradients(wake(beta=beta)) for beta in (0.1, 10.0))
+    torch.testing.assert_close(100 * flat(small), flat(large), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 0.1])
+def test_two_temperatures_are_not_proportional(noise_std):
+    taus = ((1.0, 1.0), (0.1, 0.1), (1.0, 0.1))
+    grads = [gradients(wake(noise_std=noise_std, temperatures=t)) for t in taus]
+    assert max(cosine(grads[0], grads[1]), cosine(grads[0], grads[2]), cosine(grads[1], grads[2])) < 0.99
+
+
+def test_wake_changes_when_a_frozen_prior_changes():
+    before = gradients(wake(priors=flows()))
+    changed = flows()
+    contracts.jiggle(changed["drums"], 0.1)
+    assert cosine(before, gradients(wake(priors=changed))) < 0.999
+    assert cosine(before, gradients(wake(priors=flows()))) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 0.1])
+@pytest.mark.parametrize("posterior", contracts.POSTERIORS.values(), ids=contracts.POSTERIORS)
+def test_wake_is_the_negative_elbo_written_out(noise_std, posterior):
+    """One draw, the same random numbers, and the formula of the docstring."""
+    stds, beta, taus, sigma = (0.3, 0.6), 0.7, (1.0, 0.4), 0.3
+    priors = {s: white(v, LENGTH) for s, v in zip(SOURCES, stds, strict=True)}
+    objective = wake(noise_std, priors, posterior=posterior, beta=beta, temperatures=taus)
+    mixture = batch()["mixture"]
+    torch.manual_seed(3)
+    metrics = objective(batch(), 0)
+
+    torch.manual_seed(3)
+    q = objective.separator(mixture)
+    draw = q.rsample((1,))[0]
+    noisy = draw + sigma * torch.randn(draw.shape)
+    log_prior = [
+        Normal(0.0, (v**2 + sigma**2) ** 0.5).log_prob(noisy[:, k]).sum((1, 2)) for k, v in enumerate(stds)
+    ]
+    if isinstance(posterior, FactorisedNormalConfig):
+        entropy = Normal(q.mean, (q.variance + sigma**2).sqrt()).entropy().sum((1, 2, 3))
+    else:
+        entropy = q.convolved(sigma).entropy()
+    likelihood = objective.joint.log_likelihood(draw, mixture)
+    elbo = beta * (taus[0] * log_prior[0] + taus[1] * log_prior[1] + entropy) + likelihood
+    torch.testing.assert_close(metrics["loss"], -elbo.mean() / (2 * LENGTH))
+    torch.testing.assert_close(metrics["elbo"], (sum(log_prior) + entropy + likelihood).mean())
+    assert metrics["noise_std"] == pytest.approx(sigma)
+
+
+def test_more_draws_estimate_the_same_elbo_with_less_noise():
+    losses = {}
+    for samples in (1, 16):
+        objective = wake(samples=samples)
+        with torch.no_grad():
+            losses[samples] = torch.stack([objective(batch(), 0)["loss"] for _ in range(40)])
+    assert losses[16].std() < losses[1].std() / 2
+    assert (losses[1].mean() - losses[16].mean()).abs() < 5 * losses[1].std() / 40**0.5
+
+
+def test_the_noise_level_follows_its_schedule():
+    objective = wake(schedule=Schedule(1.0, 0.01, 2, "geometric"))
+    assert [round(objective(batch(), i)["noise_std"].item(), 4) for i in range(4)] == [1.0, 0.1, 0.01, 0.01]
+
+
+@pytest.mark.parametrize("schedule", [Schedule(2.0, 0.1), Schedule(0.1, 1e-4)])
+def test_noise_levels_that_a_prior_does_not_know_are_refused_before_the_first_step(schedule):
+    with pytest.raises(UserError, match=r"leave the range \[0.003, 1.0\]"):
+        wake(schedule=schedule)
+
+
+def test_sources_in_another_order_are_refused():
+    q = separator()
+    with pytest.raises(ValueError, match="order"):
+        Wake(q, Joint(dict(reversed(flows().items())), q.mixing), SIGMA)
+
+
+def test_sleep_wake_weighs_its_parts_and_leaves_out_what_has_no_weight():
+    torch.manual_seed(3)
+    metrics = sleep_wake(Schedule(0.75, 0.75))(batch(), 0)
+    expected = 0.75 * metrics["sleep/loss"] + 0.25 * metrics["wake/loss"]
+    torch.testing.assert_close(metrics["loss"], expected)
+    for fraction, absent in ((1.0, "wake"), (0.0, "sleep")):
+        metrics = sleep_wake(Schedule(fraction, fraction))(batch(), 0)
+        assert not any(k.startswith(absent) for k in metrics)
+    annealed = sleep_wake(Schedule(1.0, 0.0, 2))
+    assert [{k.split("/")[0] for k in annealed(batch(), i)} - {"loss"} for i in (0, 1, 2)] == [
+        {"sleep"}, {"sleep", "wake"}, {"wake"},
+    ]  # fmt: skip
+
+
+def test_losses_are_per_sample_so_that_length_and_batch_do_not_scale_them():
+    objective = Supervised(separator())
+    short = objective({"sources": 0.3 * torch.randn(64, 2, 1, LENGTH)}, 0)["loss"]
+    long = objective({"sources": 0.3 * torch.randn(8, 2, 1, 8 * LENGTH)}, 0)["loss"]
+    torch.testing.assert_close(short, long, rtol=0.15, atol=0.05)
+
+
+def test_scales_reach_the_energy_shares():
+    metrics = Sleep(separator())(batch(), 0)
+    assert metrics["energy_share/bass"] + metrics["energy_share/drums"] == pytest.approx(1)
+    mixing = LinearMixing((0.5, 1.0))
+    assert mixing.shares(torch.ones(1, 2, 1, 1)).flatten().tolist() == [0.5, 1.0]
