@@ -1,6 +1,7 @@
 """fit: the loss falls, a resumed run is the undisturbed one bit for bit, a bad batch does no harm."""
 
 import copy
+import dataclasses
 
 import contracts
 import pytest
@@ -8,8 +9,9 @@ import torch
 from torch import nn
 
 from vsep_ray import checkpoint
-from vsep_ray.objectives import MaximumLikelihood
+from vsep_ray.objectives import MaximumLikelihood, Sleep
 from vsep_ray.priors import FlowConfig
+from vsep_ray.separators import Separator, SeparatorConfig, SpectrogramUNetConfig
 from vsep_ray.training import FitConfig, FitState, Meter, fit, step_seed
 
 STEPS = 16
@@ -119,6 +121,30 @@ def test_a_skipped_step_changes_nothing():
     fit(objective, poison, FitConfig(**{**vars(CONFIG), "steps": 5}), state=state)
     assert all(torch.equal(v, before[n]) for n, v in everything(state).items())
     assert (state.step, state.skipped) == (5, 1)
+
+
+SOURCES = SeparatorConfig(("a", "b"), 8_000, 1, (1.0, 1.0), backbone=SpectrogramUNetConfig(16, 4, 4, 0, 1))
+
+
+@pytest.mark.parametrize("posterior", contracts.POSTERIORS.values(), ids=contracts.POSTERIORS)
+def test_a_separator_survives_a_batch_that_is_not_finite(posterior):
+    """torch's own distributions raise on NaN unless told not to."""
+    objective = Sleep(Separator(dataclasses.replace(SOURCES, posterior=posterior)))
+    state = FitState.create(objective.separator, CONFIG)
+    good = {"remix": torch.randn(2, 2, 1, 32)}
+    steps = [good, {"remix": good["remix"] * torch.nan}] * (STEPS // 2)
+    fit(objective, steps, CONFIG, state=state)
+    assert state.skipped == STEPS // 2
+    assert all(torch.isfinite(p).all() for p in objective.parameters())
+
+
+@pytest.mark.parametrize("name", contracts.FLOWS)
+def test_every_flow_survives_a_batch_that_is_not_finite(name):
+    prior = contracts.build_prior(contracts.PRIORS[name])
+    state = FitState.create(prior, CONFIG)
+    clips = torch.full((2, 1, contracts.length_of(prior)), torch.nan)
+    fit(MaximumLikelihood(prior), [{"clips": clips}] * STEPS, CONFIG, state=state)
+    assert state.skipped == STEPS
 
 
 class Quadratic(nn.Module):

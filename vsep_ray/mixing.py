@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal, constraints
+from torch.distributions import Distribution, Independent, constraints
 
-LOG_2PI = math.log(2 * math.pi)
+from vsep_ray.nn.normal import LOG_2PI, normal
 
 
 class LinearMixing(nn.Module):
@@ -41,7 +41,7 @@ class LinearMixing(nn.Module):
         """
         if self.noise_std <= 0:
             raise ValueError("exact mixing has no density p(m | s); set noise_std > 0, or condition on m")
-        return Independent(Normal(self.mix(sources), self.noise_std), 2)
+        return Independent(normal(self.mix(sources), self.noise_std), 2, validate_args=False)
 
     def condition(self, mean: Tensor, std: Tensor, mixture: Tensor) -> "ConditionedNormal":
         """prod_k N(s_k; mean_k, std_k^2) given the mixture.
@@ -106,11 +106,11 @@ class ConditionedNormal(Distribution):
 
         Shape: (..., B, K, C, T) -> (..., B).
         """
-        prior = Normal(self.base_mean, self.base_std).log_prob(value).sum((-3, -2, -1))
-        evidence = Normal(self._mix(self.base_mean), self.total_variance.sqrt()).log_prob(self.mixture)
+        prior = normal(self.base_mean, self.base_std).log_prob(value).sum((-3, -2, -1))
+        evidence = normal(self._mix(self.base_mean), self.total_variance.sqrt()).log_prob(self.mixture)
         if self.noise_std == 0:
             return prior - evidence.sum((-2, -1))
-        likelihood = Normal(self._mix(value), self.noise_std).log_prob(self.mixture)
+        likelihood = normal(self._mix(value), self.noise_std).log_prob(self.mixture)
         return prior + (likelihood - evidence).sum((-2, -1))
 
     def entropy(self) -> Tensor:

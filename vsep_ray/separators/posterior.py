@@ -6,9 +6,10 @@ A family reads P = 2 parameters per source, channel and sample: the share a_k mu
 from dataclasses import dataclass
 
 from torch import Tensor
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
 
 from vsep_ray.mixing import LinearMixing
+from vsep_ray.nn.normal import normal
 
 PARAMETERS = 2
 
@@ -44,7 +45,7 @@ class FactorisedNormalConfig:
     ) -> Distribution:
         """Shape: (B, K, P, C, T), (B, C, T), level (B, 1, 1) -> batch (B,), event (K, C, T)."""
         mean, std = _mean_and_std(parameters, level, mixing, self.log_std_min, self.log_std_max)
-        return Independent(Normal(mean, std.expand_as(mean)), 3)
+        return Independent(normal(mean, std.expand_as(mean)), 3, validate_args=False)
 
 
 PosteriorConfig = ConditionedNormalConfig | FactorisedNormalConfig
