@@ -138,6 +138,16 @@ def test_sleep_is_minus_log_q_of_the_sources_per_sample(kind):
     assert {"energy_share/bass", "energy_share/drums", "entropy"} <= metrics.keys()
 
 
+def test_silent_sources_are_left_out_of_the_ratio_and_keep_every_scalar_finite():
+    objective, sources = Sleep(separator()), batch()["remix"]
+    sources[:, 1] = 0
+    q = objective.separator(objective.separator.mixing.mix(sources))
+    snr = 10 * torch.log10(sources.square().sum((2, 3)) / (q.mean - sources).square().sum((2, 3)))[:, 0]
+    torch.testing.assert_close(objective({"remix": sources}, 0)["snr_db"], snr.mean(), rtol=1e-3, atol=1e-3)
+    silent = objective({"remix": torch.zeros_like(sources)}, 0)
+    assert all(torch.isfinite(v) for v in silent.values())
+
+
 def test_sleep_sees_the_noise_of_the_mixing():
     objective, seen = Sleep(separator(noise_std=0.5)), []
     objective.separator.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
@@ -171,8 +181,10 @@ def test_wake_changes_when_a_frozen_prior_changes():
     assert cosine(before, gradients(wake(priors=flows()))) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("noise_std", [0.0, 0.1])
-@pytest.mark.parametrize("posterior", contracts.POSTERIORS.values(), ids=contracts.POSTERIORS)
+EXACT_OR_NOISY = [(ConditionedNormalConfig(), 0.0), *((p, 0.1) for p in contracts.POSTERIORS.values())]
+
+
+@pytest.mark.parametrize(("posterior", "noise_std"), EXACT_OR_NOISY)
 def test_wake_is_the_negative_elbo_written_out(noise_std, posterior):
     """One draw, the same random numbers, and the formula of the docstring."""
     stds, beta, taus, sigma = (0.3, 0.6), 0.7, (1.0, 0.4), 0.3
@@ -219,6 +231,17 @@ def test_the_noise_level_follows_its_schedule():
 def test_noise_levels_that_a_prior_does_not_know_are_refused_before_the_first_step(schedule):
     with pytest.raises(UserError, match=r"leave the range \[0.003, 1.0\]"):
         wake(schedule=schedule)
+
+
+def test_temperatures_of_another_number_of_sources_are_refused():
+    with pytest.raises(UserError, match="one temperature per source"):
+        wake(temperatures=(0.5,))
+
+
+def test_a_factorised_posterior_under_exact_mixing_is_refused():
+    """Nothing would tie it to its mixture: the likelihood is left out, and the family is blind to it."""
+    with pytest.raises(UserError, match="conditioned posterior"):
+        wake(posterior=FactorisedNormalConfig())(batch(), 0)
 
 
 def test_sources_in_another_order_are_refused():

@@ -1,5 +1,6 @@
 import pytest
 
+from vsep_ray.config import UserError
 from vsep_ray.schedules import Schedule, warmup_cosine
 
 
@@ -8,6 +9,12 @@ def test_a_schedule_goes_from_start_to_end_and_stays_there():
     assert [linear(i) for i in range(6)] == [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     geometric = Schedule(1.0, 1e-4, 4, "geometric")
     assert [geometric(i) for i in (0, 2, 4, 100)] == pytest.approx([1, 1e-2, 1e-4, 1e-4])
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (1.0, 0.0), (-1.0, 1.0)])
+def test_a_geometric_schedule_has_positive_ends(ends):
+    with pytest.raises(UserError, match="positive"):
+        Schedule(*ends, 10, "geometric")
 
 
 def test_the_default_is_constant():

@@ -6,16 +6,18 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution, Independent, Normal
+from torch.distributions import Distribution, Independent
 
 from vsep_ray.alarms import entropy_per_sample, share_metrics
 from vsep_ray.config import UserError
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import ConditionedNormal
+from vsep_ray.nn.normal import normal
 from vsep_ray.priors.prior import Prior
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
 
+AUDIBLE = 1e-6  # mean power, -60 dBFS
 Batch = dict[str, Tensor]
 Metrics = dict[str, Tensor]
 
@@ -98,7 +100,8 @@ class Wake(Objective):
     Reference: Frank, founding proposal, 2020 (ELBO); Higgins et al., beta-VAE, 2017, eq. 4.
     Raises:
         ValueError: sources of joint and separator differ.
-        UserError: the schedule leaves the noise levels that the priors were trained at.
+        UserError: noise levels that the priors were not trained at, temperatures of another number of
+            sources, or a posterior that under exact mixing would not know its mixture.
     """
 
     needs = ("mixture",)
@@ -117,9 +120,7 @@ class Wake(Objective):
         if joint.sources != separator.sources:
             names = f"separator {separator.sources}, joint {joint.sources}"
             raise ValueError(f"sources differ: {names}; their order is part of the checkpoint")
-        low, high = joint.noise_range
-        if min(noise_std.start, noise_std.end) < low or max(noise_std.start, noise_std.end) > high:
-            raise UserError(f"noise levels {noise_std} leave the range [{low}, {high}] that the priors know")
+        _check_settings(joint, noise_std, temperatures)
         self.separator, self.joint, self.beta = separator, joint, beta
         self.noise_std, self.samples = noise_std, samples
         taus = torch.tensor(list(temperatures) or [1.0] * len(joint.sources))
@@ -129,6 +130,8 @@ class Wake(Objective):
         """See `Objective.forward`; mixture (B, C, T)."""
         mixture = batch["mixture"]
         q = self.separator(mixture)
+        if self.joint.mixing.noise_std == 0 and not isinstance(q, ConditionedNormal):
+            raise UserError("exact mixing needs a conditioned posterior; choose it or a noise_std above 0")
         draws = q.rsample((self.samples,))
         sigma = self.noise_std(step)
         log_prior = self._log_prior(draws, sigma)
@@ -178,18 +181,32 @@ def _negative_log_posterior(separator: Separator, sources: Tensor) -> Metrics:
     mixture = separator.mixing.mix(sources)
     mixture = mixture + separator.mixing.noise_std * torch.randn(mixture.shape).to(mixture)
     q = separator(mixture)
-    error = ((q.mean - sources) ** 2).sum((-2, -1)) + 1e-8
-    power = (sources**2).sum((-2, -1)) + 1e-8
     return {
         "loss": -q.log_prob(sources).mean() / sources[0].numel(),
-        "snr_db": (10 * torch.log10(power / error)).mean().detach(),
+        "snr_db": _snr_db(q.mean.detach(), sources),
         "entropy": entropy_per_sample(q, sources).detach(),
         **share_metrics(separator.mixing.shares(q.mean), separator.sources),
     }
+
+
+def _snr_db(estimates: Tensor, sources: Tensor) -> Tensor:
+    """Mean ratio over the audible sources, dB; it says nothing about silent ones. Shape: (B, K, C, T) -> ()."""
+    error = ((estimates - sources) ** 2).mean((-2, -1)) + AUDIBLE * 1e-6
+    power = (sources**2).mean((-2, -1))
+    ratios = torch.where(power > AUDIBLE, 10 * torch.log10(power / error), 0)
+    return ratios.sum() / (power > AUDIBLE).sum().clamp_min(1)
+
+
+def _check_settings(joint: Joint, noise_std: Schedule, temperatures: Sequence[float]) -> None:
+    low, high = joint.noise_range
+    if min(noise_std.start, noise_std.end) < low or max(noise_std.start, noise_std.end) > high:
+        raise UserError(f"noise levels {noise_std} leave the range [{low}, {high}] that the priors know")
+    if temperatures and len(temperatures) != len(joint.sources):
+        raise UserError(f"expected one temperature per source {joint.sources}, got {tuple(temperatures)}")
 
 
 def _blurred_entropy(q: Distribution, sigma: float) -> Tensor:
     """Entropy of q convolved with N(0, sigma^2 I). Shape: -> (B,)."""
     if isinstance(q, ConditionedNormal):
         return q.convolved(sigma).entropy()
-    return Independent(Normal(q.mean, (q.variance + sigma**2).sqrt()), 3).entropy()
+    return Independent(normal(q.mean, (q.variance + sigma**2).sqrt()), 3).entropy()

@@ -4,10 +4,15 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from vsep_ray.config import UserError
+
 
 @dataclass(frozen=True)
 class Schedule:
     """From ``start`` to ``end`` over ``steps`` steps, constant afterwards.
+
+    Raises:
+        UserError: a geometric schedule from or to a value that is not positive.
 
     Example:
         >>> [round(Schedule(1.0, 0.01, 2, "geometric")(i), 3) for i in range(4)]
@@ -22,6 +27,10 @@ class Schedule:
     """Optimiser steps from start to end."""
     shape: Literal["linear", "geometric"] = "linear"
     """Interpolation; geometric needs positive values."""
+
+    def __post_init__(self) -> None:
+        if self.shape == "geometric" and min(self.start, self.end) <= 0:
+            raise UserError(f"a geometric schedule needs positive ends, got {self.start} and {self.end}")
 
     def __call__(self, step: int) -> float:
         """The value at a step."""

@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch.distributions import Normal
 
-from vsep_ray.config import members
+from vsep_ray.config import UserError, members
 from vsep_ray.objectives import MaximumLikelihood
 from vsep_ray.priors import FlowConfig, PriorConfig
 from vsep_ray.priors.flow import FlowPrior
 from vsep_ray.training import FitConfig, FitState, fit
 
 LENGTH = 16
-TINY = FlowConfig(squeeze=(8,), steps=3, width=24, layers=2, embedding=8)
+TINY = FlowConfig(squeeze=(8,), steps=3, width=16, layers=2, embedding=8)
 
 
 def tiny(config, channels):
@@ -77,6 +77,12 @@ def test_depth_is_the_number_of_steps():
     assert count[2] - count[1] == count[1] - count[0] > 0
 
 
+def test_an_odd_number_of_channels_is_refused():
+    with pytest.raises(UserError, match=r"first squeeze of \(3, 2\) even"):
+        FlowConfig(squeeze=(3, 2)).build(8_000, 1)
+    assert FlowConfig(squeeze=(3,), steps=1).build(8_000, 2).multiple == 3
+
+
 def test_the_flow_is_a_member_of_the_union():
     assert FlowConfig in members(PriorConfig)
 
@@ -85,7 +91,7 @@ def test_the_flow_is_a_member_of_the_union():
 def trained():
     """A flow after a brief training on sawtooth waves."""
     torch.manual_seed(0)
-    prior, config = FlowPrior(TINY, 8_000, 1), FitConfig(steps=100, warmup=10, learning_rate=5e-3, ema=0.0)
+    prior, config = FlowPrior(TINY, 8_000, 1), FitConfig(steps=70, warmup=5, learning_rate=8e-3, ema=0.0)
     clips = contracts.toy_clips("sawtooth")
     fit(
         MaximumLikelihood(prior),

@@ -4,7 +4,7 @@ import contracts
 import pytest
 import torch
 
-from vsep_ray.config import from_dict, to_dict
+from vsep_ray.config import UserError, from_dict, to_dict
 from vsep_ray.separators import ConditionedNormalConfig, Separator, SeparatorConfig
 
 CASES = [(b, p) for b in contracts.BACKBONES for p in contracts.POSTERIORS]
@@ -74,6 +74,11 @@ def test_the_config_rebuilds_it(separator):
     assert again.state_dict().keys() == separator.state_dict().keys()
     named = (again.sources, again.sample_rate, again.channels)
     assert named == (("bass", "drums", "other"), 8_000, 2)
+
+
+def test_every_source_needs_its_scale():
+    with pytest.raises(UserError, match="one scale per source"):
+        Separator(SeparatorConfig(sources=("a", "b"), channels=1, scales=(1.0,)))
 
 
 @pytest.mark.parametrize("shape", [(2, 1, 10), (2, 10), (2, 2, 0), (1, 2, 2, 10)])

@@ -7,8 +7,8 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Normal
 
+from vsep_ray.config import UserError
 from vsep_ray.nn.bijections import (
     ActNorm,
     AdditiveCoupling,
@@ -18,10 +18,9 @@ from vsep_ray.nn.bijections import (
     Reverse,
     Squeeze,
 )
+from vsep_ray.nn.normal import LOG_2PI, normal
 from vsep_ray.nn.wavenet import WaveNet
 from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
-
-LOG_2PI = math.log(2 * math.pi)
 
 
 @dataclass(frozen=True)
@@ -79,6 +78,8 @@ class FlowPrior(Prior):
     Every coupling sees log sigma. Training draws sigma log-uniformly in [noise_min, noise_max] and maximises
     log p_sigma(x + sigma e), e ~ N(0, I).
 
+    Raises:
+        UserError: a squeeze that leaves an odd number of channels.
     Reference: Kingma & Dhariwal, Glow, 2018 (architecture, figure 2); Kim et al., SoftFlow, 2020 (noise level
     as an input, section 3).
     """
@@ -95,6 +96,8 @@ class FlowPrior(Prior):
         self.kept: list[int] = []
         for i, factor in enumerate(config.squeeze):
             width = channels * factor
+            if width % 2:
+                raise UserError(f"couplings halve channels; make the first squeeze of {config.squeeze} even")
             channels = width if i == len(config.squeeze) - 1 else width - _leaving(width, config.split)
             self.blocks.append(nn.ModuleList(_block(config, factor, width)))
             self.split_priors.append(_split_prior(config, channels, width - channels))
@@ -116,7 +119,7 @@ class FlowPrior(Prior):
             x, leaving = x[:, :kept], x[:, kept:]
             if isinstance(prior, WaveNet):
                 mean, log_std = prior(x, context).chunk(2, 1)
-                total = total + Normal(mean, log_std.exp()).log_prob(leaving).sum((1, 2))
+                total = total + normal(mean, log_std.exp()).log_prob(leaving).sum((1, 2))
         return total - 0.5 * (x**2 + LOG_2PI).sum((1, 2))
 
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:

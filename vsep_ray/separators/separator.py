@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, nn
 from torch.distributions import Distribution
 
+from vsep_ray.config import UserError
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.separators.posterior import ConditionedNormalConfig, PosteriorConfig
 from vsep_ray.separators.spectrogram_unet import SpectrogramUNetConfig
@@ -45,10 +46,15 @@ class Separator(nn.Module):
         mixing: the `LinearMixing` that it was trained for.
 
     Shape: (B, C, T) -> batch (B,), event (K, C, T), any T >= 1.
+
+    Raises:
+        UserError: as many scales as sources are needed.
     """
 
     def __init__(self, config: SeparatorConfig) -> None:
         super().__init__()
+        if len(config.scales) != len(config.sources):
+            raise UserError(f"expected one scale per source {config.sources}, got scales {config.scales}")
         self.config, self.sources = config, config.sources
         self.sample_rate, self.channels = config.sample_rate, config.channels
         self.mixing = LinearMixing(config.scales, config.noise_std)
