@@ -190,7 +190,7 @@ def _negative_log_posterior(separator: Separator, sources: Tensor) -> Metrics:
 
 
 def _snr_db(estimates: Tensor, sources: Tensor) -> Tensor:
-    """Mean ratio over the audible sources, dB; it says nothing about silent ones. Shape: (B, K, C, T) -> ()."""
+    """Mean ratio over audible sources, dB; it says nothing of silent ones. Shape: (B, K, C, T) -> ()."""
     error = ((estimates - sources) ** 2).mean((-2, -1)) + AUDIBLE * 1e-6
     power = (sources**2).mean((-2, -1))
     ratios = torch.where(power > AUDIBLE, 10 * torch.log10(power / error), 0)
