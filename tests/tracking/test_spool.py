@@ -1,3 +1,4 @@
+import contextlib
 import json
 import threading
 
@@ -32,6 +33,30 @@ def test_a_folder_has_one_writer_and_outlives_it(tmp_path):
     assert events(again) == [1]
     again.close(remove=True)
     assert not (tmp_path / "a").exists()
+
+
+def test_a_replay_beside_it_takes_nothing_from_a_spool_that_begins(tmp_path):
+    """Trackers start while others replay what they find: a new spool must not be taken for an old one."""
+    over = threading.Event()
+
+    def remove_all():
+        while not over.is_set():
+            for folder in tmp_path.glob("local-*"):
+                with contextlib.suppress(SpoolBusyError, FileNotFoundError):
+                    Spool(folder).close(remove=True)
+
+    thread = threading.Thread(target=remove_all)
+    thread.start()
+    try:
+        for i in range(200):
+            spool = Spool.create(tmp_path / f"local-{i}")
+            spool.append({"n": i})
+            spool.write_note("run_id", "x")
+            assert events(spool) == [i] and spool.note("run_id") == "x"
+            spool.close(remove=i % 2 == 0)
+    finally:
+        over.set()
+        thread.join()
 
 
 def test_half_a_line_of_a_killed_writer_is_cut(tmp_path):

@@ -38,8 +38,18 @@ class Spool:
         except BlockingIOError as error:
             self._log.close()
             raise SpoolBusyError(f"{folder} is in use") from error
+        if not self._is_there():  # its last user removed it between our opening and our locking
+            self._log.close()
+            raise SpoolBusyError(f"{folder} was removed")
         self._cut_torn_line()
         self._sent = int(self.note(SENT) or 0)
+
+    @classmethod
+    def create(cls, folder: Path) -> "Spool":
+        """A new spool; it gets its name once it is locked, lest a replay take it for one left behind."""
+        spool = cls(folder.with_name(f".{folder.name}"))
+        spool.folder = spool.folder.rename(folder)
+        return spool
 
     def append(self, event: dict[str, Any]) -> None:
         """Write one event; it is in the file when this returns."""
@@ -109,6 +119,10 @@ class Spool:
         if remove:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._log.close()
+
+    def _is_there(self) -> bool:
+        path = self.folder / "events.jsonl"
+        return path.exists() and os.path.samestat(path.stat(), os.fstat(self._log.fileno()))
 
     def _cut_torn_line(self) -> None:
         """A writer that was killed may have left half a line."""

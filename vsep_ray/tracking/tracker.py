@@ -230,10 +230,10 @@ class Tracker:
 def _new_spool(root: Path | str) -> Spool:
     name = f"local-{uuid.uuid4().hex[:12]}"
     try:
-        return Spool(_local(root) / name)
+        return Spool.create(_local(root) / name)
     except OSError as error:
         log.warning("cannot spool tracking in %s (%s); a temporary folder is used", root, error)
-        return Spool(Path(tempfile.mkdtemp()) / name)
+        return Spool.create(Path(tempfile.mkdtemp()) / name)
 
 
 def _local(root: Path | str) -> Path:
