@@ -196,14 +196,14 @@ TRAIN_PRIORS = {
         preset="laptop",
         prior=FlowConfig(data_std=0.1, noise_min=0.001),
         fit=FitConfig(steps=500, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
-        augment=AugmentConfig(gain_db=9, polarity=True),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True),
         length=8_192,
     ),
     "music": TrainPriorsConfig(
         preset="music",
         prior=FlowConfig(squeeze=(32, 2, 2), steps=8, split=0.5, data_std=0.1),
         fit=FitConfig(steps=200_000, batch_size=64, learning_rate=3e-4, checkpoint_every=2_000),
-        augment=AugmentConfig(gain_db=9, polarity=True, channel_swap=True),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, channel_swap=True),
         length=65_536,
     ),
 }
@@ -261,7 +261,7 @@ TRAIN_SEPARATOR = {
             backbone=SpectrogramUNetConfig(n_fft=1_024, hop=256, width=256, levels=2, blocks=3)
         ),
         fit=FitConfig(steps=1_000, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
-        augment=AugmentConfig(gain_db=9, polarity=True, silence=0.15),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, silence=0.15),
         length=16_384,
         dreams=256,
         force=True,
@@ -272,7 +272,7 @@ TRAIN_SEPARATOR = {
             backbone=SpectrogramUNetConfig(n_fft=4_096, hop=1_024, width=768, levels=3, blocks=4)
         ),
         fit=FitConfig(steps=200_000, batch_size=64, learning_rate=3e-4, checkpoint_every=2_000),
-        augment=AugmentConfig(gain_db=9, polarity=True, channel_swap=True, silence=0.15),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, channel_swap=True, silence=0.15),
     ),
 }
 

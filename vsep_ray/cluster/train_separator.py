@@ -26,7 +26,7 @@ from vsep_ray.cluster.train import (
 )
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
-from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix
+from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix, level_factors
 from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
 from vsep_ray.evaluation.sdr import si_sdr, summarize
 from vsep_ray.inference import amortized
@@ -95,7 +95,7 @@ class SeparatorTask(Task):
         """SI-SDR on remixes of held-out clips of different songs; a yardstick for all regimes, which no
         training step sees."""
         assert isinstance(module, Separator)
-        return remix_scores(module, self.store, self.length)
+        return remix_scores(module, self.store, self.length, self.config.augment.level_db)
 
 
 def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
@@ -104,10 +104,12 @@ def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
     return Joint(modules, separator.mixing)  # type: ignore[arg-type]
 
 
-def remix_scores(separator: Separator, store: CropStore, length: int = 0) -> dict[str, float]:
+def remix_scores(
+    separator: Separator, store: CropStore, length: int = 0, level_db: float | None = None
+) -> dict[str, float]:
     """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of
     held-out clips and sources."""
-    sources = held_out_remix(store, length)
+    sources = held_out_remix(store, length, level_db)
     device = next(separator.parameters()).device
     mixture = separator.mixing.mix(sources.to(device))
     estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(32)])
@@ -126,7 +128,7 @@ def remix_scores(separator: Separator, store: CropStore, length: int = 0) -> dic
     return {**names, "si_sdr_mean_db": level.mean, **each}
 
 
-def held_out_remix(store: CropStore, length: int = 0) -> Tensor:
+def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = None) -> Tensor:
     """Validation clips of different songs side by side, the same at every call. Shape: (N, K, C, T)."""
     columns = []
     for k, source in enumerate(store.sources):
@@ -134,14 +136,16 @@ def held_out_remix(store: CropStore, length: int = 0) -> Tensor:
         crops = read_crops(store, split, source)
         audible = np.flatnonzero(~crops.silent)
         order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
-        columns.append(torch.from_numpy(crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]))
+        audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]
+        audio = audio * level_factors(audio, level_db).astype(np.float32)[:, None, None]
+        columns.append(torch.from_numpy(audio))
     return torch.stack(columns, 1)
 
 
 def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Train, publish and register a separator; the figures of the JSON line."""
     store = crop_store(config)
-    task = _task(config, store)
+    task = task_of(config, store)
     name = run_name(f"train_separator-{config.regime}", config, store.fingerprint, prior_marks(task.priors))
     if config.fresh:
         forget(config.storage, name)
@@ -179,7 +183,12 @@ def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
     return {"regime": config.regime, "steps": config.fit.steps, "batch_size": config.fit.batch_size}
 
 
-def _task(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
+def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
+    """What a config trains on a store; regime A's dreams are drawn first.
+
+    Raises:
+        UserError: the store or the priors are not what the regime needs.
+    """
     wakes = config.regime != "C" and _wakes(config)
     if config.regime == "C" and not store.paired:
         raise UserError(f"regime C needs sources of common mixtures; {store.uri} holds a folder per source")

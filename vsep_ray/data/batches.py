@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from vsep_ray.config import UserError
-from vsep_ray.data.pcm import decode
+from vsep_ray.data.pcm import SILENCE_DB, decode, level_db
 
 Block = Mapping[str, np.ndarray]
 Stream = Callable[[], Iterable[Block]]
@@ -25,6 +25,9 @@ TRIES = 50
 class AugmentConfig:
     """Random changes that leave a source what it is."""
 
+    level_db: float | None = None
+    """RMS (dB re full scale) to which audible crops are brought first; None: as they are. Clips of single
+    instruments come at levels that say nothing of their place in a mixture."""
     gain_db: float = 0.0
     """Gain, uniform in [-gain_db, gain_db] (dB)."""
     polarity: bool = False
@@ -134,10 +137,23 @@ def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augmen
 def _augmented(audio: np.ndarray, rng: np.random.Generator, augment: AugmentConfig) -> Tensor:
     num = len(audio)
     factor = 10 ** (rng.uniform(-augment.gain_db, augment.gain_db, num) / 20)
-    factor *= np.where(rng.random(num) < 0.5 * augment.polarity, -1, 1)
+    factor *= np.where(rng.random(num) < 0.5 * augment.polarity, -1, 1) * level_factors(
+        audio, augment.level_db
+    )
     swap = rng.random(num) < 0.5 * augment.channel_swap
     audio = np.where(swap[:, None, None], audio[:, ::-1], audio)
     return torch.from_numpy((audio * factor[:, None, None]).astype(np.float32))
+
+
+def level_factors(audio: np.ndarray, target_db: float | None) -> np.ndarray:
+    """What brings each audible crop to ``target_db`` (RMS re full scale); 1 for silence and for None.
+
+    Shape: (N, C, T) -> (N,).
+    """
+    if target_db is None:
+        return np.ones(len(audio))
+    level = level_db(audio)
+    return np.where(level > SILENCE_DB, 10 ** ((target_db - level) / 20), 1.0)
 
 
 def _silenced(clips: Tensor, rng: np.random.Generator, probability: float) -> Tensor:

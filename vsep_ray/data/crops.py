@@ -20,15 +20,13 @@ from pyarrow.fs import FileSelector
 
 from vsep_ray.config import UserError, from_dict, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.pcm import cut, decode, encode, level_db
+from vsep_ray.data.pcm import SILENCE_DB, cut, decode, encode, level_db
 from vsep_ray.data.statistics import SourceStatistics, SplitStatistics
 
 MIXTURE = "mixture"
 """Name of the partition that holds sum_k a_k s_k."""
 PUBLISHED = "mixture_published"
 """Name of the partition of a data set's own mixtures, which mastering keeps from being the stems' sum."""
-SILENCE_DB = -60.0
-"""RMS in dB re full scale below which a crop counts as silent."""
 STORE_FILE = "_store.json"
 SCHEMA = pa.schema(
     [

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+SILENCE_DB = -60.0
+"""RMS in dB re full scale below which a crop counts as silent."""
 FLOOR_DB = -120.0
 """RMS in dB that stands for digital silence."""
 
