@@ -1,0 +1,42 @@
+"""The configs of the jobs and their named values, a file per job.
+
+``smoke``: tests, minutes. ``toy``: toy waves on a laptop. ``laptop``: 16 kHz music on a laptop.
+``music``: 44.1 kHz music on GPUs.
+"""
+
+from vsep_ray.presets.catalog import SEPARATE_CATALOG, AudioFormat, SeparateCatalogConfig
+from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
+from vsep_ray.presets.evaluate import EVALUATE, EvaluateConfig
+from vsep_ray.presets.job import Dataset, JobConfig
+from vsep_ray.presets.quickstart import QUICKSTART, QuickstartConfig
+from vsep_ray.presets.training import (
+    TRAIN_PRIORS,
+    TRAIN_SEPARATOR,
+    Regime,
+    ResourcesConfig,
+    TrainPriorsConfig,
+    TrainSeparatorConfig,
+)
+from vsep_ray.presets.tune import TUNE, TuneConfig
+
+__all__ = [
+    "EVALUATE",
+    "PREPARE_CROPS",
+    "QUICKSTART",
+    "SEPARATE_CATALOG",
+    "TRAIN_PRIORS",
+    "TRAIN_SEPARATOR",
+    "TUNE",
+    "AudioFormat",
+    "Dataset",
+    "EvaluateConfig",
+    "JobConfig",
+    "PrepareCropsConfig",
+    "QuickstartConfig",
+    "Regime",
+    "ResourcesConfig",
+    "SeparateCatalogConfig",
+    "TrainPriorsConfig",
+    "TrainSeparatorConfig",
+    "TuneConfig",
+]

@@ -1,0 +1,47 @@
+"""separate_catalog.py: its config and presets."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vsep_ray.presets.job import JobConfig
+
+AudioFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
+
+
+@dataclass(frozen=True)
+class SeparateCatalogConfig(JobConfig):
+    """Separate every track of a catalog, resumably."""
+
+    catalog: str = ""
+    """Folder, glob, CSV or Parquet manifest (column `path` or `uri`), local or s3://, gs://."""
+    model: str = ""
+    """Checkpoint directory, runs:/... or models:/name@alias. Default: the latest separator in the storage."""
+    output: str = ""
+    """Folder for stems and ledger. Default: <storage>/catalogs/<name of the catalog>-<hash of its URI>"""
+    format: AudioFormat = "wav"
+    """Container of the stems."""
+    subtype: Literal["auto", "16", "24", "float"] = "auto"
+    """Sample format of wav and flac: bits or float; auto: 24 for flac, float for wav."""
+    template: str = "{path}/{source}.{ext}"
+    """Output name relative to --output; {path} is the track's path in the catalog without its ending."""
+    chunk_seconds: float = 6.0
+    """Seconds of audio in one forward pass of the model."""
+    overlap: float = 0.25
+    """Fraction of a chunk that is cross-faded with its neighbour, in [0, 0.5]."""
+    batch_size: int = 4
+    """Chunks per forward pass; the last batch is padded to this size."""
+    max_failed: float = 0.05
+    """Largest fraction of failed tracks with which the job still exits with 0."""
+    retry_failed: bool = False
+    """Try tracks again that the ledger lists as failed."""
+    overwrite: bool = False
+    """Separate everything again."""
+    num_actors: int = 0
+    """Model replicas; 0: one per GPU, or one per CPU where there is none."""
+
+
+SEPARATE_CATALOG = {
+    "toy": SeparateCatalogConfig(),
+    "smoke": SeparateCatalogConfig(preset="smoke", chunk_seconds=2.0, batch_size=2),
+    "music": SeparateCatalogConfig(preset="music", batch_size=16),
+}

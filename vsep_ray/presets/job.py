@@ -1,0 +1,27 @@
+"""What every job takes."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Dataset = Literal["toy", "musdb18", "musdb18hq", "stems", "sources"]
+
+
+@dataclass(frozen=True)
+class JobConfig:
+    """What every job takes."""
+
+    preset: str = "toy"
+    """Named starting values; the flags beside it change single fields."""
+    storage: str = ""
+    """Folder or s3://, gs:// URI for crops, checkpoints and tracking; shared by all nodes. Default:
+    $VSEP_STORAGE, else ~/.vsep_ray"""
+    tracking_uri: str = ""
+    """MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else sqlite below the storage."""
+    experiment: str = ""
+    """MLflow experiment. Default: vsep/ and the kind of the job."""
+    parent_run: str = ""
+    """MLflow run below which this one is shown."""
+    dry_run: bool = False
+    """Print the resolved config and the plan, touch nothing."""
+    fresh: bool = False
+    """Start afresh where the same command would resume."""

@@ -1,0 +1,141 @@
+"""train_priors.py and train_separator.py: their configs and presets."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from vsep_ray.data.batches import AugmentConfig
+from vsep_ray.presets.job import JobConfig
+from vsep_ray.priors import FlowConfig, PriorConfig
+from vsep_ray.schedules import Schedule
+from vsep_ray.separators import SeparatorConfig, SpectrogramUNetConfig
+from vsep_ray.training import FitConfig
+
+
+@dataclass(frozen=True)
+class ResourcesConfig:
+    """What a training run takes from the cluster; it does not change what is learned, nor the name of the
+    run."""
+
+    num_workers: int = 0
+    """Data-parallel workers. 0: for a separator all GPUs, or up to 2 CPUs where there is none; for a
+    prior one."""
+    cpus_per_worker: float = 0.75
+    """Logical CPUs per worker; below 1 so that reading finds room beside training on a full machine."""
+    cache_mib: int = 1_024
+    """Memory (MiB) per worker for resident crops; a larger shard streams through it."""
+    max_failures: int = 3
+    """Worker failures that a run survives, each going on from the last checkpoint."""
+
+
+SMOKE_FIT = FitConfig(steps=60, batch_size=16, log_every=20, checkpoint_every=30)
+
+
+@dataclass(frozen=True)
+class TrainPriorsConfig(JobConfig):
+    """Train one prior per source, side by side."""
+
+    crops: str = ""
+    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
+    none."""
+    sources: tuple[str, ...] = ()
+    """Sources to train. Default: all of the crop store."""
+    prior: PriorConfig = field(default_factory=PriorConfig)
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_000, batch_size=32, learning_rate=1e-3))
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    length: int = 0
+    """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
+    noise_stds: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    """Noise levels at which priors are compared (units of the waveform)."""
+    gate: float = 0.7
+    """Smallest per-crop accuracy, at the best noise level, with which a prior counts as discriminative."""
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+
+
+TRAIN_PRIORS = {
+    "toy": TrainPriorsConfig(),
+    "smoke": TrainPriorsConfig(
+        preset="smoke", fit=SMOKE_FIT, prior=FlowConfig(squeeze=(16,), steps=3, width=32, layers=2)
+    ),
+    "laptop": TrainPriorsConfig(
+        preset="laptop",
+        prior=FlowConfig(data_std=0.1, noise_min=0.001),
+        fit=FitConfig(steps=500, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True),
+        length=8_192,
+    ),
+    "music": TrainPriorsConfig(
+        preset="music",
+        prior=FlowConfig(squeeze=(32, 2, 2), steps=8, split=0.5, data_std=0.1),
+        fit=FitConfig(steps=200_000, batch_size=64, learning_rate=3e-4, checkpoint_every=2_000),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, channel_swap=True),
+        length=65_536,
+    ),
+}
+
+Regime = Literal["A", "B", "C"]
+
+
+@dataclass(frozen=True)
+class TrainSeparatorConfig(JobConfig):
+    """Train q(s | m) under a supervision regime."""
+
+    crops: str = ""
+    """Crop store. Default: the latest in the storage."""
+    priors: str = ""
+    """Folder with one checkpoint per source, or the run id of train_priors.py. Default: the latest in the
+    storage; B without Wake and C need none."""
+    regime: Regime = "B"
+    """A: priors and unlabelled mixtures only. B: also single-source clips, mixed from different songs. C:
+    paired (yardstick)."""
+    separator: SeparatorConfig = field(default_factory=SeparatorConfig)
+    fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_500, batch_size=64, learning_rate=2e-3))
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    length: int = 0
+    """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
+    dreams: int = 2_048
+    """Regime A: clips per source that are drawn from the priors for Sleep."""
+    sleep_fraction: Schedule = field(default_factory=Schedule)
+    """Weight of Sleep against Wake over the steps; 1: Sleep only."""
+    noise_std: Schedule = field(default_factory=lambda: Schedule(0.3, 0.1, 5_000, "geometric"))
+    """Noise level sigma at which Wake compares with the priors, over the steps (units of the waveform)."""
+    beta: float = 1.0
+    """Weight of the KL part of the ELBO (nats against nats); acts only where --separator.noise-std > 0."""
+    temperatures: tuple[float, ...] = ()
+    """Prior temperatures tau_k, one per source. Default: ones."""
+    samples: int = 1
+    """Posterior draws per mixture in Wake."""
+    force: bool = False
+    """Train even though the priors did not pass their gate."""
+    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+
+
+SMOKE_BACKBONE = SpectrogramUNetConfig(n_fft=128, hop=64, width=48, blocks=1)
+TRAIN_SEPARATOR = {
+    "toy": TrainSeparatorConfig(),
+    "smoke": TrainSeparatorConfig(
+        preset="smoke",
+        fit=SMOKE_FIT,
+        separator=SeparatorConfig(backbone=SMOKE_BACKBONE),
+        dreams=64,
+        force=True,
+    ),
+    "laptop": TrainSeparatorConfig(
+        preset="laptop",
+        separator=SeparatorConfig(
+            backbone=SpectrogramUNetConfig(n_fft=1_024, hop=256, width=256, levels=2, blocks=3)
+        ),
+        fit=FitConfig(steps=1_000, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, silence=0.15),
+        length=16_384,
+        dreams=256,
+        force=True,
+    ),
+    "music": TrainSeparatorConfig(
+        preset="music",
+        separator=SeparatorConfig(
+            backbone=SpectrogramUNetConfig(n_fft=4_096, hop=1_024, width=768, levels=3, blocks=4)
+        ),
+        fit=FitConfig(steps=200_000, batch_size=64, learning_rate=3e-4, checkpoint_every=2_000),
+        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, channel_swap=True, silence=0.15),
+    ),
+}
