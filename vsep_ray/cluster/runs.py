@@ -19,6 +19,7 @@ def start_run(
     name: str,
     *,
     parent: str = "",
+    run_id: str = "",
     tags: Mapping[str, Any] = {},
     params: Any = None,
 ) -> Tracker:
@@ -30,6 +31,7 @@ def start_run(
         kind: priors, separator, sweeps, evaluation, catalog or quickstart.
         name: of the run.
         parent: id of the run above.
+        run_id: of the run to continue; "": a new one.
         tags: beside git revision and kind.
         params: a config or mapping in place of the job's config.
     """
@@ -39,6 +41,7 @@ def start_run(
         run_name=name,
         spool=spool(config.storage),
         parent_run_id=parent or config.parent_run or None,
+        run_id=run_id or None,
         tags={"kind": kind, "git": git_revision(), **tags},
         params=to_dict(config if params is None else params),
     )

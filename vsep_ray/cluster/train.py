@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import json
 import shutil
 import tempfile
 from abc import ABC, abstractmethod
@@ -121,7 +122,7 @@ class Launch:
 
 def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()) -> dict[str, float]:
     """Run the task to its last step, going on from the last checkpoint of the same name, and publish the
-    model at ``target``.
+    model at ``target``; where an earlier run has done so, nothing is left to do.
 
     Args:
         task: what to train.
@@ -132,6 +133,8 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
     Returns:
         The scalars of the last validation.
     """
+    if done := _finished(task, launch, target):
+        return done
     ray.data.DataContext.get_current().enable_progress_bars = False
     gpu = bool(ray.cluster_resources().get("GPU"))
     resources = {"CPU": launch.resources.cpus_per_worker} | ({"GPU": 1} if gpu else {})
@@ -158,6 +161,18 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
         raise RuntimeError(f"training {launch.name} ended without a checkpoint: {result.error}")
     _publish(result.checkpoint, target)
     return {k: v for k, v in (result.metrics or {}).items() if isinstance(v, (int, float))}
+
+
+def _finished(task: Task, launch: Launch, target: str) -> dict[str, float]:
+    """The last validation of a model that an earlier run of this name published at its last step, else {}."""
+    record = storage.join(target, "provenance.json")
+    run = storage.join(launch.storage, "runs", launch.name)  # gone where a fresh start was asked for
+    if not storage.exists(run) or not storage.exists(record):
+        return {}
+    provenance = json.loads(storage.read_bytes(record))
+    if provenance["step"] < task.fit.steps or "validation" not in provenance:
+        return {}
+    return {"step": provenance["step"], **provenance["validation"]}
 
 
 def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
@@ -295,7 +310,8 @@ class Reporter:
         self.tracker.metrics({f"valid/{k}": v for k, v in metrics.items()}, state.step)
         print(f"{self.launch.name} step {state.step}: {_line(metrics)}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            checkpoint.save(folder, state.module, {**self.launch.provenance, "step": state.step}, state)  # type: ignore[arg-type]
+            provenance = {**self.launch.provenance, "step": state.step, "validation": metrics}
+            checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
             ray.train.report(
                 {"step": state.step, **metrics}, checkpoint=ray.train.Checkpoint.from_directory(folder)
             )
@@ -303,7 +319,7 @@ class Reporter:
 
 def _publish(source: ray.train.Checkpoint, target: str) -> None:
     with source.as_directory() as folder:
-        for name in ("config.json", "provenance.json", "model.safetensors"):
+        for name in ("config.json", "model.safetensors", "provenance.json"):  # the last one says: complete
             storage.upload(Path(folder, name), storage.join(target, name))
 
 

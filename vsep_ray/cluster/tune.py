@@ -4,7 +4,7 @@ same command resumes."""
 import dataclasses
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
@@ -13,10 +13,10 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler
 
 from vsep_ray.cluster import train_priors
-from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
+from vsep_ray.cluster.inputs import crop_store, prior_marks
 from vsep_ray.cluster.runs import git_revision, start_run
 from vsep_ray.cluster.train import Launch, forget, run_name, train
-from vsep_ray.cluster.train_separator import SeparatorTask
+from vsep_ray.cluster.train_separator import task_of
 from vsep_ray.config import UserError, replace_path, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore
@@ -31,36 +31,29 @@ Point = dict[str, Any]
 
 def run(config: TuneConfig) -> dict[str, Any]:
     """Train priors once per depth and seed, then the trials; the figures of the JSON line."""
-    store = crop_store(config)
-    name = run_name("tune", config, store.fingerprint)
-    if config.fresh:
-        forget(config.storage, name)
-    with start_run(config, "sweeps", name, tags={"crops": store.fingerprint}) as parent:
-        points = grid(config)
-        priors = {
-            key: _priors(config, store, name, *key)
-            for key in dict.fromkeys((p["depth"], p["seed"]) for p in points)
-        }
-        children = [_child(config, name, parent.run_id, p) for p in points]
-        trials = [
-            _trial(config, store, priors, p, child.run_id) for p, child in zip(points, children, strict=True)
-        ]
+    store, points = crop_store(config), grid(config)
+    # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
+    name = run_name("tune", config, store.fingerprint, config.fit.steps, config.priors.fit.steps)
+    known = {} if config.fresh else _known_runs(config, name)
+    tags = {"crops": store.fingerprint}
+    with start_run(config, "sweeps", name, run_id=known.get("", ""), tags=tags) as parent:
+        experiment = config.experiment or "vsep/sweeps"
+        below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
+        keys = dict.fromkeys((p["depth"], p["seed"]) for p in points)
+        priors = {key: _priors(below, store, *key) for key in keys}
+        children = {label(p): _child(below, name, known, p) for p in points}
+        _remember_runs(config, name, {"": parent.run_id} | {k: c.run_id for k, c in children.items()})
+        trials = [_trial(below, store, priors, p, children[label(p)].run_id) for p in points]
         results = _tune(config, name, trials)
-        rows = [_row(p, r) for p, r in zip(points, results, strict=True)]
-        for child, row in zip(children, rows, strict=True):
-            child.metrics({METRIC: row[METRIC], "step": row["step"]})
-            child.finish(
-                "FAILED"
-                if row["status"] == "failed"
-                else "FINISHED"
-                if row["status"] == "finished"
-                else "KILLED"
-            )
-        best = _export(config, store, priors, rows, name, parent)
+        rows = [_row(results[i], points, config.fit.steps) for i in range(len(results))]
+        for row in rows:
+            _finish(children[label(row["point"])], row)
+        best = _export(config, rows, name, parent)
+    stopped = sum(r["status"] == "stopped" for r in rows)
     return {
         "run_id": parent.run_id,
         "trials": len(rows),
-        "stopped_early": sum(r["status"] == "stopped" for r in rows),
+        "stopped_early": stopped,
         "best": best,
         "rows": rows,
     }
@@ -72,14 +65,31 @@ def plan(config: TuneConfig) -> dict[str, Any]:
 
 
 def grid(config: TuneConfig) -> list[Point]:
-    """The points of the search, in the order in which they are tried."""
+    """The points of the search, in the order in which they are tried.
+
+    Raises:
+        UserError: an axis that is no field of the separator's config, or a value of another type.
+    """
     axes = {
         "beta": config.betas,
         "depth": config.depths,
         **dict(_axis(text) for text in config.axes),
         "seed": config.seeds,
     }
-    return [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    points = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    for point in points:
+        configs_of(config, point)
+    return points
+
+
+def label(point: Point) -> str:
+    """A point in words.
+
+    Example:
+        >>> label({"beta": 0.1, "depth": 4})
+        'beta=0.1 depth=4'
+    """
+    return " ".join(f"{k}={v}" for k, v in point.items())
 
 
 def configs_of(
@@ -94,22 +104,28 @@ def configs_of(
     for path, value in point.items():
         if path not in ("beta", "depth", "seed"):
             separator = replace_path(separator, path, value)
-    common: dict[str, Any] = {"storage": config.storage, "tracking_uri": config.tracking_uri}
+    common = {n: getattr(config, n) for n in ("storage", "tracking_uri", "experiment", "parent_run", "fresh")}
     return dataclasses.replace(priors, **common), dataclasses.replace(separator, **common)
 
 
 def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
     path, _, values = text.partition("=")
+    if not values:
+        raise UserError(f"--axes takes path=value,value such as fit.learning_rate=0.001,0.0003, got {text!r}")
+    return path, tuple(_value(v) for v in values.split(","))
+
+
+def _value(text: str) -> Any:
     try:
-        return path, tuple(json.loads(v) for v in values.split(","))
-    except json.JSONDecodeError as error:
-        raise UserError(f"--axes takes path=value,value (numbers), got {text!r}") from error
+        return json.loads(text)
+    except json.JSONDecodeError:  # a word, such as the B of regime=A,B
+        return text
 
 
-def _priors(config: TuneConfig, store: CropStore, name: str, depth: int, seed: int) -> str:
+def _priors(config: TuneConfig, store: CropStore, depth: int, seed: int) -> str:
     priors, _ = configs_of(config, {"beta": 1.0, "depth": depth, "seed": seed})
-    priors = dataclasses.replace(priors, crops=store.uri)
-    return train_priors.run(priors, f"sweeps/{name}")[
+    priors = dataclasses.replace(priors, crops=store.uri, resources=config.resources)
+    return train_priors.run(priors, "sweeps/priors")[
         "priors"
     ]  # not among the models that jobs find by default
 
@@ -119,9 +135,10 @@ def _trial(
 ) -> dict[str, Any]:
     _, separator = configs_of(config, point)
     separator = dataclasses.replace(separator, crops=store.uri, priors=priors[point["depth"], point["seed"]])
-    directories = prior_directories(separator, store)
-    task = SeparatorTask(separator.fit, separator.length, store, store, directories, separator)
-    name = run_name("trial", separator, store.fingerprint, prior_marks(directories))
+    task = task_of(separator, store)
+    name = run_name("trial", separator, store.fingerprint, prior_marks(task.priors))
+    if config.fresh:
+        forget(config.storage, name)
     provenance = {
         "regime": separator.regime,
         "run_id": run_id,
@@ -133,71 +150,87 @@ def _trial(
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
-def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> Iterator[Any]:
+def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tune.ResultGrid:
     root = storage.join(config.storage, "runs")
     path = storage.join(root, name)
+    trainable = ray.tune.with_parameters(_train_trial, trials=trials)
+    trainable = ray.tune.with_resources(trainable, {"cpu": 0.01})  # the training workers hold the real ones
+    if config.fresh:
+        forget(config.storage, name)
+    if ray.tune.Tuner.can_restore(path):
+        return ray.tune.Tuner.restore(
+            path, trainable=trainable, resume_unfinished=True, resume_errored=True
+        ).fit()
     room = ray.cluster_resources().get("GPU", 0) or ray.cluster_resources().get("CPU", 1)
-    fit = config.separator.fit
-    scheduler = ASHAScheduler(
+    return ray.tune.Tuner(
+        trainable,
+        param_space={"trial": ray.tune.grid_search(list(range(len(trials))))},
+        tune_config=ray.tune.TuneConfig(
+            metric=METRIC, mode="max", scheduler=_scheduler(config), max_concurrent_trials=max(1, int(room))
+        ),
+        run_config=ray.tune.RunConfig(name=name, storage_path=root, verbose=0),
+    ).fit()
+
+
+def _scheduler(config: TuneConfig) -> ASHAScheduler:
+    return ASHAScheduler(
         time_attr="step",
-        max_t=fit.steps,
-        grace_period=fit.checkpoint_every,
+        max_t=config.fit.steps + 1,  # one more, lest it kills a trial that is about to publish its model
+        grace_period=min(config.fit.checkpoint_every, config.fit.steps),
         reduction_factor=config.reduction,
     )
-    trainable = ray.tune.with_resources(_train_trial, {"cpu": 0})
-    if ray.tune.Tuner.can_restore(path):
-        tuner = ray.tune.Tuner.restore(path, trainable=trainable, resume_unfinished=True, resume_errored=True)
-    else:
-        tuner = ray.tune.Tuner(
-            trainable,
-            param_space={"trial": ray.tune.grid_search(trials)},
-            tune_config=ray.tune.TuneConfig(
-                metric=METRIC, mode="max", scheduler=scheduler, max_concurrent_trials=max(1, int(room))
-            ),
-            run_config=ray.tune.RunConfig(name=name, storage_path=root, verbose=0),
-        )
-    return iter(tuner.fit())
 
 
-def _train_trial(space: dict[str, Any]) -> None:
-    trial = space["trial"]
-    train(trial["task"], trial["launch"], trial["target"], callbacks=[TuneReportCallback()])
+def _train_trial(space: dict[str, Any], trials: Sequence[Mapping[str, Any]]) -> None:
+    metrics = train(**trials[space["trial"]], callbacks=[TuneReportCallback()])
+    ray.tune.report(metrics)  # also where nothing was left to train
 
 
-def _row(point: Point, result: Any) -> dict[str, Any]:
+def _row(result: Any, points: Sequence[Point], steps: int) -> dict[str, Any]:
     metrics = result.metrics or {}
-    done = metrics.get("step", 0) >= result.config["trial"]["task"].fit.steps
-    status = "failed" if result.error else "finished" if done else "stopped"
+    done = metrics.get("step", 0) >= steps
     return {
-        **point,
+        "point": points[result.config["trial"]],
         METRIC: metrics.get(METRIC, float("nan")),
         "step": metrics.get("step", 0),
-        "status": status,
+        "status": "failed" if result.error else "finished" if done else "stopped",
     }
 
 
+def _finish(child: Tracker, row: Mapping[str, Any]) -> None:
+    child.metrics({METRIC: row[METRIC]}, row["step"])
+    child.finish({"failed": "FAILED", "finished": "FINISHED", "stopped": "KILLED"}[row["status"]])  # type: ignore[arg-type]
+
+
 def _export(
-    config: TuneConfig,
-    store: CropStore,
-    priors: Mapping[Any, str],
-    rows: list[dict[str, Any]],
-    name: str,
-    parent: Tracker,
+    config: TuneConfig, rows: Sequence[Mapping[str, Any]], name: str, parent: Tracker
 ) -> dict[str, Any]:
     finished = [r for r in rows if r["status"] == "finished"]
     if not finished:
         raise RuntimeError("no trial reached its last step; see the failed runs in MLflow")
     best = max(finished, key=lambda r: r[METRIC])
-    parts = configs_of(config, {k: v for k, v in best.items() if k not in (METRIC, "step", "status")})
-    content = {"train_priors": to_dict(parts[0]), "train_separator": to_dict(parts[1]), "point": best}
+    parts = configs_of(config, best["point"])
+    content = {"train_priors": to_dict(parts[0]), "train_separator": to_dict(parts[1]), **best}
     uri = storage.join(config.storage, "sweeps", name, "best.json")
     storage.write_bytes(uri, json.dumps(content, indent=1).encode())
     parent.text(json.dumps(content, indent=1), "best.json")
-    parent.figure(sweep_figure(rows, "beta", "depth", METRIC), "sweep.png")
+    table = [{**r["point"], METRIC: r[METRIC]} for r in rows]
+    parent.figure(sweep_figure(table, "beta", "depth", METRIC), "sweep.png")
     parent.metrics({f"best/{METRIC}": best[METRIC]})
     return {**best, "config": uri}
 
 
-def _child(config: TuneConfig, name: str, parent: str, point: Point) -> Tracker:
-    label = " ".join(f"{k}={v:g}" for k, v in point.items())
-    return start_run(config, "sweeps", label, parent=parent, tags={"sweep": name}, params=point)
+def _child(config: TuneConfig, name: str, known: Mapping[str, str], point: Point) -> Tracker:
+    run_id = known.get(label(point), "")
+    return start_run(config, "sweeps", label(point), run_id=run_id, tags={"sweep": name}, params=point)
+
+
+def _known_runs(config: TuneConfig, name: str) -> dict[str, str]:
+    """Label of the point ("": the sweep) -> MLflow run of the same command before."""
+    uri = storage.join(config.storage, "sweeps", name, "runs.json")
+    return json.loads(storage.read_bytes(uri)) if storage.exists(uri) else {}
+
+
+def _remember_runs(config: TuneConfig, name: str, runs: Mapping[str, str]) -> None:
+    uri = storage.join(config.storage, "sweeps", name, "runs.json")
+    storage.write_bytes(uri, json.dumps(runs, indent=1).encode())
