@@ -72,8 +72,8 @@ class SeparatorTask(Task):
         """See `Task.build`."""
         separator = Separator(with_format(self.config.separator, self.store))
         if self.config.regime == "C":
-            return Supervised(separator), separator
-        sleep = Sleep(separator)
+            return Supervised(separator, self.config.mean_weight), separator
+        sleep = Sleep(separator, self.config.mean_weight)
         if not self.wakes:
             return sleep, separator
         wake = Wake(

@@ -1,6 +1,7 @@
 """tune: a grid over beta, flow depth, seed and any dotted config path; ASHA stops what falls behind; the
 same command resumes."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -35,13 +36,13 @@ def run(config: TuneConfig) -> dict[str, Any]:
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
     name = run_name("tune", config, store.fingerprint, config.fit.steps, config.priors.fit.steps)
     known = {} if config.fresh else _known_runs(config, name)
-    tags = {"crops": store.fingerprint}
-    with start_run(config, "sweeps", name, run_id=known.get("", ""), tags=tags) as parent:
+    with contextlib.ExitStack() as runs:  # whatever ends the sweep ends the runs of its trials
+        parent = runs.enter_context(_sweep(config, name, known, store))
         experiment = config.experiment or "vsep/sweeps"
         below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
         keys = dict.fromkeys((p["depth"], p["seed"]) for p in points)
         priors = {key: _priors(below, store, *key) for key in keys}
-        children = {label(p): _child(below, name, known, p) for p in points}
+        children = {label(p): runs.enter_context(_child(below, name, known, p)) for p in points}
         _remember_runs(config, name, {"": parent.run_id} | {k: c.run_id for k, c in children.items()})
         trials = [_trial(below, store, priors, p, children[label(p)].run_id) for p in points]
         results = _tune(config, name, trials)
@@ -218,6 +219,10 @@ def _export(
     parent.figure(sweep_figure(table, "beta", "depth", METRIC), "sweep.png")
     parent.metrics({f"best/{METRIC}": best[METRIC]})
     return {**best, "config": uri}
+
+
+def _sweep(config: TuneConfig, name: str, known: Mapping[str, str], store: CropStore) -> Tracker:
+    return start_run(config, "sweeps", name, run_id=known.get("", ""), tags={"crops": store.fingerprint})
 
 
 def _child(config: TuneConfig, name: str, known: Mapping[str, str], point: Point) -> Tracker:

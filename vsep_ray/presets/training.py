@@ -96,6 +96,9 @@ class TrainSeparatorConfig(JobConfig):
     """Regime A: clips per source that are drawn from the priors for Sleep."""
     sleep_fraction: Schedule = field(default_factory=Schedule)
     """Weight of Sleep against Wake over the steps; 1: Sleep only."""
+    mean_weight: float = 1.0
+    """Weight of the posterior mean's own likelihood (one variance per item and source) beside Sleep's and
+    Supervised's."""
     noise_std: Schedule = field(default_factory=lambda: Schedule(0.3, 0.1, 5_000, "geometric"))
     """Noise level sigma at which Wake compares with the priors, over the steps (units of the waveform)."""
     beta: float = 1.0
