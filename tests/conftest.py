@@ -1,6 +1,8 @@
-"""Shared fixtures: float64 where asked, ffmpeg from PyPI on the PATH, one local Ray cluster for the session."""
+"""Shared fixtures: float64 where asked, ffmpeg from PyPI on the PATH, one local Ray cluster for the
+session."""
 
 import os
+import shutil
 from pathlib import Path
 
 ENVIRONMENT = {
@@ -48,3 +50,20 @@ def ray_session():
     )
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory):
+    """An MLflow sqlite store without runs, to copy: making its tables takes ten seconds."""
+    from vsep_ray.tracking.client import client
+
+    path = tmp_path_factory.mktemp("store") / "mlflow.db"
+    client(f"sqlite:///{path}").search_experiments()
+    return path
+
+
+@pytest.fixture
+def tracking_uri(empty_database, tmp_path):
+    """The URI of an MLflow store of the test's own."""
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return f"sqlite:///{tmp_path}/mlflow.db"

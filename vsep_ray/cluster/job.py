@@ -38,7 +38,7 @@ def main(
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         doc = sys.modules["__main__"].__doc__ or ""
-        config = resolve(parse(config_type, sys.argv[1:], presets, doc))
+        config = resolve(_parse(config_type, presets, doc))
         print(json.dumps({"job": name, "config": to_dict(config)}, indent=2), flush=True)
         figures = _dry_run(config, plan) if config.dry_run else _with_ray(config, run)
     except UserError as error:
@@ -48,6 +48,15 @@ def main(
         _finish({"job": name, "run_id": None, "status": "failed", "error": _words(error)}, 1)
     line = {"job": name, "run_id": None, "status": "done", **figures}
     _finish(line, 0 if line["status"] != "failed" else 1)
+
+
+def _parse(config_type: type[C], presets: Mapping[str, C], doc: str) -> C:
+    try:
+        return parse(config_type, sys.argv[1:], presets, doc)
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+        raise UserError("the command line was not understood: see above, and --help") from None
 
 
 def resolve(config: C) -> C:

@@ -45,8 +45,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
         children = {label(p): runs.enter_context(_child(below, name, known, p)) for p in points}
         _remember_runs(config, name, {"": parent.run_id} | {k: c.run_id for k, c in children.items()})
         trials = [_trial(below, store, priors, p, children[label(p)].run_id) for p in points]
-        results = _tune(config, name, trials)
-        rows = [_row(results[i], points, config.fit.steps) for i in range(len(results))]
+        rows = _rows(_tune(config, name, trials), points, config.fit.steps)
         for row in rows:
             _finish(children[label(row["point"])], row)
         best = _export(config, rows, name, parent)
@@ -187,11 +186,17 @@ def _train_trial(space: dict[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
     ray.tune.report(metrics)  # also where nothing was left to train
 
 
-def _row(result: Any, points: Sequence[Point], steps: int) -> dict[str, Any]:
+def _rows(results: ray.tune.ResultGrid, points: Sequence[Point], steps: int) -> list[dict[str, Any]]:
+    """The trials in the order of their points; a restored sweep has them in another."""
+    by_point = {results[i].config["trial"]: results[i] for i in range(len(results))}  # type: ignore[index]
+    return [_row(by_point[i], point, steps) for i, point in enumerate(points)]
+
+
+def _row(result: Any, point: Point, steps: int) -> dict[str, Any]:
     metrics = result.metrics or {}
     done = metrics.get("step", 0) >= steps
     return {
-        "point": points[result.config["trial"]],
+        "point": point,
         METRIC: metrics.get(METRIC, float("nan")),
         "step": metrics.get("step", 0),
         "status": "failed" if result.error else "finished" if done else "stopped",

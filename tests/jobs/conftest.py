@@ -1,0 +1,47 @@
+"""One storage for the training jobs: toy crops of two sources, an MLflow store, priors trained once."""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from vsep_ray.cluster import data, train_priors
+from vsep_ray.data.toy import ToyConfig
+from vsep_ray.presets import PREPARE_CROPS, TRAIN_PRIORS
+from vsep_ray.training import FitConfig
+
+FIT = FitConfig(steps=4, batch_size=8, log_every=2, checkpoint_every=2)
+TOY = ToyConfig(shapes=("sine", "square"), lowest_hz=220, highest_hz=880, train_tracks=64, valid_tracks=8)
+
+
+@pytest.fixture(scope="session")
+def toy_storage(ray_session, empty_database, tmp_path_factory):
+    """Storage and tracking URI as fields of a config, and its crop store."""
+    folder = tmp_path_factory.mktemp("jobs")
+    shutil.copy(empty_database, folder / "mlflow.db")
+    place = {"storage": str(folder), "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
+    crops = data.prepare(dataclasses.replace(PREPARE_CROPS["smoke"], **place, toy=TOY))
+    return {**place, "crops": crops["output"]}
+
+
+@pytest.fixture(scope="session")
+def priors_config(toy_storage):
+    return dataclasses.replace(TRAIN_PRIORS["smoke"], **toy_storage, fit=FIT)
+
+
+@pytest.fixture(scope="session")
+def priors(priors_config):
+    """The figures of train_priors."""
+    return train_priors.run(priors_config)
+
+
+@pytest.fixture
+def snapshot(toy_storage):
+    """A function of a folder of the storage: its files, and when they were written."""
+
+    def take(name):
+        folder = Path(toy_storage["storage"], name)
+        return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
+
+    return take

@@ -1,0 +1,75 @@
+"""A separator under each regime; the same command again trains nothing, a larger budget goes on."""
+
+import dataclasses
+
+import pytest
+
+from vsep_ray import checkpoint
+from vsep_ray.cluster import train_separator
+from vsep_ray.config import UserError
+from vsep_ray.data.crops import MIXTURE, CropStore
+from vsep_ray.presets import TRAIN_SEPARATOR
+from vsep_ray.schedules import Schedule
+from vsep_ray.tracking import resolve_model
+from vsep_ray.tracking.client import client
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture
+def config(priors, priors_config, toy_storage):
+    changes = {"priors": priors["priors"], "fit": priors_config.fit, "dreams": 16}
+    return dataclasses.replace(TRAIN_SEPARATOR["smoke"], **toy_storage, **changes)
+
+
+@pytest.mark.parametrize("regime", ["A", "B", "C"])
+def test_a_regime_end_to_end(config, regime, tmp_path):
+    figures = train_separator.run(dataclasses.replace(config, regime=regime))
+    assert (figures["regime"], figures["steps"]) == (regime, 4)
+    assert {"si_sdr_improvement_db", "si_sdr_improvement_mean_db", "si_sdr_db"} <= set(figures)
+    model = resolve_model(figures["model_uri"], config.tracking_uri, tmp_path)
+    provenance = checkpoint.read_provenance(model)
+    assert (provenance["regime"], provenance["run_id"]) == (regime, figures["run_id"])
+    alias = "yardstick" if regime == "C" else "champion"
+    version = client(config.tracking_uri).get_model_version_by_alias("vsep-separator", alias)
+    assert version.run_id == figures["run_id"]
+
+
+def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(config, snapshot):
+    first = train_separator.run(config)
+    before = snapshot("runs")
+    again = train_separator.run(config)
+    assert (again["model"], again["steps"]) == (first["model"], 4)
+    assert snapshot("runs") == before
+    more = dataclasses.replace(config, fit=dataclasses.replace(config.fit, steps=8))
+    figures = train_separator.run(more)
+    assert (figures["model"], figures["steps"]) == (first["model"], 8)
+    history = client(config.tracking_uri).get_metric_history(figures["run_id"], "train/loss")
+    assert [m.step for m in history] == [6, 8]
+
+
+@pytest.mark.parametrize(
+    ("regime", "sleep", "streams"),
+    [
+        ("A", 1.0, {"sine": "dreams", "square": "dreams"}),
+        ("A", 0.5, {"sine": "dreams", "square": "dreams", MIXTURE: "toy"}),
+        ("B", 1.0, {"sine": "toy", "square": "toy"}),
+        ("B", 0.5, {"sine": "toy", "square": "toy", MIXTURE: "toy"}),
+        ("C", 1.0, {"*": "toy"}),
+    ],
+)
+def test_a_regime_reads_what_it_may_and_no_more(config, regime, sleep, streams):
+    config = dataclasses.replace(config, regime=regime, sleep_fraction=Schedule(sleep, sleep))
+    task = train_separator.task_of(config, CropStore.open(config.crops))
+    read = task.streams()
+    assert {name: spec.store.dataset for name, spec in read.items()} == streams
+    assert all(spec.split == "train" for spec in read.values())
+
+
+def test_mistakes_come_before_training(config, tmp_path):
+    for change, words in [
+        ({"crops": str(tmp_path)}, "no finished crop store in"),
+        ({"priors": "nowhere", "regime": "A"}, "neither a folder nor the run id"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            train_separator.run(dataclasses.replace(config, **change))

@@ -1,0 +1,69 @@
+"""A sweep over beta and flow depth: best.json, a tree of runs, nothing repeated."""
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from vsep_ray.cluster import tune
+from vsep_ray.config import UserError
+from vsep_ray.presets import TUNE, TuneConfig
+from vsep_ray.tracking.client import client
+
+
+@pytest.fixture
+def config(toy_storage, priors_config):
+    base = TUNE["smoke"]
+    fitted = {
+        n: dataclasses.replace(getattr(base, n), fit=priors_config.fit) for n in ("priors", "separator")
+    }
+    return dataclasses.replace(base, **toy_storage, **fitted)
+
+
+@pytest.mark.ray
+def test_a_grid_is_searched_once(config, snapshot):
+    figures = tune.run(config)
+    rows = figures["rows"]
+    assert figures["trials"] == 4 and {r["status"] for r in rows} <= {"finished", "stopped"}
+    assert [r["point"] for r in rows] == tune.grid(config)
+    check_best(figures, rows)
+    check_runs(config, figures)
+    before = {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name}
+    assert tune.run(config) == figures
+    assert {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name} == before
+    check_runs(config, figures)
+
+
+def check_best(figures, rows):
+    finished = [r for r in rows if r["status"] == "finished"]
+    assert figures["best"]["si_sdr_improvement_db"] == max(r["si_sdr_improvement_db"] for r in finished)
+    best = json.loads(Path(figures["best"]["config"]).read_text())
+    assert best["train_separator"]["beta"] == best["point"]["beta"]
+    assert best["train_priors"]["prior"]["steps"] == best["point"]["depth"]
+
+
+def check_runs(config, figures):
+    """Four trials hang below the sweep, ended as their rows say; the sweep has the figure and best.json."""
+    api = client(config.tracking_uri)
+    experiment = api.get_experiment_by_name("vsep/sweeps").experiment_id
+    below = f"tags.`mlflow.parentRunId` = '{figures['run_id']}' and tags.sweep != ''"
+    runs = {r.info.run_name: r.info.status for r in api.search_runs([experiment], below)}
+    status = {"finished": "FINISHED", "stopped": "KILLED"}
+    assert runs == {tune.label(r["point"]): status[r["status"]] for r in figures["rows"]}
+    assert {"best.json", "sweep.png"} <= {f.path for f in api.list_artifacts(figures["run_id"])}
+
+
+def test_the_grid_takes_any_field_and_refuses_others():
+    axes = ("fit.learning_rate=0.001,0.0003", "regime=A,B")
+    points = tune.grid(TuneConfig(betas=(1.0,), depths=(4, 8), axes=axes))
+    assert len(points) == 8 and points[-1]["regime"] == "B"
+    priors, separator = tune.configs_of(TuneConfig(), points[-1])
+    assert (priors.prior.steps, separator.fit.learning_rate, separator.regime) == (8, 0.0003, "B")
+    for axis, words in [
+        ("fit.rate=1", "no field 'rate'"),
+        ("fit.steps=many", "got 'many'"),
+        ("fit.steps", "path=value"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            tune.grid(TuneConfig(axes=(axis,)))
