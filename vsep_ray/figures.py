@@ -10,6 +10,10 @@ from vsep_ray.evaluation.likelihood import Discrimination
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+
+PANELS = 4
+"""Panels side by side: as many as can be read in MLflow's column."""
 
 
 def cross_likelihood_figure(result: Discrimination) -> "Figure":
@@ -21,15 +25,17 @@ def cross_likelihood_figure(result: Discrimination) -> "Figure":
     from matplotlib.figure import Figure
 
     levels = len(result.noise_stds)
-    figure = Figure(figsize=(3.2 * (levels + 1), 3.6), layout="constrained")
-    axes = figure.subplots(1, levels + 1)
+    rows = -(-(levels + 1) // PANELS)
+    figure = Figure(figsize=(3.2 * min(PANELS, levels + 1), 3.6 * rows), layout="constrained")
+    places = [figure.add_subplot(rows, min(PANELS, levels + 1), i + 1) for i in range(levels + 1)]
     for i, sigma in enumerate(result.noise_stds):
-        _matrix(axes[i], result.matrix[i].numpy(), result, f"sigma = {sigma:g}")
+        _matrix(places[i], result.matrix[i].numpy(), result, f"sigma = {sigma:g}")
+    last = places[-1]
     for source, accuracy in result.accuracy.items():
-        axes[-1].semilogx(result.noise_stds, accuracy, marker="o", label=source)
-    axes[-1].axhline(1 / len(result.sources), color="grey", linestyle=":", label="chance")
-    axes[-1].set(xlabel="noise level sigma", ylabel="accuracy per crop", ylim=(0, 1.02))
-    axes[-1].legend(fontsize="small")
+        last.semilogx(result.noise_stds, accuracy, marker="o", label=source)
+    last.axhline(1 / len(result.sources), color="grey", linestyle=":", label="chance")
+    last.set(xlabel="noise level sigma", ylabel="accuracy per crop", ylim=(0, 1.02))
+    last.legend(fontsize="small")
     return figure
 
 
@@ -44,9 +50,10 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
         table[j, i] = np.mean(cell) if cell else np.nan
     figure = Figure(figsize=(1.4 * len(xs) + 2, 1.1 * len(ys) + 1.5), layout="constrained")
     axis = figure.subplots()
-    figure.colorbar(axis.imshow(table, aspect="auto"), label=metric)
+    image = axis.imshow(table, aspect="auto")
+    figure.colorbar(image, label=metric)
     for (j, i), value in np.ndenumerate(table):
-        axis.text(i, j, f"{value:.2f}", ha="center", va="center", color="white")
+        axis.text(i, j, f"{value:.2f}", ha="center", va="center", color=_ink(image, value))
     axis.set_xticks(range(len(xs)), [f"{v:g}" for v in xs])
     axis.set_yticks(range(len(ys)), [f"{v:g}" for v in ys])
     axis.set(xlabel=x, ylabel=y)
@@ -56,9 +63,16 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
 def _matrix(axis: "Axes", values: np.ndarray, result: Discrimination, title: str) -> None:
     relative = values - values.max(1, keepdims=True)
     darkest = min(-0.1, float(np.percentile(relative, 10)))
-    axis.imshow(relative, cmap="viridis", aspect="auto", vmin=darkest, vmax=0)
+    image = axis.imshow(relative, cmap="viridis", aspect="auto", vmin=darkest, vmax=0)
     for (row, column), value in np.ndenumerate(values):
-        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color="white", alpha=0.9)
+        ink = _ink(image, relative[row, column])
+        axis.text(column, row, f"{value:.2f}", ha="center", va="center", fontsize=7, color=ink)
     axis.set_xticks(range(len(result.sources)), result.sources, rotation=45, ha="right", fontsize=8)
     axis.set_yticks(range(len(result.clips)), result.clips, fontsize=8)
     axis.set_title(f"{title}\nnats per sample", fontsize=9)
+
+
+def _ink(image: "AxesImage", value: float) -> str:
+    """The colour in which a number can be read on the cell of ``value``: viridis ends in a bright yellow."""
+    low, high = image.get_clim()
+    return "black" if value > low + 0.6 * (high - low) else "white"

@@ -38,8 +38,8 @@ def test_a_tree_of_runs(priors, priors_config):
     assert run.info.status == "FINISHED" and run.data.params["fit.steps"] == "4"
     assert [m.step for m in api.get_metric_history(run.info.run_id, "train/loss")] == [2, 4]
     assert [f.path for f in api.list_artifacts(run.info.run_id, "samples")] == [
-        "samples/step_2",
-        "samples/step_4",
+        "samples/step_2.wav",
+        "samples/step_4.wav",
     ]
     assert "cross_likelihood.png" in [f.path for f in api.list_artifacts(priors["run_id"])]
     assert api.get_model_version_by_alias("vsep-prior-sine", "champion").run_id == run.info.run_id

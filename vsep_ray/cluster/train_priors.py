@@ -70,7 +70,7 @@ class PriorTask(Task):
             for i, s in enumerate(self.noise_stds)
         }
         samples = module.sample(4, clips.shape[-1]).cpu()
-        tracker.audio(np.concatenate(samples.numpy(), -1), self.store.sample_rate, f"samples/step_{step}")
+        tracker.audio(np.concatenate(samples.numpy(), -1), self.store.sample_rate, f"samples/step_{step}.wav")
         return nll
 
 

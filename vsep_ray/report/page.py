@@ -96,7 +96,7 @@ def _sound(clip: Clip, gain: float, rows: Sequence[Row]) -> str:
         f"<div>{_text(clip.name)}<br><small>{_text(clip.method)}{_score(clip, rows)}</small></div>"
         '<div><button class="solo">solo</button> <button class="mute">mute</button></div>'
         f'<img alt="spectrogram" src="{spectrogram_uri(clip)}">'
-        f'<audio controls preload="none" src="{audio_uri(clip, gain)}"></audio></div>'
+        f'<audio controls preload="metadata" src="{audio_uri(clip, gain)}"></audio></div>'
     )
 
 
