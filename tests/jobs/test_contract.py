@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.py"))
-SELF_SUFFICIENT = ("prepare_crops", "quickstart", "train_priors", "train_separator", "tune")
+SELF_SUFFICIENT = ("benchmark", "prepare_crops", "quickstart", "train_priors", "train_separator", "tune")
 
 
 @pytest.fixture

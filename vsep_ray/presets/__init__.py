@@ -4,6 +4,7 @@
 ``music``: 44.1 kHz music on GPUs.
 """
 
+from vsep_ray.presets.benchmark import BENCHMARK, BenchmarkConfig
 from vsep_ray.presets.catalog import SEPARATE_CATALOG, AudioFormat, SeparateCatalogConfig
 from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
 from vsep_ray.presets.evaluate import EVALUATE, EvaluateConfig
@@ -20,6 +21,7 @@ from vsep_ray.presets.training import (
 from vsep_ray.presets.tune import TUNE, TuneConfig
 
 __all__ = [
+    "BENCHMARK",
     "EVALUATE",
     "PREPARE_CROPS",
     "QUICKSTART",
@@ -28,6 +30,7 @@ __all__ = [
     "TRAIN_SEPARATOR",
     "TUNE",
     "AudioFormat",
+    "BenchmarkConfig",
     "Dataset",
     "EvaluateConfig",
     "JobConfig",

@@ -1,0 +1,19 @@
+#!/usr/bin/env python
+"""The system against the bare work inside it, as a table: separation, training, memory, overlap-add.
+
+python jobs/benchmark.py
+ray job submit --working-dir . -- python jobs/benchmark.py
+ray job submit jobs/benchmark.py
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
+
+from vsep_ray.cluster.benchmark import plan, run
+from vsep_ray.cluster.job import main
+from vsep_ray.presets import BENCHMARK, BenchmarkConfig
+
+if __name__ == "__main__":
+    main(BenchmarkConfig, BENCHMARK, run, plan)

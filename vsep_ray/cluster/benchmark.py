@@ -1,0 +1,86 @@
+"""benchmark: what the system costs over the bare work inside it; both sides of a ratio are timed in one run.
+
+========== ======================================================= =========================================
+case       system                                                  bare
+========== ======================================================= =========================================
+separation files through the worker of ``separate_catalog.py``     decode + model on audio in memory + encode
+training   steps of Ray Train fed by Ray Data, one worker          steps of a plain loop on tensors in memory
+memory     peak of the process that separates the long file        the same for the short file
+stitching  overlap-add of a stream of blocks                       overlap-add of the whole track in memory
+========== ======================================================= =========================================
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from vsep_ray import checkpoint
+from vsep_ray.cluster.benchmark_cases import Row, memory, separation, stitching, training
+from vsep_ray.cluster.data import prepare
+from vsep_ray.cluster.runs import start_run
+from vsep_ray.cluster.train import with_format
+from vsep_ray.cluster.worker import Worker, WorkerSettings
+from vsep_ray.config import UserError
+from vsep_ray.data.crops import CropStore
+from vsep_ray.presets import PREPARE_CROPS, BenchmarkConfig
+from vsep_ray.separators import Separator
+
+
+def run(config: BenchmarkConfig) -> dict[str, Any]:
+    """Measure, print the table; the figures of the JSON line."""
+    if len(ray.nodes()) > 1:
+        raise UserError("the benchmark compares on one machine; start it without a cluster of several nodes")
+    if config.fit.steps < 2 * config.fit.log_every:
+        raise UserError("--fit.steps must be at least twice --fit.log-every: the first window is start-up")
+    with (
+        start_run(config, "benchmark", f"benchmark-{config.preset}") as tracker,
+        tempfile.TemporaryDirectory(prefix="vsep-benchmark-") as folder,
+    ):
+        recipe = replace(
+            PREPARE_CROPS["toy"], storage=folder, tracking_uri=config.tracking_uri, toy=config.toy
+        )
+        store = CropStore.open(prepare(recipe)["output"])
+        worker = Worker(_settings(config, store, Path(folder)))
+        rows = [
+            separation(config, worker, Path(folder)),
+            training(config, store, tracker, folder),
+            memory(config, worker.settings, Path(folder)),
+            stitching(config, worker),
+        ]
+        tracker.text(table(rows), "benchmark.md")
+        tracker.metrics({f"{row.case}/ratio": row.ratio for row in rows})
+    print(table(rows), flush=True)
+    return {"run_id": tracker.run_id, "rows": [row.to_dict() for row in rows]}
+
+
+def plan(config: BenchmarkConfig) -> dict[str, Any]:
+    """What `run` would do."""
+    return {"cases": ["separation", "training", "memory", "stitching"], "repeats": config.repeats}
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in Markdown."""
+    head = ["| case | system | bare | ratio | largest error | details |", "|---|---|---|---|---|---|"]
+    return "\n".join([*head, *(row.markdown() for row in rows)])
+
+
+def _settings(config: BenchmarkConfig, store: CropStore, folder: Path) -> WorkerSettings:
+    torch.manual_seed(0)
+    checkpoint.save(folder / "model", Separator(with_format(config.separator, store)), {})
+    return WorkerSettings(
+        directory=str(folder / "model"),
+        model_uri="random weights",
+        fingerprint="benchmark",
+        output=str(folder / "stems"),
+        template="{path}/{source}.{ext}",
+        format="wav",
+        subtype="float",
+        chunk_seconds=config.chunk_seconds,
+        overlap=0.25,
+        batch_size=config.batch_size,
+    )

@@ -1,0 +1,55 @@
+"""benchmark.py: its config and presets."""
+
+from dataclasses import dataclass, field
+
+from vsep_ray.data.toy import ToyConfig
+from vsep_ray.presets.crops import SMOKE_TOY
+from vsep_ray.presets.job import JobConfig
+from vsep_ray.presets.training import SMOKE_BACKBONE
+from vsep_ray.separators import SeparatorConfig
+from vsep_ray.training import FitConfig
+
+
+@dataclass(frozen=True)
+class BenchmarkConfig(JobConfig):
+    """Compare the system with the bare work inside it; both sides of every ratio are timed in one run."""
+
+    separator: SeparatorConfig = field(default_factory=SeparatorConfig)
+    """The model; its weights are random, since they change no time."""
+    toy: ToyConfig = field(
+        default_factory=lambda: ToyConfig(train_tracks=2_048, valid_tracks=64, test_tracks=0)
+    )
+    """Crops of the training case."""
+    fit: FitConfig = field(
+        default_factory=lambda: FitConfig(steps=600, batch_size=64, log_every=50, checkpoint_every=600)
+    )
+    """Steps and batch of the training case. The first ``log_every`` steps count as start-up."""
+    files: int = 4
+    """Files of the separation case, at the model's sample rate and channels."""
+    file_seconds: float = 60.0
+    """Their length (s), and that of the overlap-add case."""
+    minutes: tuple[float, float] = (2.0, 12.0)
+    """Lengths of the two 44.1 kHz stereo files of the memory case."""
+    chunk_seconds: float = 6.0
+    """Seconds of audio in one forward pass."""
+    batch_size: int = 4
+    """Chunks per forward pass."""
+    repeats: int = 5
+    """Timings of each kind, in turns; the median counts."""
+
+
+BENCHMARK = {
+    "toy": BenchmarkConfig(),
+    "smoke": BenchmarkConfig(
+        preset="smoke",
+        separator=SeparatorConfig(backbone=SMOKE_BACKBONE),
+        toy=SMOKE_TOY,
+        fit=FitConfig(steps=40, batch_size=16, log_every=10, checkpoint_every=40),
+        files=2,
+        file_seconds=4.0,
+        minutes=(0.1, 0.6),
+        chunk_seconds=1.0,
+        batch_size=2,
+        repeats=1,
+    ),
+}
