@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Toy waves end to end: crops, priors, separators of regimes A and B, evaluation, a small catalog, MLflow.
 
-    python jobs/quickstart.py
-    ray job submit --working-dir . -- python jobs/quickstart.py
-    ray job submit jobs/quickstart.py
+python jobs/quickstart.py
+ray job submit --working-dir . -- python jobs/quickstart.py
+ray job submit jobs/quickstart.py
 """
 
 import sys

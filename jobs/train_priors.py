@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Train one prior per source side by side; compare them by their cross-likelihoods.
 
-    python jobs/train_priors.py --preset smoke
-    ray job submit --working-dir . -- python jobs/train_priors.py --preset smoke
-    ray job submit jobs/train_priors.py
+python jobs/train_priors.py --preset smoke
+ray job submit --working-dir . -- python jobs/train_priors.py --preset smoke
+ray job submit jobs/train_priors.py
 """
 
 import sys

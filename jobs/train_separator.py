@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Train a separator q(s | m) under regime A, B or C.
 
-    python jobs/train_separator.py --preset smoke
-    ray job submit --working-dir . -- python jobs/train_separator.py --preset smoke
-    ray job submit jobs/train_separator.py
+python jobs/train_separator.py --preset smoke
+ray job submit --working-dir . -- python jobs/train_separator.py --preset smoke
+ray job submit jobs/train_separator.py
 """
 
 import sys

@@ -1,9 +1,9 @@
 #!/usr/bin/env python
 """Search beta, flow depth and other settings; ASHA stops early what falls behind; the same command resumes.
 
-    python jobs/tune.py --preset smoke
-    ray job submit --working-dir . -- python jobs/tune.py --preset smoke
-    ray job submit jobs/tune.py
+python jobs/tune.py --preset smoke
+ray job submit --working-dir . -- python jobs/tune.py --preset smoke
+ray job submit jobs/tune.py
 """
 
 import sys

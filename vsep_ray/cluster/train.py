@@ -297,10 +297,10 @@ class Reporter:
         due = state.step - self.saved >= self.task.fit.checkpoint_every
         if due or state.step >= self.task.fit.steps:
             self.saved = state.step
-            self._save(state)
+            self._save(state, {k: metrics[k] for k in ("steps_per_second", "data_wait")})
         return False
 
-    def _save(self, state: FitState) -> None:
+    def _save(self, state: FitState, speed: dict[str, float]) -> None:
         if not self.tracker:
             ray.train.report({"step": state.step})
             return
@@ -310,10 +310,11 @@ class Reporter:
         self.tracker.metrics({f"valid/{k}": v for k, v in metrics.items()}, state.step)
         print(f"{self.launch.name} step {state.step}: {_line(metrics)}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            provenance = {**self.launch.provenance, "step": state.step, "validation": metrics}
+            provenance = {**self.launch.provenance, "step": state.step, "validation": {**metrics, **speed}}
             checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
             ray.train.report(
-                {"step": state.step, **metrics}, checkpoint=ray.train.Checkpoint.from_directory(folder)
+                {"step": state.step, **metrics, **speed},
+                checkpoint=ray.train.Checkpoint.from_directory(folder),
             )
 
 
