@@ -61,14 +61,20 @@ def test_arrows_point_down(path):
         if top in MAY_IMPORT:
             assert here in MAY_IMPORT[top], f"{path} imports {top}"
         if top == "vsep_ray" and rest and rest[0] != here:
-            assert level(rest[0]) < level(here) or {here, rest[0]} <= {"data", "audio"}, f"{here} imports {rest[0]}"
+            assert level(rest[0]) < level(here) or {here, rest[0]} <= {"data", "audio"}, (
+                f"{here} imports {rest[0]}"
+            )
             assert {here, rest[0]} != {"priors", "separators"}
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_heavy_optional_packages_are_imported_where_they_are_needed(path):
-    top_level = {name.split(".")[0] for node in ast.parse(path.read_text()).body for name, _ in imports(node)
-                 if isinstance(node, (ast.Import, ast.ImportFrom))}
+    top_level = {
+        name.split(".")[0]
+        for node in ast.parse(path.read_text()).body
+        for name, _ in imports(node)
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+    }
     assert not top_level & LAZY
 
 
