@@ -97,7 +97,7 @@ def default_name(root: str) -> str:
 
     Example:
         >>> default_name("/data/live/*.wav")
-        'live-d2f5e5'
+        'live-cc3fc3'
     """
     fixed = re.sub(r"/[^/]*[*?\[].*", "", root.rstrip("/"))
     return re.sub(r"[^\w.-]+", "_", fixed.rpartition("/")[2]) + "-" + fingerprint(root)[:6]
