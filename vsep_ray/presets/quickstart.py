@@ -50,8 +50,8 @@ QUICKSTART = {
         "smoke",
         replace(SMOKE_TOY, train_tracks=8_192, valid_tracks=256, test_tracks=256),
         FlowConfig(),
-        FitConfig(steps=250, batch_size=32, learning_rate=1e-3, checkpoint_every=250),
-        FitConfig(steps=450, batch_size=64, learning_rate=2e-3, checkpoint_every=225),
+        FitConfig(steps=300, batch_size=32, learning_rate=1e-3, checkpoint_every=300),
+        FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
         dreams=1_024,
     ),
     "toy": _quickstart(
