@@ -21,7 +21,7 @@ class BenchmarkConfig(JobConfig):
     )
     """Crops of the training case."""
     fit: FitConfig = field(
-        default_factory=lambda: FitConfig(steps=600, batch_size=64, log_every=50, checkpoint_every=600)
+        default_factory=lambda: FitConfig(steps=200, batch_size=64, log_every=20, checkpoint_every=200)
     )
     """Steps and batch of the training case. The first ``log_every`` steps count as start-up."""
     files: int = 4
@@ -34,7 +34,7 @@ class BenchmarkConfig(JobConfig):
     """Seconds of audio in one forward pass."""
     batch_size: int = 4
     """Chunks per forward pass."""
-    repeats: int = 5
+    repeats: int = 3
     """Timings of each kind, in turns; the median counts."""
 
 
