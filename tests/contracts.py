@@ -43,7 +43,7 @@ ARGUMENTS = {"channels": 4, "factor": 2, "width": 6, "layers": 2, "context": 3}
 def toy_clips(shape, split="train", length=256, channels=1):
     """Clips of one wave form. Shape: -> (N, C, T)."""
     made = [render(t, TOY, SAMPLE_RATE, channels, length)[shape] for t in tracks(TOY) if t.split == split]
-    return torch.from_numpy(np.stack(made))
+    return torch.from_numpy(np.stack(made)).to(torch.get_default_dtype())
 
 
 def jiggle(module, size=0.1):

@@ -11,7 +11,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vsep_ray"
 LAYERS = [
     {"config"},
-    {"nn", "data", "audio"},
+    {"data", "audio"},
+    {"nn"},
     {"mixing"},
     {"priors", "separators"},
     {"joint"},

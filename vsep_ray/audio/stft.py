@@ -32,5 +32,17 @@ def istft(spectrum: Tensor, hop: int, length: int) -> Tensor:
     return x.reshape(*spectrum.shape[:-2], length)
 
 
+def compress(spectrum: Tensor, exponent: float) -> Tensor:
+    """What networks read of a spectrum X: r, r cos(phase), r sin(phase) with r = |X|^exponent.
+
+    Shape: (B, C, F, N) complex -> (B, 3 C F, N).
+    Reference: Yin et al., PHASEN, 2020 (the compressed magnitude).
+    """
+    magnitude = spectrum.abs().clamp_min(1e-6)  # the gradient of |X|^0.3 is infinite at silence
+    compressed = magnitude**exponent
+    unit = spectrum / magnitude
+    return torch.cat([compressed, compressed * unit.real, compressed * unit.imag], 1).flatten(1, 2)
+
+
 def _window(n_fft: int, like: Tensor) -> Tensor:
     return torch.hann_window(n_fft, dtype=like.dtype, device=like.device)

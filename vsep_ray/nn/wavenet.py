@@ -1,4 +1,4 @@
-"""The WaveNet stack: gated dilated convolutions with skip connections and a conditioning vector."""
+"""WaveNet stacks: gated dilated convolutions with skip connections, conditioned on a vector or a sequence."""
 
 import torch
 from torch import Tensor, nn
@@ -9,37 +9,49 @@ from vsep_ray.nn.conv import zero_init
 class GatedLayer(nn.Module):
     """tanh(filter) * sigmoid(gate) with a residual and a skip output.
 
-    Shape: x (B, width, T), context (B, E) -> residual (B, width, T), skip (B, width, T).
+    Args:
+        width: channels of the network.
+        context: channels E of the conditioning.
+        kernel: taps of the dilated convolution.
+        dilation: samples between them.
+        causal: output t sees inputs up to t; otherwise as many on both sides (odd kernels).
+
+    Shape: x (B, width, T), context (B, E, T) or (B, E, 1) -> residual (B, width, T), skip (B, width, T).
     Reference: van den Oord et al., WaveNet, 2016, eq. 2 and figure 4 (conditioning: eq. 3).
     """
 
-    def __init__(self, width: int, context: int, kernel: int, dilation: int) -> None:
+    def __init__(self, width: int, context: int, kernel: int, dilation: int, causal: bool = False) -> None:
         super().__init__()
-        padding = dilation * (kernel - 1) // 2
-        self.dilated = nn.Conv1d(width, 2 * width, kernel, padding=padding, dilation=dilation)
-        self.context = nn.Linear(context, 2 * width)
+        span = dilation * (kernel - 1)
+        self.padding = (span, 0) if causal else (span // 2, span // 2)
+        self.dilated = nn.Conv1d(width, 2 * width, kernel, dilation=dilation)
+        self.context = nn.Conv1d(context, 2 * width, 1)
         self.out = nn.Conv1d(width, 2 * width, 1)
 
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, width, T), (B, E) -> (B, width, T), (B, width, T)."""
-        filters, gates = (self.dilated(x) + self.context(context)[..., None]).chunk(2, 1)
+        """Shape: (B, width, T), (B, E, T or 1) -> (B, width, T), (B, width, T)."""
+        hidden = self.dilated(nn.functional.pad(x, self.padding)) + self.context(context)
+        filters, gates = hidden.chunk(2, 1)
         residual, skip = self.out(torch.tanh(filters) * torch.sigmoid(gates)).chunk(2, 1)
         return x + residual, skip
 
 
 class WaveNet(nn.Module):
-    """A non-causal WaveNet stack with zero-initialised output, the coupling network of audio flows.
+    """A WaveNet stack with zero-initialised output: the coupling network of audio flows, or, if ``causal``,
+    the body of an autoregressive model (which `CachedWaveNet` runs sample by sample).
 
     Args:
         inputs, outputs: channels in and out.
         width: channels of the network.
         layers: number of gated layers; dilation 2^(i mod cycle).
-        context: length E of the conditioning vector.
-        kernel: taps of each dilated convolution (odd).
+        context: channels E of the conditioning.
+        kernel: taps of each dilated convolution (odd unless causal).
         cycle: layers after which the dilation starts again at 1.
+        causal: output t sees inputs up to and including t.
 
-    Shape: x (B, inputs, T), context (B, E) -> (B, outputs, T).
-    Reference: Prenger et al., WaveGlow, 2019, section 2.1; Kim et al., FloWaveNet, 2019, section 3.2.
+    Shape: x (B, inputs, T), context (B, E), (B, E, 1) or (B, E, T) -> (B, outputs, T).
+    Reference: Prenger et al., WaveGlow, 2019, section 2.1; Kim et al., FloWaveNet, 2019, section 3.2; causal:
+    van den Oord et al., WaveNet, 2016, section 2.
     """
 
     def __init__(
@@ -51,19 +63,77 @@ class WaveNet(nn.Module):
         context: int,
         kernel: int = 3,
         cycle: int = 8,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.inp = nn.Conv1d(inputs, width, 1)
         self.layers = nn.ModuleList(
-            GatedLayer(width, context, kernel, 2 ** (i % cycle)) for i in range(layers)
+            GatedLayer(width, context, kernel, 2 ** (i % cycle), causal) for i in range(layers)
         )
         self.out = zero_init(nn.Conv1d(width, outputs, 1))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Shape: (B, inputs, T), (B, E) -> (B, outputs, T)."""
+        """Shape: (B, inputs, T), (B, E) or (B, E, T or 1) -> (B, outputs, T)."""
+        context = context[..., None] if context.ndim == 2 else context
         x = self.inp(x)
         total = torch.zeros_like(x)
         for layer in self.layers:
             x, skip = layer(x, context)
             total = total + skip
         return self.out(torch.relu(total))
+
+
+class CachedWaveNet:
+    """A causal `WaveNet` one sample at a time: each layer keeps the inputs that its later taps will ask for,
+    so that a sample costs O(layers), not O(layers x samples before it).
+
+    Args:
+        net: the causal stack; its weights are read once, here.
+        context: (B, E) or (B, E, T or 1); T is what may be generated.
+
+    Reference: Paine et al., Fast WaveNet generation algorithm, 2016.
+    """
+
+    def __init__(self, net: WaveNet, context: Tensor) -> None:
+        context = context[..., None] if context.ndim == 2 else context
+        self.inp, self.out = _matrix(net.inp), _matrix(net.out)
+        self.layers = [_CachedLayer(layer, context) for layer in net.layers]  # type: ignore[arg-type]
+        self.time = 0
+
+    def step(self, x: Tensor) -> Tensor:
+        """The output at the next sample. Shape: (B, inputs) -> (B, outputs)."""
+        x = torch.addmm(self.inp[1], x, self.inp[0])
+        total = torch.zeros_like(x)
+        for layer in self.layers:
+            x, skip = layer.step(x, self.time)
+            total += skip
+        self.time += 1
+        return torch.addmm(self.out[1], total.relu_(), self.out[0])
+
+
+class _CachedLayer:
+    def __init__(self, layer: GatedLayer, context: Tensor) -> None:
+        self.dilation, self.span = layer.dilated.dilation[0], layer.padding[0]
+        self.weight, bias = _matrix(layer.dilated)
+        self.out = _matrix(layer.out)
+        self.context = (layer.context(context) + bias[:, None]).permute(2, 0, 1).contiguous()
+        width = layer.out.in_channels
+        self.width = width
+        self.past = context.new_zeros(self.span, len(context), width)
+        self.taps = layer.dilated.kernel_size[0]
+
+    def step(self, x: Tensor, time: int) -> tuple[Tensor, Tensor]:
+        late = [self.past[(time - j * self.dilation) % self.span] for j in range(self.taps - 1, 0, -1)]
+        context = self.context[min(time, len(self.context) - 1)]
+        hidden = torch.addmm(context, torch.cat([*late, x], 1), self.weight)
+        if self.span:
+            self.past[time % self.span] = x
+        gated = torch.tanh(hidden[:, : self.width]) * torch.sigmoid(hidden[:, self.width :])
+        both = torch.addmm(self.out[1], gated, self.out[0])
+        return x + both[:, : self.width], both[:, self.width :]
+
+
+def _matrix(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
+    """Weight as (taps x inputs, outputs), oldest tap first, and bias."""
+    assert conv.bias is not None
+    return conv.weight.permute(2, 1, 0).reshape(-1, conv.out_channels).contiguous(), conv.bias

@@ -39,7 +39,7 @@ class TrainPriorsConfig(JobConfig):
     none."""
     sources: tuple[str, ...] = ()
     """Sources to train. Default: all of the crop store."""
-    prior: PriorConfig = field(default_factory=PriorConfig)
+    prior: PriorConfig = field(default_factory=FlowConfig)
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_000, batch_size=32, learning_rate=1e-3))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     length: int = 0

@@ -1,26 +1,15 @@
 """Normalizing flows over the waveform; NICE, RealNVP, Glow, FloWaveNet, WaveGlow are values of one config."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from vsep_ray.config import UserError
-from vsep_ray.nn.bijections import (
-    ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
-    Bijection,
-    InvertibleConv,
-    Reverse,
-    Squeeze,
-)
-from vsep_ray.nn.normal import LOG_2PI, normal
-from vsep_ray.nn.wavenet import WaveNet
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
+from vsep_ray.nn.flow import MultiScaleFlow
+from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, noise_likelihood
 
 
 @dataclass(frozen=True)
@@ -45,6 +34,8 @@ class FlowConfig:
     """Gated layers of each coupling network."""
     embedding: int = 32
     """Length of the noise-level embedding."""
+    checkpointing: bool = False
+    """Recompute flow steps in the backward pass: memory of one step, for a third more time."""
     data_std: float = 0.35
     """Rough standard deviation of the clean waveform; the input is divided by sqrt(sigma^2 + data_std^2)."""
     noise_min: float = 0.003
@@ -72,9 +63,8 @@ WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
 
 
 class FlowPrior(Prior):
-    """log p_sigma(x) = log N(z; 0, I) + log |det dz/dx|, z = f(x; sigma): exact.
+    """log p_sigma(x) = log N(z; 0, I) + log |det dz/dx|, z = f(x; sigma): exact (`MultiScaleFlow`).
 
-    Channels that leave early have a normal density whose mean and scale depend on the channels that stay.
     Every coupling sees log sigma. Training draws sigma log-uniformly in [noise_min, noise_max] and maximises
     log p_sigma(x + sigma e), e ~ N(0, I).
 
@@ -92,16 +82,12 @@ class FlowPrior(Prior):
         self.multiple = math.prod(config.squeeze)
         self.noise_range = (config.noise_min, config.noise_max)
         self.embedding = NoiseEmbedding(config.embedding)
-        self.blocks, self.split_priors = nn.ModuleList(), nn.ModuleList()
-        self.kept: list[int] = []
-        for i, factor in enumerate(config.squeeze):
-            width = channels * factor
-            if width % 2:
-                raise UserError(f"couplings halve channels; make the first squeeze of {config.squeeze} even")
-            channels = width if i == len(config.squeeze) - 1 else width - _leaving(width, config.split)
-            self.blocks.append(nn.ModuleList(_block(config, factor, width)))
-            self.split_priors.append(_split_prior(config, channels, width - channels))
-            self.kept.append(channels)
+        if channels * config.squeeze[0] % 2:
+            raise UserError(f"couplings halve channels; make the first squeeze of {config.squeeze} even")
+        self.flow = MultiScaleFlow(
+            channels, config.squeeze, config.steps, config.split, config.coupling, config.mixing,
+            config.actnorm, config.width, config.layers, config.embedding, config.checkpointing,
+        )  # fmt: skip
 
     def _scale(self, noise_std: Tensor) -> Tensor:
         return torch.rsqrt(noise_std**2 + self.config.data_std**2)
@@ -109,18 +95,9 @@ class FlowPrior(Prior):
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """See `Prior.log_prob`; exact and differentiable."""
         self.check(x, noise_std)
-        context, scale = self.embedding(noise_std), self._scale(noise_std)
-        total = scale.log() * x[0].numel()
-        x = x * scale[:, None, None]
-        for block, prior, kept in zip(self.blocks, self.split_priors, self.kept, strict=True):
-            for layer in block:  # type: ignore[attr-defined]
-                x, ladj = layer(x, context)
-                total = total + ladj
-            x, leaving = x[:, :kept], x[:, kept:]
-            if isinstance(prior, WaveNet):
-                mean, log_std = prior(x, context).chunk(2, 1)
-                total = total + normal(mean, log_std.exp()).log_prob(leaving).sum((1, 2))
-        return total - 0.5 * (x**2 + LOG_2PI).sum((1, 2))
+        scale = self._scale(noise_std)
+        inside = self.flow.log_prob(x * scale[:, None, None], self.embedding(noise_std))
+        return inside + scale.log() * x[0].numel()
 
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """See `Prior.score`; exact, by automatic differentiation."""
@@ -129,41 +106,11 @@ class FlowPrior(Prior):
     @torch.no_grad()
     def sample(self, num: int, length: int) -> Tensor:
         """See `Prior.sample`: one pass through the inverse at noise level noise_min."""
-        if length % self.multiple:
-            raise ValueError(f"length must be a multiple of {self.multiple} samples, got {length}")
+        self.check_length(length)
         noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
-        context = self.embedding(noise_std)
-        x = torch.randn(num, self.kept[-1], length // self.multiple).to(noise_std)
-        for block, prior in zip(reversed(self.blocks), reversed(self.split_priors), strict=True):
-            if isinstance(prior, WaveNet):
-                mean, log_std = prior(x, context).chunk(2, 1)
-                x = torch.cat([x, mean + torch.randn(mean.shape).to(mean) * torch.exp(log_std)], 1)
-            for layer in reversed(block):  # type: ignore[call-overload]
-                x = layer.inverse(x, context)
+        x = self.flow.sample(length, self.embedding(noise_std))
         return x / self._scale(noise_std)[:, None, None]
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """-log p_sigma(x + sigma e), and its excess over the entropy of the noise, in nats per sample."""
-        noise_std = draw_noise_levels(len(x), self.noise_range, x)
-        nll = -self.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
-        excess = nll - noise_std.log() - 0.5 * (1 + LOG_2PI)
-        return {"loss": nll.mean(), "nats_above_noise": excess.mean().detach()}
-
-
-def _block(config: FlowConfig, factor: int, channels: int) -> Iterator[Bijection]:
-    coupling = AffineCoupling if config.coupling == "affine" else AdditiveCoupling
-    yield Squeeze(factor)
-    for _ in range(config.steps):
-        if config.actnorm:
-            yield ActNorm(channels)
-        yield InvertibleConv(channels) if config.mixing == "conv" else Reverse()
-        yield coupling(channels, config.width, config.layers, config.embedding)
-
-
-def _leaving(channels: int, fraction: float) -> int:
-    # even numbers only: couplings halve the channels
-    return 2 * max(1, round(fraction * channels / 2)) if fraction and channels > 2 else 0
-
-
-def _split_prior(config: FlowConfig, kept: int, leaving: int) -> nn.Module:
-    return WaveNet(kept, 2 * leaving, config.width, 1, config.embedding) if leaving else nn.Identity()
+        return noise_likelihood(self, x)

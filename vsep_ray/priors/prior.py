@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from vsep_ray.nn.normal import LOG_2PI
+
 Kind = Literal["exact", "bound", "estimate"]
 
 
@@ -76,12 +78,31 @@ class Prior(nn.Module, ABC):
                 f"noise_std must have shape ({len(x)},) and lie in [{low}, {high}], got {noise_std}"
             )
 
+    def check_length(self, length: int) -> None:
+        """Refuse to sample a length that the prior cannot have.
+
+        Raises:
+            ValueError: length (samples) is no multiple of `multiple`.
+        """
+        if length % self.multiple:
+            raise ValueError(f"length must be a multiple of {self.multiple} samples, got {length}")
+
 
 def autograd_score(prior: Prior, x: Tensor, noise_std: Tensor) -> Tensor:
     """`Prior.score` of a prior whose `log_prob` is differentiable. Shape: (B, C, T), (B,) -> (B, C, T)."""
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         return torch.autograd.grad(prior.log_prob(x, noise_std).sum(), x)[0]
+
+
+def noise_likelihood(prior: Prior, x: Tensor) -> dict[str, Tensor]:
+    """-log p_sigma(x + sigma e), sigma log-uniform in the prior's range, and its excess over the entropy of
+    the noise, in nats per sample. Shape: (B, C, T) -> scalars.
+    """
+    noise_std = draw_noise_levels(len(x), prior.noise_range, x)
+    nll = -prior.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
+    excess = nll - noise_std.log() - 0.5 * (1 + LOG_2PI)
+    return {"loss": nll.mean(), "nats_above_noise": excess.mean().detach()}
 
 
 def draw_noise_levels(num: int, noise_range: tuple[float, float], like: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.audio.stft import istft, stft
+from vsep_ray.audio.stft import compress, istft, stft
 from vsep_ray.nn.unet import UNet
 from vsep_ray.separators.posterior import PARAMETERS
 
@@ -59,17 +59,11 @@ class SpectrogramUNet(nn.Module):
     def forward(self, mixture: Tensor) -> Tensor:
         """Shape: (B, C, T) -> (B, K, 2, C, T)."""
         spectrum = stft(mixture, self.config.n_fft, self.config.hop)
-        hidden = self.unet(self.encode(self._features(spectrum)))
+        hidden = self.unet(self.encode(compress(spectrum, self.config.compression)))
         masked = self._masks(hidden, spectrum) * spectrum.unsqueeze(1)
         shares = istft(masked, self.config.hop, mixture.shape[-1])
         log_std = _upsample(self.log_std(hidden), self.config.hop)[..., : mixture.shape[-1]]
         return torch.stack([shares, log_std.unflatten(1, shares.shape[1:3])], dim=PARAMETERS)
-
-    def _features(self, spectrum: Tensor) -> Tensor:
-        magnitude = spectrum.abs().clamp_min(1e-6)  # the gradient of |X|^0.3 is infinite at silence
-        compressed = magnitude**self.config.compression
-        unit = spectrum / magnitude
-        return torch.cat([compressed, compressed * unit.real, compressed * unit.imag], 1).flatten(1, 2)
 
     def _masks(self, hidden: Tensor, spectrum: Tensor) -> Tensor:
         shape = (self.num_sources, *spectrum.shape[1:3], 2)

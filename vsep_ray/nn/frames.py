@@ -1,0 +1,43 @@
+"""Waveforms as frames: the temporal encoder and decoder of autoencoders."""
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.nn.conv import ResidualBlock
+
+
+class FrameStack(nn.Module):
+    """Residual convolutions over frames between two linear maps.
+
+    Args:
+        inputs, outputs: channels in and out.
+        width: channels of the network.
+        blocks: residual blocks, with dilations 1, 2, 4, 1, 2, 4 and so on.
+
+    Shape: (B, inputs, N) -> (B, outputs, N).
+    """
+
+    def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.inp = nn.Conv1d(inputs, width, 3, padding=1)
+        self.blocks = nn.Sequential(*(ResidualBlock(width, 2 ** (i % 3)) for i in range(blocks)))
+        self.out = nn.Conv1d(width, outputs, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape: (B, inputs, N) -> (B, outputs, N)."""
+        return self.out(self.blocks(self.inp(x)))
+
+
+def fold(x: Tensor, hop: int) -> Tensor:
+    """Frames of ``hop`` samples as channels. Shape: (B, C, T) -> (B, C hop, T / hop)."""
+    return x.unflatten(-1, (-1, hop)).transpose(2, 3).flatten(1, 2)
+
+
+def unfold(frames: Tensor, hop: int) -> Tensor:
+    """The inverse of `fold`. Shape: (..., C hop, N) -> (..., C, N hop)."""
+    return frames.unflatten(-2, (-1, hop)).transpose(-1, -2).flatten(-2)
+
+
+def with_level(frames: Tensor, embedding: Tensor) -> Tensor:
+    """The noise level's embedding beside every frame. Shape: (B, D, N), (B, E) -> (B, D + E, N)."""
+    return torch.cat([frames, embedding[..., None].expand(-1, -1, frames.shape[-1])], 1)

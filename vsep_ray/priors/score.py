@@ -1,0 +1,169 @@
+"""A score model: a denoiser at every noise level, whose log density is an integral along its own flow."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.audio.stft import compress, istft, stft
+from vsep_ray.nn.conv import zero_init
+from vsep_ray.nn.normal import LOG_2PI
+from vsep_ray.nn.unet import UNet
+from vsep_ray.priors.prior import NoiseEmbedding, Prior, draw_noise_levels, per_item_noise
+
+
+@dataclass(frozen=True)
+class ScoreConfig:
+    """A denoiser with complex masks by a U-Net over frames; all bins of a frame enter together."""
+
+    n_fft: int = 256
+    """Samples per frame of the short-time Fourier transform."""
+    hop: int = 64
+    """Samples between frames."""
+    width: int = 128
+    """Channels of the U-Net."""
+    levels: int = 1
+    """Halvings of the frame rate."""
+    blocks: int = 2
+    """Residual blocks per level and direction."""
+    embedding: int = 32
+    """Length of the noise-level embedding."""
+    ode_steps: int = 24
+    """Steps of the integral that `log_prob` computes."""
+    probes: int = 1
+    """Random probes of the trace in that integral."""
+    sample_steps: int = 32
+    """Steps of `sample`."""
+    data_std: float = 0.35
+    """Rough standard deviation of the clean waveform."""
+    noise_min: float = 0.003
+    """Smallest noise level (units of the waveform)."""
+    noise_max: float = 20.0
+    """Largest noise level (units of the waveform); all structure must drown in it."""
+
+    def build(self, sample_rate: int, channels: int) -> "ScorePrior":
+        """The untrained prior."""
+        return ScorePrior(self, sample_rate, channels)
+
+
+class ScorePrior(Prior):
+    r"""Score :math:`\nabla \log p_\sigma(x) = (D(x; \sigma) - x) / \sigma^2` of a learned denoiser D.
+
+    `log_prob` is an estimate: with t = ln sigma the probability flow is dx/dt = x - D, along which
+
+    .. math:: \log p_\sigma(x) = \log N(x_{max}; 0, \sigma_{max}^2 + \sigma_{data}^2)
+        + \int_{\ln \sigma}^{\ln \sigma_{max}} (n - \mathrm{tr}\, \partial D / \partial x)\, dt,
+
+    n = C T, the trace by fixed Rademacher probes (Hutchinson), the flow by steps that are exact where D
+    changes linearly in t. Its gradient in x is the score itself, not that of the numerical integral.
+
+    D has complex masks: per bin of the spectrum X, D = w X + sqrt(w (1 - w)) M X with w = v / (v + sigma^2),
+    v and M computed by the network. That is Karras's preconditioning (c_skip = w and so on) with a data
+    variance v per bin in the place of one for all. Shape: (B, C, T), T a multiple of ``hop``.
+
+    Reference: Song et al., Score-based generative modeling through SDEs, 2021, eq. 39 (log density);
+    Karras et al., Elucidating the design space of diffusion models (EDM), 2022, table 1 (preconditioning,
+    loss weight) and algorithm 1 (sampling).
+    """
+
+    kind = "estimate"
+
+    def __init__(self, config: ScoreConfig, sample_rate: int, channels: int) -> None:
+        super().__init__()
+        self.config, self.sample_rate, self.channels = config, sample_rate, channels
+        self.multiple, self.noise_range = config.hop, (config.noise_min, config.noise_max)
+        self.bins = config.n_fft // 2 + 1
+        self.embedding = NoiseEmbedding(config.embedding)
+        features = 3 * channels * self.bins + config.embedding
+        self.encode = nn.Conv1d(features, config.width, 3, padding=1)
+        self.unet = UNet(config.width, config.levels, config.blocks)
+        self.decode = zero_init(nn.Conv1d(config.width, 3 * channels * self.bins, 1))
+
+    def denoise(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """D(x; sigma), the mean of the clean waveform given x. Shape: (B, C, T), (B,) -> (B, C, T)."""
+        level = noise_std[:, None, None]
+        spectrum = stft(x, self.config.n_fft, self.config.hop)
+        scaled = spectrum * torch.rsqrt(level**2 + self.config.data_std**2)[..., None]
+        features = compress(scaled, 0.3)
+        embedded = self.embedding(noise_std)[..., None].expand(-1, -1, features.shape[-1])
+        hidden = self.unet(self.encode(torch.cat([features, embedded], 1)))
+        log_power, real, imag = self.decode(hidden).unflatten(1, (3, self.channels, -1)).unbind(1)
+        snr = log_power + 2 * torch.log(self.config.data_std / level)[..., None]  # log v / sigma^2
+        spread = 0.5 / torch.cosh(0.5 * snr.clamp(-60, 60))  # sqrt(w (1 - w))
+        mask = torch.complex(torch.sigmoid(snr) + spread * real, spread * imag)
+        return istft(mask * spectrum, self.config.hop, x.shape[-1])
+
+    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """See `Prior.log_prob`; an estimate, whose gradient in x is `score`."""
+        self.check(x, noise_std)
+        value = self._integrate(x.detach(), noise_std)
+        if not x.requires_grad:
+            return value
+        return value + ((x - x.detach()) * self.score(x, noise_std)).sum((1, 2))
+
+    def _integrate(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        steps, highest = self.config.ode_steps, self.config.noise_max
+        width = torch.log(highest / noise_std) / steps
+        growth = torch.exp(width)[:, None, None]
+        total, before = torch.zeros_like(noise_std), x.new_zeros(())
+        for i in range(steps + 1):
+            sigma = (noise_std * torch.exp(i * width)).clamp_max(highest)
+            clean, trace = self._denoise_and_trace(x, sigma)
+            ends = 0.5 if i in (0, steps) else 1.0  # the trapezoid rule
+            total = total + ends * width * (x[0].numel() - trace)
+            if i < steps:
+                # D continued linearly from the last two points: Adams and Bashforth for dx/dt = x - D
+                bend = torch.where(width > 1e-6, (growth.flatten() - 1) / width - 1, 0.5 * width)[
+                    :, None, None
+                ]
+                slope = clean - before if i else 0.0
+                x, before = clean + growth * (x - clean) - bend * slope, clean
+        variance = highest**2 + self.config.data_std**2
+        return total - 0.5 * (x**2 / variance + LOG_2PI + math.log(variance)).sum((1, 2))
+
+    def _denoise_and_trace(self, x: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
+        generator = torch.Generator().manual_seed(0)
+        trace = torch.zeros_like(noise_std)
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            clean = self.denoise(x, noise_std)
+            for i in range(self.config.probes):
+                probe = torch.randint(2, x[:1].shape, generator=generator).to(x) * 2 - 1
+                more = i + 1 < self.config.probes
+                (product,) = torch.autograd.grad((clean * probe).sum(), x, retain_graph=more)
+                trace = trace + (product * probe).sum((1, 2)) / self.config.probes
+        return clean.detach(), trace
+
+    @torch.no_grad()
+    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """See `Prior.score`: (D(x) - x) / sigma^2."""
+        self.check(x, noise_std)
+        return (self.denoise(x, noise_std) - x) / noise_std[:, None, None] ** 2
+
+    @torch.no_grad()
+    def sample(self, num: int, length: int) -> Tensor:
+        """See `Prior.sample`: Heun's method from noise at noise_max down to noise_min."""
+        self.check_length(length)
+        like = next(self.parameters())
+        ramp = torch.linspace(0, 1, self.config.sample_steps + 1).to(like)
+        low, high = (s ** (1 / 7) for s in self.noise_range)  # rho = 7, EDM eq. 5
+        sigmas = (high + ramp * (low - high)) ** 7
+        x = sigmas[0] * torch.randn(num, self.channels, length).to(like)
+        for now, then in itertools.pairwise(sigmas):
+            slope = (x - self.denoise(x, now.expand(num))) / now
+            ahead = x + (then - now) * slope
+            corrected = (ahead - self.denoise(ahead, then.expand(num))) / then
+            x = x + (then - now) * 0.5 * (slope + corrected)
+        return x
+
+    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """Mean of (sigma^2 + s^2) / (sigma s)^2 |D(x + sigma e) - x|^2, s = data_std, sigma log-uniform; and
+        how much of the noise was removed (dB).
+        """
+        noise_std = draw_noise_levels(len(x), self.noise_range, x)
+        error = ((self.denoise(per_item_noise(x, noise_std), noise_std) - x) ** 2).mean((1, 2))
+        weight = 1 / noise_std**2 + 1 / self.config.data_std**2
+        removed = 20 * noise_std.log10() - 10 * error.detach().clamp_min(1e-20).log10()
+        return {"loss": (weight * error).mean(), "noise_removed_db": removed.mean()}

@@ -1,0 +1,175 @@
+"""A VQ-VAE: discrete codes with a prior of their own, and a WaveNet that turns them into a waveform."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from vsep_ray.audio.mfcc import mfcc
+from vsep_ray.nn.autoregressive import Autoregressive, LogisticMixture
+from vsep_ray.nn.frames import FrameStack, fold, with_level
+from vsep_ray.nn.normal import LOG_2PI
+from vsep_ray.nn.vq import Codebook, perplexity
+from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
+from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
+
+COEFFICIENTS = 13
+
+
+@dataclass(frozen=True)
+class VQVAEConfig:
+    """Discrete codes per frame, their prior, and an autoregressive decoder."""
+
+    encoder: Literal["waveform", "mfcc"] = "waveform"
+    """What the encoder reads: the samples of a frame, or 13 mel-frequency cepstral coefficients."""
+    hop: int = 64
+    """Samples per code."""
+    codes: int = 128
+    """Size of the codebook."""
+    dim: int = 16
+    """Length of a code's vector."""
+    encoder_width: int = 96
+    """Channels of the encoder and of the code prior."""
+    blocks: int = 3
+    """Residual blocks of the encoder."""
+    prior_layers: int = 5
+    """Gated layers of the code prior, over frames."""
+    width: int = 32
+    """Channels of the decoder."""
+    layers: int = 8
+    """Gated layers of the decoder; it sees 2^layers samples back."""
+    components: int = 4
+    """Logistics in the mixture for the next sample."""
+    taps: int = 32
+    """Order of the decoder's linear prediction (samples)."""
+    decay: float = 0.98
+    """Of the codebook's moving averages."""
+    commitment: float = 0.25
+    """Weight of the distance between the encoder's vectors and their codes."""
+    embedding: int = 32
+    """Length of the noise-level embedding."""
+    temperature: float = 1.0
+    """Of the decoder in `sample`: 1 draws from the density; lower values draw cleaner waves."""
+    data_std: float = 0.35
+    """Rough standard deviation of the clean waveform."""
+    noise_min: float = 0.003
+    """Smallest noise level (units of the waveform)."""
+    noise_max: float = 1.0
+    """Largest noise level (units of the waveform)."""
+
+    def build(self, sample_rate: int, channels: int) -> "VQVAEPrior":
+        """The untrained prior."""
+        return VQVAEPrior(self, sample_rate, channels)
+
+
+class VQVAEPrior(Prior):
+    """log p_sigma(x) >= log p_sigma(x | c) + log P_sigma(c), c the codes of x: a bound, since p(x) is the sum
+    of p(x | c) P(c) over all codes.
+
+    Both parts are autoregressive and exact: the decoder over samples, the code prior over frames. The bound's
+    gradient in x is that of the decoder: codes are constant where they do not jump.
+
+    Shape: (B, C, T), T a multiple of ``hop``.
+    Reference: Chorowski et al., Unsupervised speech representation learning using WaveNet autoencoders, 2019,
+    section III; van den Oord et al., VQ-VAE, 2017.
+    Deviations: the code prior is trained together with the rest; frames enter folded, not through strided
+    convolutions; coefficients without their differences; no speaker.
+    """
+
+    kind = "bound"
+
+    def __init__(self, config: VQVAEConfig, sample_rate: int, channels: int) -> None:
+        super().__init__()
+        self.config, self.sample_rate, self.channels = config, sample_rate, channels
+        self.multiple, self.noise_range = config.hop, (config.noise_min, config.noise_max)
+        self.embedding = NoiseEmbedding(config.embedding)
+        features = channels * (config.hop if config.encoder == "waveform" else COEFFICIENTS)
+        self.encoder = FrameStack(
+            features + config.embedding, config.dim, config.encoder_width, config.blocks
+        )
+        self.codebook = Codebook(config.codes, config.dim, config.decay)
+        self.code_prior = WaveNet(
+            config.dim + 1, config.codes, config.encoder_width, config.prior_layers, config.embedding, 2,
+            causal=True,
+        )  # fmt: skip
+        self.decoder = Autoregressive(
+            channels, LogisticMixture(config.components, config.taps, config.data_std), config.width,
+            config.layers, config.layers, config.embedding + config.dim,
+        )  # fmt: skip
+
+    def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """The encoder's vectors before they are quantised. Shape: (B, C, T), (B,) -> (B, D, N)."""
+        if self.config.encoder == "waveform":
+            scale = torch.rsqrt(noise_std**2 + self.config.data_std**2)[:, None, None]
+            frames = fold(x * scale, self.config.hop)
+        else:
+            frames = mfcc(x, self.sample_rate, self.config.hop, coefficients=COEFFICIENTS).flatten(1, 2)
+        return self.encoder(with_level(frames, self.embedding(noise_std)))
+
+    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """See `Prior.log_prob`; a lower bound, differentiable."""
+        self.check(x, noise_std)
+        with torch.no_grad():
+            codes = self.codebook.nearest(self.encode(x, noise_std))
+        vectors = self.codebook.lookup(codes)
+        return self._log_given(x, vectors, noise_std) + self._log_codes(codes, noise_std)
+
+    def _log_given(self, x: Tensor, vectors: Tensor, noise_std: Tensor) -> Tensor:
+        return self.decoder.log_prob(x, self._context(vectors, noise_std), noise_std)
+
+    def _context(self, vectors: Tensor, noise_std: Tensor) -> Tensor:
+        return with_level(vectors, self.embedding(noise_std)).repeat_interleave(self.config.hop, -1)
+
+    def _log_codes(self, codes: Tensor, noise_std: Tensor) -> Tensor:
+        past = torch.nn.functional.pad(_started(self.codebook.lookup(codes)), (1, 0))[..., :-1]
+        log_probs = torch.log_softmax(self.code_prior(past, self.embedding(noise_std)), 1)
+        return log_probs.gather(1, codes[:, None]).sum((1, 2))
+
+    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """See `Prior.score`; the gradient of the bound, by automatic differentiation."""
+        return autograd_score(self, x, noise_std)
+
+    @torch.no_grad()
+    def sample(self, num: int, length: int) -> Tensor:
+        """See `Prior.sample`: codes from their prior, then the decoder, at noise level noise_min."""
+        self.check_length(length)
+        noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
+        vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, noise_std))
+        context = self._context(vectors, noise_std)
+        return self.decoder.sample(length, context, noise_std, self.config.temperature)
+
+    def _sample_codes(self, frames: int, noise_std: Tensor) -> Tensor:
+        net = CachedWaveNet(self.code_prior, self.embedding(noise_std))
+        inputs = noise_std.new_zeros(len(noise_std), self.config.dim + 1)
+        codes = []
+        for _ in range(frames):
+            codes.append(torch.multinomial(torch.softmax(net.step(inputs), -1), 1))
+            inputs = _started(self.codebook.lookup(codes[-1]))[..., 0]
+        return torch.cat(codes, 1)
+
+    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+        """The negative bound of x + sigma e, sigma log-uniform, in nats per sample, and the commitment; where
+        all codes are in use, the perplexity is ``codes``.
+        """
+        noise_std = draw_noise_levels(len(x), self.noise_range, x)
+        noisy = per_item_noise(x, noise_std)
+        encoded = self.encode(noisy, noise_std)
+        vectors, codes = self.codebook(encoded)
+        distortion = -self._log_given(noisy, vectors, noise_std) / x[0].numel()
+        rate = -self._log_codes(codes, noise_std) / x[0].numel()
+        commitment = (encoded - vectors.detach()).square().mean()
+        excess = distortion + rate - noise_std.log() - 0.5 * (1 + LOG_2PI)
+        return {
+            "loss": (distortion + rate).mean() + self.config.commitment * commitment,
+            "distortion": distortion.mean().detach(),
+            "rate": rate.mean().detach(),
+            "nats_above_noise": excess.mean().detach(),
+            "commitment": commitment.detach(),
+            "perplexity": perplexity(codes, self.config.codes),
+        }
+
+
+def _started(vectors: Tensor) -> Tensor:
+    """A channel of ones tells the first code from those after it. Shape: (B, D, N) -> (B, D + 1, N)."""
+    return torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)
