@@ -1,10 +1,11 @@
 import io
 import math
 
+import numpy as np
 import torch
 
 from vsep_ray.evaluation.likelihood import PROBES, Discrimination
-from vsep_ray.figures import cross_likelihood_figure, sweep_figure
+from vsep_ray.figures import cross_likelihood_figure, samples_figure, sweep_figure
 
 
 def png(figure):
@@ -22,7 +23,9 @@ def test_the_matrix_of_every_level_and_the_accuracy():
     matrix = -torch.arange(3 * 5 * 2.0).reshape(3, 5, 2)
     accuracy = dict.fromkeys(sources, (1.0, 0.9, 0.5))
     figure = cross_likelihood_figure(
-        Discrimination(sources, sources + PROBES, levels, matrix, accuracy, accuracy)
+        Discrimination(
+            sources, sources + PROBES, levels, matrix, torch.zeros_like(matrix), accuracy, accuracy
+        )
     )
     assert [a.get_title().split("\n")[0] for a in figure.axes] == [
         "sigma = 0.01",
@@ -49,4 +52,11 @@ def test_a_sweep_averages_over_other_axes_and_leaves_failed_trials_out():
     axis = figure.axes[0]
     assert texts(axis) == ["1.40", "4.50", "1.30", "nan"]
     assert (axis.get_xlabel(), axis.get_ylabel()) == ("beta", "depth")
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_samples_are_shown_as_spectrograms_even_silent_and_short_ones():
+    samples = np.stack([np.zeros(100), np.sin(np.arange(100))])
+    figure = samples_figure(samples, 8_000)
+    assert len(figure.axes) == 2 and figure.axes[0].get_ylabel() == "frequency (Hz)"
     assert png(figure).startswith(b"\x89PNG")

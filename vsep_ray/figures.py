@@ -39,6 +39,20 @@ def cross_likelihood_figure(result: Discrimination) -> "Figure":
     return figure
 
 
+def samples_figure(samples: np.ndarray, sample_rate: int) -> "Figure":
+    """Spectrograms side by side, in dB. Shape: (N, T), units of the waveform, at ``sample_rate`` Hz."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3.2 * len(samples), 3), layout="constrained")
+    n_fft = min(256, samples.shape[-1])
+    for i, x in enumerate(samples):
+        axis = figure.add_subplot(1, len(samples), i + 1)
+        quiet = 1e-9 * np.random.default_rng(0).standard_normal(len(x))  # silence has no logarithm
+        axis.specgram(x + quiet, NFFT=n_fft, noverlap=n_fft * 3 // 4, Fs=sample_rate, vmin=-120, vmax=-20)
+        axis.set(xlabel="time (s)", ylabel="frequency (Hz)" if i == 0 else "")
+    return figure
+
+
 def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str) -> "Figure":
     """The mean of ``metric`` over all other axes, as a grid over two search dimensions."""
     from matplotlib.figure import Figure

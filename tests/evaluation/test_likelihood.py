@@ -89,3 +89,19 @@ def test_missing_or_short_clips_are_the_users_mistake():
         cross_likelihood(PRIORS, {"quiet": torch.zeros(2, 1, 8), "loud": torch.zeros(0, 1, 8)}, [0.1])
     with pytest.raises(UserError, match="at least 32 samples"):
         cross_likelihood({"a": Gaussian(1.0, 32)}, {"a": torch.zeros(2, 1, 8)}, [0.1])
+
+
+def test_the_true_density_lies_above_the_entropy_of_the_noise_and_a_boaster_is_found():
+    class Boaster(Gaussian):
+        def log_prob(self, x, noise_std):
+            return super().log_prob(x, noise_std) + 3.0 * x[0].numel()
+
+    waves = clips(STDS)
+    honest = cross_likelihood(PRIORS, waves, [0.01, 0.5])
+    for source, std in STDS.items():
+        for sigma, above in zip(honest.noise_stds, honest.above_noise()[source], strict=True):
+            expected = 0.5 * math.log((std**2 + sigma**2) / sigma**2)
+            assert above == pytest.approx(expected, abs=0.05)
+    assert honest.impossible() == [] and (honest.errors > 0).all()
+    lying = cross_likelihood({"quiet": Boaster(0.1), "loud": PRIORS["loud"]}, waves, [0.01, 0.5])
+    assert lying.impossible() == ["quiet"]

@@ -3,6 +3,7 @@ apart."""
 
 import functools
 import json
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.inputs import crop_store
+from vsep_ray.cluster.prior_words import own_words, sampled, show_samples
 from vsep_ray.cluster.runs import git_revision, start_run
 from vsep_ray.cluster.train import Launch, StreamSpec, Task, default_workers, forget, run_name, train
 from vsep_ray.config import UserError
@@ -30,6 +32,9 @@ from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 
 VALID_CLIPS = 64
+"""Held-out clips per source in the cross-likelihood matrix."""
+OWN_CLIPS = 16
+"""Of them, those that every validation looks at."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +61,15 @@ class PriorTask(Task):
         return {"clips": draw_clips(windows["clips"], rng, num, self.augment)}
 
     def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
-        """Nats and bits per sample at each noise level, and four samples to listen to."""
+        """What the prior says of its own clips and of the probes; samples to see and to hear."""
         assert isinstance(module, Prior)
-        clips = held_out(self.store, self.source, self.length, module)
-        result = cross_likelihood(
-            {self.source: module},
-            {self.source: clips},
-            self.noise_stds,
-            device=next(module.parameters()).device,
-        )
-        nll = {
-            f"nats_per_sample/sigma_{s:g}": -result.matrix[i, 0, 0].item()
-            for i, s in enumerate(self.noise_stds)
-        }
-        samples = module.sample(4, clips.shape[-1]).cpu()
-        tracker.audio(np.concatenate(samples.numpy(), -1), self.store.sample_rate, f"samples/step_{step}.wav")
-        return nll
+        clips = held_out(self.store, self.source, self.length, module)[:OWN_CLIPS]
+        device = next(module.parameters()).device
+        own, rows = {self.source: module}, {self.source: clips}
+        result = cross_likelihood(own, rows, self.noise_stds, device=device)
+        samples, figures = sampled(module, self.store, self.source, clips.shape[-1])
+        show_samples(tracker, samples, self.store.sample_rate, f"step_{step}")
+        return own_words(result) | figures
 
 
 def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
@@ -87,10 +85,14 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         forget(config.storage, name)
     with start_run(config, "priors", name, tags={"crops": store.fingerprint}) as tracker:
         target = storage.join(config.storage, models, name)
+        began = time.perf_counter()
         last = _train_all(config, store, sources, name, target, tracker)
+        seconds = time.perf_counter() - began
         priors = {s: checkpoint.load(storage.local_path(storage.join(target, s))) for s in sources}
         result = compare(config, store, priors)
-        figures = {"run_id": tracker.run_id, **_figures(config, result, last)}
+        kinds = {s: p.kind for s, p in priors.items()}
+        figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
+        figures["train_seconds"] = round(seconds, 1)
         _record(tracker, result, figures, target)
     return {"priors": target, **figures}
 
@@ -175,17 +177,24 @@ def _figures(
 ) -> dict[str, Any]:
     level = result.best_level()
     bits = result.bits_per_sample()[level]
+
+    def by_level(rows: Mapping[str, tuple[float, ...]]) -> dict[str, dict[str, float]]:
+        return {
+            s: {f"{sigma:g}": round(v, 4) for sigma, v in zip(result.noise_stds, row, strict=True)}
+            for s, row in rows.items()
+        }
+
     return {
         "bits_per_sample": {s: round(bits[i, i].item(), 4) for i, s in enumerate(result.sources)},
         "noise_std": result.noise_stds[level],
         "steps": {s: int(v["step"]) for s, v in last.items()},
+        "samples": {s: {k: v[k] for k in v if k.startswith("sample_")} for s, v in last.items()},
+        "nats_above_noise": by_level(result.above_noise()),
         "discrimination": {
-            "accuracy": {
-                s: {f"{sigma:g}": a for sigma, a in zip(result.noise_stds, row, strict=True)}
-                for s, row in result.accuracy.items()
-            },
+            "accuracy": by_level(result.accuracy),
             "auc": {s: round(row[level], 4) for s, row in result.auc.items()},
             "failed_gate": gate(result, config.gate) if len(result.sources) > 1 else [],
+            "impossible": result.impossible(),
         },
     }
 

@@ -86,7 +86,13 @@ def piano_keys(lowest_hz: float, highest_hz: float) -> np.ndarray:
 
 
 def wave(
-    shape: Shape, frequency_hz: float, phase: float, sample_rate: int, length: int, *, band_limited: bool
+    shape: Shape,
+    frequency_hz: float,
+    phase: float | np.ndarray,
+    sample_rate: int,
+    length: int,
+    *,
+    band_limited: bool,
 ) -> np.ndarray:
     """A wave form w(u) of amplitude 1 at u = phase + frequency_hz * t / sample_rate periods, t = 0..length-1.
 
@@ -94,7 +100,7 @@ def wave(
     below the Nyquist frequency (so a square overshoots to about 1.18, the Gibbs phenomenon).
 
     Returns:
-        float64 of shape (T,).
+        float64 of shape (T,), or (P, T) for phases of shape (P, 1).
     """
     periods = phase + frequency_hz / sample_rate * np.arange(length)
     if not band_limited:

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from vsep_ray.config import UserError
+from vsep_ray.nn.normal import LOG_2PI
 
 PROBES = ("noise", "silence", "constant")
 NATS_PER_BIT = math.log(2)
@@ -40,6 +41,7 @@ class Discrimination:
         noise_stds: the noise levels sigma, the matrix's first axis.
         matrix: mean log p_sigma(x + sigma e) in nats per sample (C * T of them), Shape (levels, rows,
             columns).
+        errors: standard errors of its means, same shape.
         accuracy: per source and level, the share of its clips whose highest log density is its own prior's.
         auc: per source and level, area under the ROC curve of own against other clips, scored by the log
             density of its prior minus the highest of the others'; NaN with fewer than two sources.
@@ -49,6 +51,7 @@ class Discrimination:
     clips: tuple[str, ...]
     noise_stds: tuple[float, ...]
     matrix: Tensor = field(repr=False)
+    errors: Tensor = field(repr=False)
     accuracy: dict[str, tuple[float, ...]]
     auc: dict[str, tuple[float, ...]]
 
@@ -61,6 +64,27 @@ class Discrimination:
         """
         return -self.matrix / NATS_PER_BIT
 
+    def above_noise(self) -> dict[str, tuple[float, ...]]:
+        """Per source and level, how far the negative log density of its clips lies above the entropy of the
+        noise, 1/2 ln(2 pi e sigma^2), in nats per sample: the ideal of a waveform of few parameters.
+        """
+        own = {s: -self.matrix[:, i, i] for i, s in enumerate(self.sources)}
+        floor = torch.tensor(self.noise_stds, dtype=torch.float64).log() + 0.5 * (1 + LOG_2PI)
+        return {s: tuple((nll - floor).tolist()) for s, nll in own.items()}
+
+    def impossible(self) -> list[str]:
+        """The sources whose prior claims more than can be true: h(x + sigma e) >= h(sigma e), so a mean
+        negative log density that lies more than 4 standard errors below the noise's entropy is a bug.
+        """
+        return [
+            s
+            for i, s in enumerate(self.sources)
+            if any(
+                a + 4 * e < 0
+                for a, e in zip(self.above_noise()[s], self.errors[:, i, i].tolist(), strict=True)
+            )
+        ]
+
     def best_level(self) -> int:
         """Index of the noise level of the highest mean accuracy, the smallest one on a tie."""
         means = [sum(a[i] for a in self.accuracy.values()) for i in range(len(self.noise_stds))]
@@ -72,6 +96,7 @@ class Discrimination:
         for i, sigma in enumerate(self.noise_stds):
             out |= {f"accuracy/sigma_{sigma:g}/{k}": v[i] for k, v in self.accuracy.items()}
             out |= {f"auc/sigma_{sigma:g}/{k}": v[i] for k, v in self.auc.items()}
+            out |= {f"above_noise/sigma_{sigma:g}/{k}": v[i] for k, v in self.above_noise().items()}
             for row, name in enumerate(self.clips):
                 cells = zip(self.sources, self.matrix[i, row].tolist(), strict=True)
                 out |= {f"cross/sigma_{sigma:g}/{name}_clips/{k}_prior": v for k, v in cells}
@@ -109,12 +134,12 @@ def cross_likelihood(
         }
         tables.append({name: _log_probs(priors, x, sigma, batch_size, device) for name, x in noisy.items()})
     sizes = {name: x[0].numel() for name, x in rows.items()}
-    matrix = torch.stack(
-        [torch.stack([table[name].mean(0) / sizes[name] for name in rows]) for table in tables]
-    )
+    cells = [[table[name] / sizes[name] for name in rows] for table in tables]
+    matrix = torch.stack([torch.stack([cell.mean(0) for cell in row]) for row in cells])
+    errors = torch.stack([torch.stack([cell.std(0) / len(cell) ** 0.5 for cell in row]) for row in cells])
     accuracy = {k: tuple(_accuracy(table[k], i) for table in tables) for i, k in enumerate(priors)}
     auc = {k: tuple(_auc(table, k, tuple(priors)) for table in tables) for k in priors}
-    return Discrimination(tuple(priors), tuple(rows), tuple(noise_stds), matrix, accuracy, auc)
+    return Discrimination(tuple(priors), tuple(rows), tuple(noise_stds), matrix, errors, accuracy, auc)
 
 
 def gate(result: Discrimination, minimum: float = 0.7, level: int | None = None) -> list[str]:
