@@ -114,6 +114,8 @@ def samples_have_the_length_asked_for(prior):
     x = prior.sample(3, length)
     assert x.shape == (3, prior.channels, length) and torch.isfinite(x).all() and not x.requires_grad
     assert not torch.equal(x[0], x[1])
+    gain = torch.ones((), requires_grad=True)
+    (gain * x).square().sum().backward()  # samples may enter a gradient
     if prior.multiple > 1:
         with pytest.raises(ValueError, match=str(prior.multiple)):
             prior.sample(1, length + 1)

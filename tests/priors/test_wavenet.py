@@ -4,7 +4,7 @@ import contracts
 import pytest
 import torch
 
-from vsep_ray.nn.autoregressive import draws
+from vsep_ray.cluster.benchmark_generation import naive_generation
 from vsep_ray.priors import WaveNetConfig
 
 TINY = WaveNetConfig(width=8, layers=4, cycle=2, components=2, taps=4, embedding=4, warm=8)
@@ -16,21 +16,6 @@ def prior(output="logistics", temperature=1.0, channels=1):
     return contracts.jiggle(config.build(8_000, channels), 0.2).eval()
 
 
-@torch.no_grad()
-def naive(model, num, length):
-    """The slow reference: the whole prefix once more for every sample."""
-    config, density = model.config, model.density
-    noise_std = torch.full((num,), config.noise_min)
-    u = draws(num, model.channels, length, noise_std)
-    x = torch.zeros(num, model.channels, 0)
-    for t in range(length):
-        raw, lags = density.laws(torch.nn.functional.pad(x, (0, 1)), model.embedding(noise_std), noise_std)
-        heat = 1.0 if t < config.warm else config.temperature
-        new = density.law.draw(raw[:, :, t], lags[:, :, t], u[:, :, t], noise_std[:, None], heat)
-        x = torch.cat([x, new[..., None]], -1)
-    return x
-
-
 @pytest.mark.parametrize("temperature", [1.0, 0.3])
 @pytest.mark.parametrize("channels", [1, 2])
 @pytest.mark.parametrize("output", ["logistics", "mulaw"])
@@ -39,7 +24,7 @@ def test_the_cache_draws_the_same_samples_as_the_naive_loop(output, channels, te
     torch.manual_seed(3)
     fast = model.sample(2, 60)
     torch.manual_seed(3)
-    torch.testing.assert_close(fast, naive(model, 2, 60))
+    torch.testing.assert_close(fast, naive_generation(model, 2, 60))
 
 
 @pytest.mark.parametrize("output", ["logistics", "mulaw"])

@@ -7,6 +7,7 @@ separation files through the worker of ``separate_catalog.py``     decode + mode
 training   steps of Ray Train fed by Ray Data, one worker          steps of a plain loop on tensors in memory
 memory     peak of the process that separates the long file        the same for the short file
 stitching  overlap-add of a stream of blocks                       overlap-add of the whole track in memory
+generation a waveform of the WaveNet prior, through its cache      the same, the whole prefix per sample
 ========== ======================================================= =========================================
 """
 
@@ -21,6 +22,7 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.benchmark_cases import Row, memory, separation, stitching, training
+from vsep_ray.cluster.benchmark_generation import generation
 from vsep_ray.cluster.data import prepare
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.train import with_format
@@ -51,6 +53,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
             training(config, store, tracker, folder),
             memory(config, worker.settings, Path(folder)),
             stitching(config, worker),
+            generation(config),
         ]
         tracker.text(table(rows), "benchmark.md")
         tracker.metrics({f"{row.case}/ratio": row.ratio for row in rows})
@@ -60,7 +63,10 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
 
 def plan(config: BenchmarkConfig) -> dict[str, Any]:
     """What `run` would do."""
-    return {"cases": ["separation", "training", "memory", "stitching"], "repeats": config.repeats}
+    return {
+        "cases": ["separation", "training", "memory", "stitching", "generation"],
+        "repeats": config.repeats,
+    }
 
 
 def table(rows: Sequence[Row]) -> str:

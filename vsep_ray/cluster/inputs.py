@@ -32,7 +32,7 @@ def crop_store(config: _WithCrops) -> CropStore:
     uri = config.crops or latest_store(config.storage)
     if uri:
         return CropStore.open(uri)
-    recipe = PREPARE_CROPS.get(config.preset, PREPARE_CROPS["toy"])
+    recipe = PREPARE_CROPS.get(config.preset.partition("-")[0], PREPARE_CROPS["toy"])
     if recipe.dataset != "toy":
         raise UserError(
             f"no crop store in {config.storage}; "

@@ -176,7 +176,6 @@ class Autoregressive(nn.Module):
         )
         return raw, lags
 
-    @torch.no_grad()
     def sample(
         self, length: int, context: Tensor, noise_std: Tensor, temperature: float = 1.0, warm: int = 0
     ) -> Tensor:
@@ -184,15 +183,19 @@ class Autoregressive(nn.Module):
 
         Shape: context (B, E) or (B, E, T), noise_std (B,) -> (B, C, length).
         """
-        taps, net = self.law.taps, CachedWaveNet(self.net, context)
-        level = noise_std[:, None].expand(-1, self.channels)
         u = draws(len(noise_std), self.channels, length, noise_std)
-        x = noise_std.new_zeros(len(noise_std), self.channels, taps + length)
-        inputs = noise_std.new_zeros(len(noise_std), self.channels + 1)
+        with torch.inference_mode():
+            x = self._draw(u, context, noise_std, [1.0] * warm + [temperature] * length)
+        return x.clone()  # an ordinary tensor again, which may enter a gradient
+
+    def _draw(self, u: Tensor, context: Tensor, noise_std: Tensor, heat: list[float]) -> Tensor:
+        taps, length, net = self.law.taps, u.shape[2], CachedWaveNet(self.net, context)
+        level = noise_std[:, None].expand(-1, self.channels)
+        x = u.new_zeros(len(u), self.channels, taps + length)
+        inputs = u.new_zeros(len(u), self.channels + 1)
         for t in range(length):
             raw = net.step(inputs).unflatten(1, (self.channels, -1))
-            heat = 1.0 if t < warm else temperature
-            new = self.law.draw(raw, x[..., t : t + taps], u[:, :, t], level, heat)
+            new = self.law.draw(raw, x[..., t : t + taps], u[:, :, t], level, heat[t])
             x[..., taps + t] = new
             inputs = torch.cat([self.law.encode(new, level), torch.ones_like(new[:, :1])], 1)
         return x[..., taps:]

@@ -34,6 +34,8 @@ class BenchmarkConfig(JobConfig):
     """Seconds of audio in one forward pass."""
     batch_size: int = 4
     """Chunks per forward pass."""
+    generated: int = 4_096
+    """Samples of the waveform in the generation case."""
     repeats: int = 3
     """Timings of each kind, in turns; the median counts."""
 
@@ -50,6 +52,7 @@ BENCHMARK = {
         minutes=(0.1, 0.6),
         chunk_seconds=1.0,
         batch_size=2,
+        generated=128,
         repeats=1,
     ),
 }

@@ -1,6 +1,6 @@
 """prepare_crops.py: its config and presets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vsep_ray.data.crops import CropConfig
 from vsep_ray.data.toy import ToyConfig
@@ -38,6 +38,9 @@ SMOKE_TOY = ToyConfig(lowest_hz=220, highest_hz=880, train_tracks=1_024, valid_t
 PREPARE_CROPS = {
     "toy": PrepareCropsConfig(),
     "smoke": PrepareCropsConfig(preset="smoke", toy=SMOKE_TOY),
+    "small": PrepareCropsConfig(
+        preset="small", toy=replace(SMOKE_TOY, train_tracks=8_192, valid_tracks=256, test_tracks=256)
+    ),
     "laptop": PrepareCropsConfig(
         preset="laptop", dataset="sources", crop=CropConfig(sample_rate=16_000, length=32_768)
     ),

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vsep_ray.data.toy import ToyConfig
-from vsep_ray.presets.crops import SMOKE_TOY, PrepareCropsConfig
+from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import (
     TrainPriorsConfig,
@@ -48,7 +48,7 @@ def _quickstart(
 QUICKSTART = {
     "smoke": _quickstart(
         "smoke",
-        replace(SMOKE_TOY, train_tracks=8_192, valid_tracks=256, test_tracks=256),
+        PREPARE_CROPS["small"].toy,
         FlowConfig(),
         FitConfig(steps=300, batch_size=32, learning_rate=1e-3, checkpoint_every=300),
         FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
