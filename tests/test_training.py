@@ -216,4 +216,4 @@ def test_the_meter_averages_what_it_was_given_and_starts_anew():
     means = meter.drain()
     assert (means["a"], means["b"]) == (2.0, 5.0)
     assert meter.waiting(lambda: {"x": torch.ones(1)})["x"] == 1
-    assert meter.drain().keys() == {"steps_per_second", "data_wait"}
+    assert meter.drain().keys() == {"seconds", "steps_per_second", "data_wait"}

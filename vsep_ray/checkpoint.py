@@ -79,7 +79,7 @@ def load_training(directory: str | Path, state: FitState) -> None:
         index, _, name = key.partition(".")
         moments.setdefault(int(index), {})[name] = value
     state.optimizer.load_state_dict({"state": moments, "param_groups": meta["param_groups"]})
-    state.step, state.skipped = meta["step"], meta["skipped"]
+    state.step, state.skipped, state.seconds = meta["step"], meta["skipped"], meta["seconds"]
 
 
 def read_provenance(directory: str | Path) -> dict[str, Any]:
@@ -130,7 +130,8 @@ def _save_training(directory: Path, state: FitState) -> None:
     for index, moments in optimizer["state"].items():
         tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in moments.items()}
     _save_tensors(directory / "training.safetensors", tensors)
-    meta = {"step": state.step, "skipped": state.skipped, "param_groups": optimizer["param_groups"]}
+    meta = {name: getattr(state, name) for name in ("step", "skipped", "seconds")}
+    meta |= {"param_groups": optimizer["param_groups"]}
     (directory / "training.json").write_text(json.dumps(meta))
 
 

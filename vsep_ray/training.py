@@ -46,6 +46,7 @@ class FitState:
         optimizer: Adam with its moments.
         average: the moving average of the module's parameters, by name; empty without.
         skipped: updates skipped because a gradient was not finite.
+        seconds: time spent in `fit`, all its calls together.
     """
 
     module: nn.Module
@@ -53,6 +54,7 @@ class FitState:
     average: dict[str, Tensor] = field(default_factory=dict)
     step: int = 0
     skipped: int = 0
+    seconds: float = 0.0
 
     @classmethod
     def create(cls, module: nn.Module, config: FitConfig) -> "FitState":
@@ -115,6 +117,7 @@ def fit(
         state.step += 1
         if state.step % config.log_every == 0 or state.step == config.steps:
             scalars = meter.drain() | {"skipped_updates": float(state.skipped)}
+            state.seconds += scalars.pop("seconds")
             if report is not None and report(state, scalars):
                 break
     return state
@@ -167,6 +170,10 @@ class Meter:
         """The averages since the last call."""
         elapsed = time.perf_counter() - self.since
         means = {n: float(v) / self.counts[n] for n, v in self.sums.items()}
-        means |= {"steps_per_second": self.steps / elapsed, "data_wait": self.waited / elapsed}
+        means |= {
+            "seconds": elapsed,
+            "steps_per_second": self.steps / elapsed,
+            "data_wait": self.waited / elapsed,
+        }
         self.__init__()  # type: ignore[misc]
         return means

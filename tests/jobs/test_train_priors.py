@@ -1,9 +1,14 @@
 """One prior per source, side by side; the same command again trains nothing."""
 
 import dataclasses
+import itertools
 import json
+import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from vsep_ray import checkpoint
@@ -38,11 +43,52 @@ def test_a_tree_of_runs(priors, priors_config):
     assert run.info.status == "FINISHED" and run.data.params["fit.steps"] == "4"
     assert [m.step for m in api.get_metric_history(run.info.run_id, "train/loss")] == [2, 4]
     assert [f.path for f in api.list_artifacts(run.info.run_id, "samples")] == [
-        "samples/step_2.wav",
-        "samples/step_4.wav",
+        f"samples/step_{step}.{kind}" for step in (2, 4) for kind in ("png", "wav")
     ]
+    last = {k.split("/")[1] for k in run.data.metrics if k.startswith("valid/")}
+    assert {"nats_per_sample", "bits_per_sample", "above_noise", "probe_silence", "sample_fit_db"} <= last
     assert "cross_likelihood.png" in [f.path for f in api.list_artifacts(priors["run_id"])]
     assert api.get_model_version_by_alias("vsep-prior-sine", "champion").run_id == run.info.run_id
+
+
+def test_a_killed_worker_loses_at_most_the_steps_since_its_last_checkpoint(priors_config):
+    fit = dataclasses.replace(priors_config.fit, steps=400, log_every=20, checkpoint_every=100)
+    config = dataclasses.replace(priors_config, fit=fit, sources=("sine",))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(train_priors.run, config)
+        runs = Path(config.storage, "runs")
+        wait_for(lambda: any(registered(runs)))
+        step_at_death = kill_worker()
+        figures = running.result(timeout=120)
+    assert step_at_death and figures["steps"] == {"sine": 400}
+    api = client(config.tracking_uri)
+    below = f"tags.`mlflow.parentRunId` = '{figures['run_id']}'"
+    (run,) = api.search_runs([api.get_experiment_by_name("vsep/priors").experiment_id], below)
+    steps = [m.step for m in api.get_metric_history(run.info.run_id, "train/loss")]
+    again = [b for a, b in itertools.pairwise(steps) if b <= a]
+    assert len(again) <= 1 and all(step % 100 == 20 for step in again), "goes on from the last checkpoint"
+    assert max(steps) == 400
+
+
+def registered(runs):
+    """Checkpoints that Ray knows of, in the run of this test alone (it has 400 steps)."""
+    for snapshot in runs.glob("*-sine/checkpoint_manager_snapshot.json"):
+        yield from re.findall(r'"step":\s*100\b', snapshot.read_text())
+
+
+def kill_worker():
+    """SIGKILL to the one training worker of this process's cluster. Returns: its id."""
+    mine = psutil.Process().children(recursive=True)
+    (worker,) = [p for p in mine if "RayTrainWorker" in p.name() or "RayTrainWorker" in " ".join(p.cmdline())]
+    worker.kill()
+    return worker.pid
+
+
+def wait_for(condition, seconds=90):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.05)
 
 
 def test_the_same_command_again_trains_nothing(priors, priors_config, snapshot):

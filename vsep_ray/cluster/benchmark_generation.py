@@ -19,7 +19,7 @@ def generation(config: BenchmarkConfig) -> Row:
     prior = WaveNetPrior(WaveNetConfig(), 8_000, 1).double().eval()
     with torch.no_grad():
         for p in prior.parameters():
-            p += 0.02 * torch.randn_like(p)  # the zero-initialised end would predict nothing
+            p.add_(0.02 * torch.randn_like(p))  # the zero-initialised end would predict nothing
     seconds, samples = [], []
     for draw in (prior.sample, lambda n, t: naive_generation(prior, n, t)):
         torch.manual_seed(1)

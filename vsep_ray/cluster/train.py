@@ -297,7 +297,8 @@ class Reporter:
         due = state.step - self.saved >= self.task.fit.checkpoint_every
         if due or state.step >= self.task.fit.steps:
             self.saved = state.step
-            self._save(state, {k: metrics[k] for k in ("steps_per_second", "data_wait")})
+            speed = {k: metrics[k] for k in ("steps_per_second", "data_wait")}
+            self._save(state, speed | {"train_seconds": state.seconds})
         return False
 
     def _save(self, state: FitState, speed: dict[str, float]) -> None:

@@ -3,7 +3,6 @@ apart."""
 
 import functools
 import json
-import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -85,14 +84,11 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         forget(config.storage, name)
     with start_run(config, "priors", name, tags={"crops": store.fingerprint}) as tracker:
         target = storage.join(config.storage, models, name)
-        began = time.perf_counter()
         last = _train_all(config, store, sources, name, target, tracker)
-        seconds = time.perf_counter() - began
         priors = {s: checkpoint.load(storage.local_path(storage.join(target, s))) for s in sources}
         result = compare(config, store, priors)
         kinds = {s: p.kind for s, p in priors.items()}
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
-        figures["train_seconds"] = round(seconds, 1)
         _record(tracker, result, figures, target)
     return {"priors": target, **figures}
 
@@ -188,6 +184,7 @@ def _figures(
         "bits_per_sample": {s: round(bits[i, i].item(), 4) for i, s in enumerate(result.sources)},
         "noise_std": result.noise_stds[level],
         "steps": {s: int(v["step"]) for s, v in last.items()},
+        "train_seconds": {s: round(v["train_seconds"], 1) for s, v in last.items()},
         "samples": {s: {k: v[k] for k in v if k.startswith("sample_")} for s, v in last.items()},
         "nats_above_noise": by_level(result.above_noise()),
         "discrimination": {

@@ -112,8 +112,8 @@ class CachedWaveNet:
 
 
 class _CachedLayer:
-    """One layer's weights and the inputs that it will need again. sigmoid(g) = (1 + tanh(g / 2)) / 2 makes one
-    tanh of filter and gate: at one sample a time the number of calls is what costs."""
+    """One layer's weights and the inputs that it will need again. sigmoid(g) = (1 + tanh(g / 2)) / 2 makes
+    one tanh of filter and gate: at one sample a time the number of calls is what costs."""
 
     def __init__(self, layer: GatedLayer, context: Tensor) -> None:
         self.dilation, self.span = layer.dilated.dilation[0], layer.padding[0]
