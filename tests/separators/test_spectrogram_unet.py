@@ -1,21 +1,10 @@
-"""The contract of backbones over the union of their configs, and the spectrogram U-Net."""
-
 import contracts
-import pytest
 import torch
 
 from vsep_ray.separators import SpectrogramUNetConfig
 from vsep_ray.separators.spectrogram_unet import _upsample
 
 SMALL = SpectrogramUNetConfig(n_fft=32, hop=8, width=8, blocks=1)
-
-
-@pytest.mark.parametrize("check", contracts.BACKBONE_CHECKS, ids=lambda c: c.__name__)
-@pytest.mark.parametrize("channels", [1, 2], ids=["mono", "stereo"])
-@pytest.mark.parametrize("name", contracts.BACKBONES)
-def test_contract(name, channels, check):
-    torch.manual_seed(0)
-    check(contracts.BACKBONES[name], channels)
 
 
 def test_without_masks_of_its_own_the_shares_are_equal_parts():

@@ -11,12 +11,12 @@ class GatedLayer(nn.Module):
 
     Args:
         width: channels of the network.
-        context: channels E of the conditioning.
+        context: channels E of the conditioning; 0: none.
         kernel: taps of the dilated convolution.
         dilation: samples between them.
         causal: output t sees inputs up to t; otherwise as many on both sides (odd kernels).
 
-    Shape: x (B, width, T), context (B, E, T) or (B, E, 1) -> residual (B, width, T), skip (B, width, T).
+    Shape: x (B, width, T), context (B, E, T), (B, E, 1) or None -> residual and skip (B, width, T).
     Reference: van den Oord et al., WaveNet, 2016, eq. 2 and figure 4 (conditioning: eq. 3).
     """
 
@@ -25,12 +25,14 @@ class GatedLayer(nn.Module):
         span = dilation * (kernel - 1)
         self.padding = (span, 0) if causal else (span // 2, span // 2)
         self.dilated = nn.Conv1d(width, 2 * width, kernel, dilation=dilation)
-        self.context = nn.Conv1d(context, 2 * width, 1)
+        self.context = nn.Conv1d(context, 2 * width, 1) if context else None
         self.out = nn.Conv1d(width, 2 * width, 1)
 
-    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Shape: (B, width, T), (B, E, T or 1) -> (B, width, T), (B, width, T)."""
-        hidden = self.dilated(nn.functional.pad(x, self.padding)) + self.context(context)
+        hidden = self.dilated(nn.functional.pad(x, self.padding))
+        if self.context is not None and context is not None:
+            hidden = hidden + self.context(context)
         filters, gates = hidden.chunk(2, 1)
         residual, skip = self.out(torch.tanh(filters) * torch.sigmoid(gates)).chunk(2, 1)
         return x + residual, skip
@@ -122,6 +124,7 @@ class _CachedLayer:
         halves = torch.ones_like(bias)
         halves[len(bias) // 2 :] = 0.5
         self.weight = weight * halves
+        assert layer.context is not None
         moved = (layer.context(context) + bias[:, None]) * halves[:, None]
         self.context = moved.permute(2, 0, 1).contiguous().unbind()
         out, self.bias = _matrix(layer.out)

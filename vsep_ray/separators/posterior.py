@@ -5,6 +5,7 @@ A family reads P = 2 parameters per source, channel and sample: the share a_k mu
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
@@ -59,3 +60,9 @@ def _mean_and_std(
     log_std = low + (high - low) * (raw * 4 / (high - low) + 1).sigmoid()
     scale = level.unsqueeze(1) / mixing.scales[:, None, None]
     return share * scale, log_std.exp() * scale
+
+
+def with_equal_parts(raw: Tensor, mixture: Tensor, num_sources: int) -> Tensor:
+    """m / K added to the shares. Shape: (B, K 2 C, T), (B, C, T) -> (B, K, 2, C, T)."""
+    share, log_std = raw.unflatten(1, (num_sources, PARAMETERS, -1)).unbind(2)
+    return torch.stack([share + mixture.unsqueeze(1) / num_sources, log_std], 2)

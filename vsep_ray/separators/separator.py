@@ -7,11 +7,14 @@ from torch.distributions import Distribution
 
 from vsep_ray.config import UserError
 from vsep_ray.mixing import LinearMixing
+from vsep_ray.separators.demucs import DemucsConfig
 from vsep_ray.separators.posterior import ConditionedNormalConfig, PosteriorConfig
 from vsep_ray.separators.spectrogram_unet import SpectrogramUNetConfig
+from vsep_ray.separators.wave_unet import WaveUNetConfig
+from vsep_ray.separators.wavenet import NonCausalWaveNetConfig
 
 # The union of all backbones: a new one is one file and one name here.
-BackboneConfig = SpectrogramUNetConfig
+BackboneConfig = SpectrogramUNetConfig | NonCausalWaveNetConfig | WaveUNetConfig | DemucsConfig
 
 SILENCE = 1e-4  # level (RMS) below which a chunk is not amplified any further: -80 dBFS
 

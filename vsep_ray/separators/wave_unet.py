@@ -1,0 +1,69 @@
+"""The Wave-U-Net backbone: a U-Net on the waveform."""
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.separators.posterior import PARAMETERS, with_equal_parts
+
+
+@dataclass(frozen=True)
+class WaveUNetConfig:
+    """A U-Net on the waveform that halves the rate at every level."""
+
+    levels: int = 8
+    """Halvings of the sample rate (the paper: 12)."""
+    width: int = 16
+    """Channels that every level adds (the paper: 24)."""
+    down_kernel: int = 15
+    """Taps on the way down; odd."""
+    up_kernel: int = 5
+    """Taps on the way up; odd."""
+
+    def build(self, num_sources: int, channels: int) -> "WaveUNet":
+        """The untrained backbone."""
+        return WaveUNet(self, num_sources, channels)
+
+
+class WaveUNet(nn.Module):
+    """share_k = m / K + f_k(m): convolve, drop every other sample; at the bottom turn round, interpolate
+    linearly, join what the way down saw at that rate.
+
+    Shape: (B, C, T) -> (B, K, 2, C, T), T a multiple of `multiple` = 2^levels.
+
+    Reference: Stoller, Ewert & Dixon, Wave-U-Net, 2018, section 3 (variant M4 without context).
+    Deviations: equal parts of the mixture are added to the output instead of a tanh; zeros at the ends.
+    """
+
+    def __init__(self, config: WaveUNetConfig, num_sources: int, channels: int) -> None:
+        super().__init__()
+        self.config, self.multiple, self.num_sources = config, 2**config.levels, num_sources
+        widths = [channels] + [config.width * (i + 1) for i in range(config.levels + 1)]
+        pairs = list(itertools.pairwise(widths))
+        self.down = nn.ModuleList(_convolve(a, b, config.down_kernel) for a, b in pairs[:-1])
+        self.bottom = _convolve(*pairs[-1], config.down_kernel)
+        self.up = nn.ModuleList(_convolve(a + b, a, config.up_kernel) for a, b in reversed(pairs[1:]))
+        self.out = nn.Conv1d(widths[1] + channels, num_sources * PARAMETERS * channels, 1)
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        x, skips = mixture, []
+        for layer in self.down:
+            skips.append(layer(x))
+            x = skips[-1][..., ::2]
+        x = self.bottom(x)
+        for layer in self.up:
+            x = layer(torch.cat([_double(x), skips.pop()], 1))
+        return with_equal_parts(self.out(torch.cat([x, mixture], 1)), mixture, self.num_sources)
+
+
+def _convolve(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2), nn.LeakyReLU(0.2))
+
+
+def _double(x: Tensor) -> Tensor:
+    """Linear interpolation to twice the rate, the last sample held. Shape: (B, W, T) -> (B, W, 2 T)."""
+    after = torch.cat([x[..., 1:], x[..., -1:]], -1)
+    return torch.stack([x, (x + after) / 2], -1).flatten(-2)

@@ -1,0 +1,62 @@
+"""The non-causal WaveNet backbone: dilated gated convolutions on the waveform."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vsep_ray.nn.wavenet import GatedLayer
+from vsep_ray.separators.posterior import PARAMETERS, with_equal_parts
+
+
+@dataclass(frozen=True)
+class NonCausalWaveNetConfig:
+    """Stacks of dilated gated convolutions that look to both sides, on the waveform."""
+
+    width: int = 64
+    """Channels of the gated layers."""
+    layers: int = 18
+    """Gated layers; dilation 2^(i mod cycle)."""
+    cycle: int = 9
+    """Layers after which the dilation starts again at 1; a cycle sees 2^cycle - 1 samples to both sides."""
+    post: int = 128
+    """Channels of the two layers after the sum of the skip outputs."""
+
+    def build(self, num_sources: int, channels: int) -> "NonCausalWaveNet":
+        """The untrained backbone."""
+        return NonCausalWaveNet(self, num_sources, channels)
+
+
+class NonCausalWaveNet(nn.Module):
+    """share_k = m / K + f_k(m), one pass over all samples; the receptive field is finite.
+
+    Shape: (B, C, T) -> (B, K, 2, C, T), any T >= 1.
+
+    Reference: Rethage, Pons & Serra, A WaveNet for speech denoising, 2018, section 3; for music: Lluis, Pons
+    & Serra, End-to-end music source separation, 2019.
+    Deviations: equal parts of the mixture are added to the output, so that training starts there; width and
+    depth are free; zeros instead of valid convolutions at the ends.
+    """
+
+    def __init__(self, config: NonCausalWaveNetConfig, num_sources: int, channels: int) -> None:
+        super().__init__()
+        self.config, self.multiple, self.num_sources = config, 1, num_sources
+        width, post = config.width, config.post
+        self.inp = nn.Conv1d(channels, width, 3, padding=1)
+        self.layers = nn.ModuleList(
+            GatedLayer(width, 0, kernel=3, dilation=2 ** (i % config.cycle)) for i in range(config.layers)
+        )
+        self.post = nn.Sequential(
+            nn.ReLU(), nn.Conv1d(width, post, 3, padding=1),
+            nn.ReLU(), nn.Conv1d(post, post, 3, padding=1),
+            nn.ReLU(), nn.Conv1d(post, num_sources * PARAMETERS * channels, 1),
+        )  # fmt: skip
+
+    def forward(self, mixture: Tensor) -> Tensor:
+        """Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        x = self.inp(mixture)
+        total = torch.zeros_like(x)
+        for layer in self.layers:
+            x, skip = layer(x)
+            total = total + skip
+        return with_equal_parts(self.post(total), mixture, self.num_sources)
