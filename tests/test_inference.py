@@ -1,8 +1,30 @@
-import torch
-from gaussian import ExactSeparator
+"""Inference on Gaussian sources, whose posterior is known in closed form."""
 
-from vsep_ray.inference import amortized
+import pytest
+import torch
+from gaussian import ExactSeparator, white
+
+from vsep_ray.inference import amortized, langevin, moments, refine, uncertainty
+from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
+
+STDS = {"a": 1.0, "b": 2.0}
+SCALES = (0.5, 1.0)
+
+
+def joint(noise_std=0.0, length=4):
+    return Joint({k: white(v, length) for k, v in STDS.items()}, LinearMixing(SCALES, noise_std))
+
+
+def equal_parts(noise_std=0.0):
+    """A separator that knows nothing: its sources have the same spread."""
+    return ExactSeparator(dict.fromkeys(STDS, 1.0), LinearMixing(SCALES, noise_std))
+
+
+def exact(mixture, noise_std, blur=0.0):
+    """The posterior of sources whose variances are those of the priors and of the blur."""
+    stds = {k: (v**2 + blur**2) ** 0.5 for k, v in STDS.items()}
+    return ExactSeparator(stds, LinearMixing(SCALES, noise_std))(mixture)
 
 
 def test_amortized_is_the_posterior_mean_without_a_graph():
@@ -12,3 +34,62 @@ def test_amortized_is_the_posterior_mean_without_a_graph():
     assert not estimates.requires_grad
     torch.testing.assert_close(estimates[:, 0], 0.2 * mixture.detach())
     torch.testing.assert_close(estimates[:, 1], 0.8 * mixture.detach())
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 0.05, 0.7])
+def test_refinement_ends_at_the_posterior_mean_of_the_blurred_priors(noise_std, float64):
+    mixture, blur = torch.randn(2, 1, 4), 0.3
+    args = {"separator": equal_parts(noise_std), "joint": joint(noise_std), "noise_std": blur}
+    torch.manual_seed(0)
+    runs = torch.stack([refine(mixture, steps=600, step_size=0.5, **args) for _ in range(50)])
+    expected = exact(mixture, noise_std, blur).mean
+    z = (runs.mean(0) - expected) / (runs.std(0) / 50**0.5)
+    assert z.abs().max() < 5 and (runs.mean(0) - expected).abs().max() < 0.05
+    assert (equal_parts(noise_std)(mixture).mean - expected).abs().max() > 0.1, "it moved"
+
+
+@pytest.mark.parametrize("method", [refine, langevin])
+def test_exact_mixing_is_held_to_rounding_at_any_length(method):
+    mixture = torch.randn(2, 1, 7)
+    options = {"noise_stds": (0.5, 0.1)} if method is langevin else {}
+    sources = method(mixture, separator=equal_parts(), joint=joint(length=8), **options)
+    assert sources.shape == (2, 2, 1, 7) and not sources.requires_grad
+    assert (joint().mixing.mix(sources) - mixture).abs().max() < 1e-6
+
+
+@pytest.mark.parametrize("noise_std", [0.0, 0.5])
+@pytest.mark.parametrize("start", [True, False])
+def test_langevin_draws_have_the_posteriors_mean_and_variance(noise_std, start, float64):
+    mixture = torch.randn(1, 1, 4).expand(4_000, -1, -1)
+    torch.manual_seed(1)
+    separator = equal_parts(noise_std) if start else None
+    levels = (2.0, 1.0, 0.5, 0.25, 0.12, 0.06)
+    draws = langevin(
+        mixture, joint=joint(noise_std), noise_stds=levels, steps=150, step_size=0.1, separator=separator
+    )
+    q = exact(mixture[:1], noise_std)
+    z = (draws.mean(0) - q.mean[0]) / (q.variance[0] / 4_000).sqrt()
+    assert z.abs().max() < 5
+    assert (draws.var(0) / q.variance[0] - 1).abs().max() < 0.12
+
+
+def test_averaging_draws_lowers_their_spread(float64):
+    mixture = torch.randn(1, 1, 4).expand(500, -1, -1)
+    args = {"joint": joint(), "noise_stds": (1.0, 0.5), "steps": 20}
+    torch.manual_seed(2)
+    one, many = langevin(mixture, **args), langevin(mixture, samples=8, **args)
+    assert (many.var(0) / one.var(0)).mean() == pytest.approx(1 / 8, rel=0.2)
+
+
+def test_moments_are_those_of_all_draws(float64):
+    draws = torch.randn(9, 2, 3)
+    mean, std = moments(iter(draws))
+    torch.testing.assert_close(mean, draws.mean(0))
+    torch.testing.assert_close(std, draws.std(0, correction=0))
+    with pytest.raises(ValueError, match="no draws"):
+        moments([])
+
+
+def test_uncertainty_is_a_root_mean_square_per_frame():
+    std = torch.tensor([3.0, 3.0, 4.0, 4.0, 5.0]).expand(1, 1, 2, 5)
+    torch.testing.assert_close(uncertainty(std, 2), torch.tensor([[[3.0, 4.0, 5.0]]]))

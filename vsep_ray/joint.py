@@ -1,5 +1,6 @@
 """p(m, s) = p(m | s) prod_k p(s_k): the one object that training, refinement and sampling consume."""
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import cast
 
@@ -41,6 +42,11 @@ class Joint(nn.Module):
         lows, highs = zip(*(p.noise_range for p in self._priors()), strict=True)
         return max(lows), min(highs)
 
+    @property
+    def multiple(self) -> int:
+        """Samples of which the length must be a multiple for every prior."""
+        return math.lcm(*(p.multiple for p in self._priors()))
+
     def train(self, mode: bool = True) -> "Joint":
         """Priors stay frozen and in eval mode whatever the mode of the objective around them."""
         return super().train(False)
@@ -63,10 +69,14 @@ class Joint(nn.Module):
         """log p(m, s) at the noise level, nats. Shape: (B, K, C, T), (B, C, T), (B,) -> (B,)."""
         return self.log_prior(sources, noise_std).sum(1) + self.log_likelihood(sources, mixture)
 
+    def prior_score(self, sources: Tensor, noise_std: Tensor) -> Tensor:
+        """Gradient of the priors' log densities in the sources. Shape: (B, K, C, T), (B,) -> (B, K, C, T)."""
+        columns = [p.score(x, noise_std) for p, x in zip(self._priors(), sources.unbind(1), strict=True)]
+        return torch.stack(columns, 1)
+
     def score(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
         """Gradient of `log_prob` in the sources. Shape: (B, K, C, T), (B, C, T), (B,) -> (B, K, C, T)."""
-        columns = [p.score(x, noise_std) for p, x in zip(self._priors(), sources.unbind(1), strict=True)]
-        prior = torch.stack(columns, 1)
+        prior = self.prior_score(sources, noise_std)
         if self.mixing.noise_std == 0:
             return prior
         residual = (mixture - self.mixing.mix(sources)) / self.mixing.noise_std**2
