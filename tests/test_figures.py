@@ -5,7 +5,7 @@ import numpy as np
 import torch
 
 from vsep_ray.evaluation.likelihood import PROBES, Discrimination
-from vsep_ray.figures import cross_likelihood_figure, samples_figure, sweep_figure
+from vsep_ray.figures import cross_likelihood_figure, samples_figure, sweep_figure, uncertainty_figure
 
 
 def png(figure):
@@ -60,3 +60,12 @@ def test_samples_are_shown_as_spectrograms_even_silent_and_short_ones():
     figure = samples_figure(samples, 8_000)
     assert len(figure.axes) == 2 and figure.axes[0].get_ylabel() == "frequency (Hz)"
     assert png(figure).startswith(b"\x89PNG")
+
+
+def test_uncertainty_has_a_panel_per_source_over_seconds():
+    figure = uncertainty_figure(np.ones((2, 5)), 2 * np.ones((2, 5)), 0.1, ("bass", "drums"))
+    assert [a.get_ylabel().split("\n")[0] for a in figure.axes] == ["bass", "drums"]
+    actual, predicted = figure.axes[0].lines
+    assert list(actual.get_xdata()) == [0.0, 0.1, 0.2, 0.30000000000000004, 0.4]
+    assert np.allclose(actual.get_ydata(), 2, atol=1e-5) and np.allclose(predicted.get_ydata(), 1, atol=1e-5)
+    assert png(figure)

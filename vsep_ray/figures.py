@@ -53,6 +53,27 @@ def samples_figure(samples: np.ndarray, sample_rate: int) -> "Figure":
     return figure
 
 
+def uncertainty_figure(
+    predicted: np.ndarray, actual: np.ndarray, frame_seconds: float, sources: Sequence[str]
+) -> "Figure":
+    """A posterior's standard deviation beside the error of its mean, per source over time.
+
+    Shape: (K, N) each, units of the waveform, a column every ``frame_seconds``.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.8 * len(sources)), layout="constrained")
+    times = frame_seconds * np.arange(predicted.shape[1])
+    for k, source in enumerate(sources):
+        axis = figure.add_subplot(len(sources), 1, k + 1)
+        axis.semilogy(times, actual[k] + 1e-6, color="C1", label="error (RMS)")
+        axis.semilogy(times, predicted[k] + 1e-6, color="C0", label="posterior std (RMS)")
+        axis.set(ylabel=f"{source}\n(full scale = 1)")
+    axis.set(xlabel="time (s)")
+    figure.axes[0].legend(fontsize="small", ncols=2)
+    return figure
+
+
 def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str) -> "Figure":
     """The mean of ``metric`` over all other axes, as a grid over two search dimensions."""
     from matplotlib.figure import Figure

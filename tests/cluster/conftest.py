@@ -1,9 +1,12 @@
-"""A separator that is small enough to run everywhere."""
+"""A separator and priors that are small enough to run everywhere."""
+
+import json
 
 import pytest
 import torch
 
 from vsep_ray import checkpoint
+from vsep_ray.priors import ScoreConfig
 from vsep_ray.separators import Separator, SeparatorConfig
 from vsep_ray.separators.spectrogram_unet import SpectrogramUNetConfig
 
@@ -18,3 +21,15 @@ def separator_directory(tmp_path):
     )
     checkpoint.save(tmp_path / "model", Separator(config), {"regime": "B"})
     return str(tmp_path / "model")
+
+
+@pytest.fixture
+def priors_directory(tmp_path):
+    """A folder of untrained priors of bass and other, 8 kHz, mono, as train_priors.py leaves one."""
+    torch.manual_seed(0)
+    for source in ("bass", "other"):
+        prior = ScoreConfig(n_fft=64, hop=32, width=4, levels=0, blocks=1).build(8000, 1)
+        checkpoint.save(tmp_path / "priors" / source, prior, {"source": source})
+    words = {"run_id": "x", "discrimination": {"failed_gate": ["bass"]}}
+    (tmp_path / "priors" / "discrimination.json").write_text(json.dumps(words))
+    return str(tmp_path / "priors")

@@ -10,14 +10,15 @@ import soundfile
 import torch
 
 from vsep_ray import checkpoint
-from vsep_ray.cluster.evaluate import plan, run, separate, table
+from vsep_ray.cluster.contenders import contenders
+from vsep_ray.cluster.evaluate import plan, run, table
 from vsep_ray.config import UserError
 from vsep_ray.data.crops import CropConfig
 from vsep_ray.data.shards import Layout, begin, divide, finish, write_unit
 from vsep_ray.data.track import Stem, Track
-from vsep_ray.evaluation.scores import METHODS
 from vsep_ray.inference import amortized
 from vsep_ray.presets import EVALUATE
+from vsep_ray.separators import Separator
 from vsep_ray.tracking.client import client
 
 
@@ -27,7 +28,7 @@ def config(tmp_path, separator_directory):
         EVALUATE["smoke"],
         storage=str(tmp_path / "storage"),
         tracking_uri=f"sqlite:///{tmp_path}/storage/mlflow.db",
-        model=separator_directory,
+        model=(separator_directory,),
         listening_tracks=1,
     )
 
@@ -55,9 +56,9 @@ def test_whole_tracks_are_scored_between_floor_and_ceiling(ray_session, config, 
         assert floor < ceiling
         assert math.isfinite(figures["sources"][source]["sdr_db"]["mean"])
     assert "piano" not in figures["sources"]
-    published = figures["published_mixture"]["model"]["si_sdr_db"]["mean"]
+    published = figures["published_mixture"]["B amortized"]["si_sdr_db"]["mean"]
     assert math.isfinite(published) and published != figures["si_sdr_db"]["mean"]
-    assert "oracle SI-SDR" in capsys.readouterr().out
+    assert "x real time" in capsys.readouterr().out
     html = Path(figures["report"]).read_text()
     assert html.count("<audio") == 5  # mixture, two references, two estimates of the one worst track
     run_ = client(config.tracking_uri).get_run(figures["run_id"])
@@ -93,13 +94,50 @@ def test_crops_of_the_latest_store_up_to_a_limit(ray_session, config):
     assert plan(config)["units"] == 4
 
 
+@pytest.mark.ray
+def test_all_models_and_methods_stand_in_one_table_with_their_speed(
+    ray_session, config, separator_directory, priors_directory, capsys
+):
+    store(config.storage)
+    many = dataclasses.replace(
+        config,
+        model=(separator_directory, separator_directory),
+        methods=("amortized", "refine", "langevin"),
+        priors=priors_directory,
+        max_tracks=4,
+    )
+    figures = run(many)
+    names = [f"B {m}{n}" for n in ("", " (2)") for m in ("amortized", "refine", "langevin")]
+    assert list(figures["methods"]) == ["mixture", *names, "oracle"]
+    assert all(figures["methods"][n]["realtime_factor"] > 0 for n in names)
+    assert figures["methods"]["B refine"]["si_sdr_db"] == figures["methods"]["B refine (2)"]["si_sdr_db"]
+    assert figures["methods"]["B refine"]["si_sdr_db"] != figures["si_sdr_db"]
+    assert all(n in capsys.readouterr().out for n in ("B langevin",))
+    html = Path(figures["report"]).read_text()
+    assert html.count("<audio") == 1 + 2 * 7
+    names = {f.path for f in client(config.tracking_uri).list_artifacts(figures["run_id"])}
+    assert "uncertainty" in names
+
+
+def test_refinement_without_priors_names_the_job_that_makes_them(config):
+    with pytest.raises(UserError, match=r"train_priors\.py"):
+        contenders(dataclasses.replace(config, methods=("refine",)))
+
+
+def test_models_of_other_sources_are_scored_apart(config, separator_directory, tmp_path):
+    other = Separator(dataclasses.replace(checkpoint.load(separator_directory).config, sample_rate=16_000))
+    checkpoint.save(tmp_path / "second", other, {"regime": "A"})
+    with pytest.raises(UserError, match="score them apart"):
+        contenders(dataclasses.replace(config, model=(separator_directory, str(tmp_path / "second"))))
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"dataset": "toy"}, "--dataset crops"),
         ({"dataset": "stems"}, "--root"),
         ({}, "prepare_crops.py"),
-        ({"model": "/no/such/model"}, "no directory"),
+        ({"model": ("/no/such/model",)}, "no directory"),
     ],
 )
 def test_what_cannot_be_scored_is_refused_with_the_cure(config, options, message):
@@ -114,20 +152,20 @@ def test_crops_at_another_rate_and_stems_of_other_names_are_refused(config, song
         plan(dataclasses.replace(config, dataset="stems", root=songs, map=("brass=bass.*", "rest=other.*")))
 
 
-def test_long_mixtures_are_separated_in_chunks_that_mix_exactly(separator_directory):
-    separator = checkpoint.load(separator_directory)
-    mixtures = torch.randn(2, 1, 8000 * 8)
-    estimates = separate(mixtures, separator)
+def test_long_mixtures_are_separated_in_chunks_that_mix_exactly(config):
+    (contender,) = contenders(config)
+    separator, mixtures = contender.separator, torch.randn(2, 1, 8000 * 8)
+    estimates = contender.separate(mixtures)
     torch.testing.assert_close(separator.mixing.mix(estimates), mixtures, atol=1e-4, rtol=0)
     short = mixtures[..., :4000]
     torch.testing.assert_close(
-        separate(short, separator), amortized(short, separator=separator), atol=1e-5, rtol=0
+        contender.separate(short), amortized(short, separator=separator), atol=1e-5, rtol=0
     )
 
 
 def test_the_table_shows_a_dash_for_no_score():
     none = {"mean": None, "median": None}
     row = {"si_sdr_db": none, "sdr_db": none}
-    result = {method: {**row, "sources": {"bass": row}} for method in METHODS}
-    lines = table(result).splitlines()
-    assert len(lines) == 3 and lines[1].startswith("bass") and "- / -" in lines[1]
+    methods = {m: {**row, "sources": {"bass": row}} for m in ("mixture", "oracle")}
+    lines = table(methods).splitlines()
+    assert len(lines) == 3 and lines[1].startswith("mixture") and "- / -" in lines[1]

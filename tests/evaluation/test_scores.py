@@ -21,7 +21,7 @@ def scores(estimates=None, mixture=None, **kwargs):
     references, total = example()
     estimates = references + 0.1 if estimates is None else estimates
     mixture = total if mixture is None else mixture
-    return score_track("a", SOURCES, estimates, references, mixture, torch.ones(3), RATE, **kwargs)
+    return score_track("a", SOURCES, {"model": estimates}, references, mixture, torch.ones(3), RATE, **kwargs)
 
 
 def find(rows, source, method):

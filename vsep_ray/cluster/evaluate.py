@@ -1,5 +1,5 @@
-"""evaluate: score a separator between floor and ceiling, in parallel over tracks, and make a page to listen
-to.
+"""evaluate: score separators and ways of inference between floor and ceiling, in parallel over tracks, and
+make a page to listen to.
 
 Everything happens at the model's sample rate and channels: stems are resampled to them, mixed, separated and
 scored there, so that the numbers are of the model and not of a resampler; what an 8 kHz model loses above 4
@@ -7,191 +7,183 @@ kHz is not in them.
 """
 
 import dataclasses
-import functools
 import json
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import ray
 import torch
-from torch import Tensor
 
-from vsep_ray import checkpoint
-from vsep_ray.chunking import overlap_add
-from vsep_ray.cluster import examples
-from vsep_ray.cluster.examples import Example, Unit
-from vsep_ray.cluster.models import find_separator
+from vsep_ray.cluster import examples, listening
+from vsep_ray.cluster.contenders import Contender, contenders
+from vsep_ray.cluster.examples import Unit
+from vsep_ray.cluster.listening import Excerpt
 from vsep_ray.cluster.runs import start_run
-from vsep_ray.config import UserError, fingerprint
+from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.shards import BadFileError
-from vsep_ray.evaluation.scores import METHODS, Score, aggregate, score_track, worst_first
-from vsep_ray.inference import amortized
+from vsep_ray.evaluation.scores import CEILING, FLOOR, Score, aggregate, score_track, worst_first
+from vsep_ray.figures import uncertainty_figure
 from vsep_ray.presets import EvaluateConfig
-from vsep_ray.report import Clip, page, score_figure
-from vsep_ray.separators import Separator
+from vsep_ray.report import page, score_figure
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
-CHUNK_SECONDS, OVERLAP = 6.0, 0.25
-BATCH = 32
-EXCERPT_SECONDS = 10.0
+
+
+@dataclass
+class _Result:
+    """Scores on the stems' sum and on published mixtures, time per method, tracks that could not be read."""
+
+    scores: list[Score] = field(default_factory=list)
+    published: list[Score] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    audio_seconds: float = 0.0
+    failed: int = 0
 
 
 def run(config: EvaluateConfig) -> dict[str, Any]:
     """Score, print the table, write the page, log to MLflow; the figures of the JSON line.
 
     Raises:
-        UserError: no such model or data.
+        UserError: no such model, priors or data.
     """
-    uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
-    regime = str(checkpoint.read_provenance(directory).get("regime", "unknown"))
-    units = examples.units(config, separator)
-    identity = fingerprint([uri, config.dataset, config.root, list(config.map), config.max_tracks])
-    name = f"evaluate-{config.dataset}-{identity}"
-    with start_run(config, "evaluation", name, tags={"model_uri": uri, "regime": regime}) as tracker:
-        on_stems, on_published, failed = _score_all(units, separator, config.bsseval)
-        result = aggregate(on_stems)
-        print(table(result))
-        clips = _listen(on_stems, units, separator, config.listening_tracks)
-        facts = _facts(uri, regime, config, separator, on_stems, failed)
-        rows = [dataclasses.asdict(s) | {"regime": regime} for s in on_stems]
+    rivals = contenders(config)
+    first = rivals[0]
+    units = examples.units(config, first.separator)
+    name = f"evaluate-{config.dataset}-{_identity(config, rivals)}"
+    with start_run(
+        config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
+    ) as tracker:
+        result = _score_all(units, rivals, config.bsseval)
+        figures = _figures(config, rivals, result)
+        print(table(figures["methods"]))
+        heard = _listen(result.scores, units, rivals, config.listening_tracks)
+        rows = [dataclasses.asdict(s) for s in result.scores]
         report = storage.join(config.storage, "reports", f"{name}.html")
-        html = page(f"Separation under regime {regime}: {config.dataset}", rows, clips, facts)
+        clips = [clip for e in heard for clip in e.clips]
+        facts = {k: v for k, v in figures.items() if isinstance(v, str | int | float)}
+        html = page(f"Separation under regime {first.regime}: {config.dataset}", rows, clips, facts)
         storage.write_bytes(report, html.encode())
-        published = {"published_mixture": aggregate(on_published)} if on_published else {}
-        figures = {**facts, **result["model"], **{m: result[m] for m in METHODS if m != "model"}, **published}
-        _record(tracker, figures, rows, html, clips)
+        _record(tracker, figures, rows, html, heard, first.separator.sources)
         return {"run_id": tracker.run_id, **figures, "report": report}
 
 
 def plan(config: EvaluateConfig) -> dict[str, Any]:
     """What `run` would score."""
-    uri, _, separator = find_separator(config.model, config.storage, config.tracking_uri)
-    units = examples.units(config, separator)
+    rivals = contenders(config)
     return {
-        "model": uri,
-        "sources": list(separator.sources),
-        "units": len(units),
+        "contenders": {c.name: c.uri for c in rivals},
+        "sources": list(rivals[0].separator.sources),
+        "units": len(examples.units(config, rivals[0].separator)),
         "max_tracks": config.max_tracks,
     }
 
 
-def separate(mixtures: Tensor, separator: Separator) -> Tensor:
-    """The posterior means at any length, in chunks of 6 s that overlap by a quarter.
-
-    Shape:
-        (N, C, T) -> (N, K, C, T), on the CPU
-    """
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    separator = separator.to(device)
-
-    def forward(mixture: Tensor) -> Tensor:
-        return amortized(mixture.to(device), separator=separator)
-
-    chunk = -(-round(CHUNK_SECONDS * separator.sample_rate) // separator.multiple) * separator.multiple
-    if mixtures.shape[-1] <= chunk:
-        return torch.cat([forward(m).cpu() for m in mixtures.split(BATCH)])
-    hop = chunk - round(chunk * OVERLAP)
-    return torch.stack(
-        [torch.cat(list(overlap_add(forward, [m], chunk=chunk, hop=hop)), -1) for m in mixtures]
-    )
-
-
-def table(result: Mapping[str, Any]) -> str:
-    """Floor, result and oracle per source as text: SI-SDR and SDR, mean / median in dB."""
-    lines = [f"{'dB, mean / median':<18}" + "".join(f"{f'{m} SI-SDR':>20}{f'{m} SDR':>20}" for m in METHODS)]
-    for source in [*result["model"]["sources"], None]:
-        cells = [result[m]["sources"][source] if source else result[m] for m in METHODS]
-        texts = (f"{_pair(c['si_sdr_db']):>20}{_pair(c['sdr_db']):>20}" for c in cells)
-        lines.append(f"{source or 'all':<18}" + "".join(texts))
+def table(methods: Mapping[str, Any]) -> str:
+    """Floor, contenders and oracle, overall and per source: SI-SDR / SDR as means and medians in dB, and how
+    many times faster than real time one worker was."""
+    names = [*next(iter(methods.values()))["sources"], None]
+    head = f"{'dB: SI-SDR / SDR, mean (median)':<32}" + "".join(f"{n or 'all':>30}" for n in names)
+    lines = [f"{head}{'x real time':>14}"]
+    for method, summary in methods.items():
+        cells = [summary["sources"][n] if n else summary for n in names]
+        texts = "".join(f"{_pair(c['si_sdr_db'])} / {_pair(c['sdr_db'])}".rjust(30) for c in cells)
+        lines.append(f"{method:<32}{texts}{summary.get('realtime_factor', '-'):>14}")
     return "\n".join(lines)
 
 
 def _pair(summary: Mapping[str, float | None]) -> str:
-    return " / ".join("-" if v is None else f"{v:.2f}" for v in summary.values())
+    mean, median = summary["mean"], summary["median"]
+    return "-" if mean is None or median is None else f"{mean:.2f} ({median:.2f})"
 
 
-def _score_all(
-    units: Sequence[Unit], separator: Separator, bsseval: bool
-) -> tuple[list[Score], list[Score], int]:
-    """Scores on the stems' sum, scores on published mixtures, number of tracks that could not be read."""
-    module = ray.put(separator)
-    parts = ray.get([_remote(_score_unit).remote(unit, module, bsseval) for unit in units])
-    failures = [p for p in parts if isinstance(p, str)]
-    for message in failures:
+def _identity(config: EvaluateConfig, rivals: Sequence[Contender]) -> str:
+    options = to_dict([config.refine, config.langevin]) if any(c.joint for c in rivals) else []
+    data = [config.dataset, config.root, list(config.map), config.max_tracks, config.priors, options]
+    return fingerprint([[c.uri for c in rivals], list(config.methods), *data])
+
+
+def _score_all(units: Sequence[Unit], rivals: Sequence[Contender], bsseval: bool) -> _Result:
+    shared = ray.put(list(rivals))
+    parts = ray.get([_remote(_score_unit).remote(unit, shared, bsseval) for unit in units])
+    total, errors = _Result(), [p for p in parts if isinstance(p, str)]
+    for message in errors:
         log.warning("not scored: %s", message)
-    if len(failures) == len(units):
-        raise UserError(f"no track could be read; the first error: {failures[0]}")
-    scores = [s for p in parts if not isinstance(p, str) for s in p]
-    return [s for s, p in scores if not p], [s for s, p in scores if p], len(failures)
+    if len(errors) == len(units):
+        raise UserError(f"no track could be read; the first error: {errors[0]}")
+    total.failed = len(errors)
+    for part in parts:
+        if isinstance(part, _Result):
+            total.scores += part.scores
+            total.published += part.published
+            total.audio_seconds += part.audio_seconds
+            total.seconds = {n: total.seconds.get(n, 0.0) + s for n, s in part.seconds.items()}
+    return total
 
 
 def _remote(function: Any) -> Any:
     return ray.remote(num_cpus=1, num_gpus=1 if ray.cluster_resources().get("GPU") else 0)(function)
 
 
-def _score_unit(unit: Unit, separator: Separator, bsseval: bool) -> list[tuple[Score, bool]] | str:
+def _score_unit(unit: Unit, rivals: Sequence[Contender], bsseval: bool) -> _Result | str:
+    separator, result = rivals[0].separator, _Result()
     try:
         found = examples.read(unit, separator)
     except BadFileError as error:
         return str(error)
-    estimates = separate(torch.stack([e.mixture for e in found]), separator)
+    mixtures = torch.stack([e.mixture for e in found])
+    result.audio_seconds = mixtures[:, 0].numel() / separator.sample_rate
+    estimates = {}
+    for rival in rivals:
+        torch.manual_seed(0)  # a second run of the job draws the same noise
+        since = time.perf_counter()
+        estimates[rival.name] = rival.separate(mixtures)
+        result.seconds[rival.name] = time.perf_counter() - since
     scales, rate = separator.mixing.scales.cpu(), separator.sample_rate
-    rows: list[tuple[Score, bool]] = []
-    for e, x in zip(found, estimates, strict=True):
-        args = (e.track, separator.sources, x, e.references, e.mixture, scales, rate)
-        rows += [(score, e.published) for score in score_track(*args, bsseval=bsseval)]
-    return rows
+    for i, e in enumerate(found):
+        mine = {n: x[i] for n, x in estimates.items()}
+        rows = score_track(
+            e.track, separator.sources, mine, e.references, e.mixture, scales, rate, bsseval=bsseval
+        )
+        (result.published if e.published else result.scores).extend(rows)
+    return result
 
 
-def _listen(scores: Iterable[Score], units: Sequence[Unit], separator: Separator, count: int) -> list[Clip]:
+def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Result) -> dict[str, Any]:
+    """The first contender's summary on top, every method's below ``methods``."""
+    first, methods = rivals[0], aggregate(result.scores)
+    for name, seconds in result.seconds.items():
+        methods[name]["realtime_factor"] = round(result.audio_seconds / seconds, 2)
+    published = {"published_mixture": aggregate(result.published)} if result.published else {}
+    return {
+        "model": first.uri,
+        "regime": first.regime,
+        "method": first.name,
+        "dataset": config.dataset,
+        "tracks": len({s.track for s in result.scores}),
+        "failed": result.failed,
+        "sample_rate": first.separator.sample_rate,
+        "channels": first.separator.channels,
+        **methods[first.name],
+        FLOOR: methods[FLOOR],
+        CEILING: methods[CEILING],
+        "methods": methods,
+        **published,
+    }
+
+
+def _listen(
+    scores: Iterable[Score], units: Sequence[Unit], rivals: Sequence[Contender], count: int
+) -> list[Excerpt]:
     """The sounds of the worst tracks, separated once more: to keep all would take their memory."""
     worst = worst_first(scores)[:count]
-    module = ray.put(separator)
-    parts = ray.get([_remote(_clips).remote(unit, module, worst) for unit in units]) if worst else []
-    clips = [clip for part in parts for clip in part]
-    return sorted(clips, key=lambda c: worst.index(c.track))
-
-
-def _clips(unit: Unit, separator: Separator, tracks: Sequence[str]) -> list[Clip]:
-    if isinstance(unit, examples.WholeTrack) and unit.track.id not in tracks:
-        return []
-    wanted = [e for e in examples.read(unit, separator) if e.track in tracks and not e.published]
-    return [clip for e in wanted for clip in _clips_of(_excerpt(e, separator.sample_rate), separator)]
-
-
-def _excerpt(example: Example, sample_rate: int) -> Example:
-    """Ten seconds from a third of the track on."""
-    length = round(EXCERPT_SECONDS * sample_rate)
-    start = max(0, min(example.mixture.shape[-1] // 3, example.mixture.shape[-1] - length))
-    span = slice(start, start + length)
-    return Example(example.track, example.references[..., span], example.mixture[..., span])
-
-
-def _clips_of(example: Example, separator: Separator) -> list[Clip]:
-    estimates = separate(example.mixture[None], separator)[0]
-    clip = functools.partial(Clip, example.track, sample_rate=separator.sample_rate)
-    sounds = [clip("mixture", "mixture", audio=example.mixture.numpy())]
-    for k, source in enumerate(separator.sources):
-        sounds.append(clip(source, "reference", audio=example.references[k].numpy()))
-        sounds.append(clip(source, "model", audio=estimates[k].numpy()))
-    return sounds
-
-
-def _facts(
-    uri: str, regime: str, config: EvaluateConfig, separator: Separator, scores: Sequence[Score], failed: int
-) -> dict[str, Any]:
-    return {
-        "model": uri,
-        "regime": regime,
-        "dataset": config.dataset,
-        "tracks": len({s.track for s in scores}),
-        "failed": failed,
-        "sample_rate": separator.sample_rate,
-        "channels": separator.channels,
-    }
+    shared = ray.put(list(rivals))
+    parts = ray.get([_remote(listening.excerpts).remote(u, shared, worst) for u in units]) if worst else []
+    return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
 
 
 def _record(
@@ -199,7 +191,8 @@ def _record(
     figures: Mapping[str, Any],
     rows: Sequence[Mapping[str, Any]],
     html: str,
-    clips: Sequence[Clip],
+    heard: Sequence[Excerpt],
+    sources: Sequence[str],
 ) -> None:
     import pandas
 
@@ -208,9 +201,12 @@ def _record(
     tracker.text(pandas.DataFrame(rows).to_csv(index=False), "scores.csv")
     tracker.text(json.dumps(figures, indent=1), "figures.json")
     tracker.figure(score_figure(rows), "scores.png")
-    for clip in clips:
-        folder = clip.track.replace("/", "_")
-        tracker.audio(clip.audio, clip.sample_rate, f"audio/{folder}/{clip.name}-{clip.method}.wav")
+    for e in heard:
+        folder = e.track.replace("/", "_")
+        spread = uncertainty_figure(e.predicted.numpy(), e.actual.numpy(), e.frame_seconds, sources)
+        tracker.figure(spread, f"uncertainty/{folder}.png")
+        for clip in e.clips:
+            tracker.audio(clip.audio, clip.sample_rate, f"audio/{folder}/{clip.name}-{clip.method}.wav")
 
 
 def _numbers(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:

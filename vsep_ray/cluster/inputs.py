@@ -11,7 +11,7 @@ from vsep_ray.cluster.data import prepare
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore, latest_store
-from vsep_ray.presets import PREPARE_CROPS, TrainSeparatorConfig
+from vsep_ray.presets import PREPARE_CROPS
 
 
 class _WithCrops(Protocol):
@@ -21,6 +21,15 @@ class _WithCrops(Protocol):
     def preset(self) -> str: ...
     @property
     def storage(self) -> str: ...
+
+
+class _Format(Protocol):
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+    @property
+    def sample_rate(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
 
 
 def crop_store(config: _WithCrops) -> CropStore:
@@ -41,21 +50,21 @@ def crop_store(config: _WithCrops) -> CropStore:
     return CropStore.open(prepare(dataclasses.replace(recipe, storage=config.storage))["output"])
 
 
-def prior_directories(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
-    """Source -> checkpoint directory of its prior, from ``--priors`` (a folder, or the run id of
-    train_priors.py) or the latest in the storage.
+def prior_directories(priors: str, root: str, wanted: _Format, force: bool = False) -> dict[str, str]:
+    """Source -> checkpoint directory of its prior, from ``priors`` (a folder, or the run id of
+    train_priors.py) or the latest below ``root``.
 
     Raises:
-        UserError: a source has no prior, its format is another, or it did not pass its gate and
-        ``--force`` was not given.
+        UserError: a source has no prior, its format is another, or it did not pass its gate and ``force``
+            was not given.
     """
-    folder = config.priors or _latest_priors(config.storage)
+    folder = priors or _latest_priors(root)
     if "://" not in folder and not Path(folder).is_dir():
-        folder = _by_run_id(config.storage, folder)
-    found = {s: storage.join(folder, s) for s in store.sources}
+        folder = _by_run_id(root, folder)
+    found = {s: storage.join(folder, s) for s in wanted.sources}
     for source, directory in found.items():
-        _check_format(source, directory, store)
-    _check_gate(folder, config.force)
+        _check_format(source, directory, wanted)
+    _check_gate(folder, force)
     return found
 
 
@@ -79,7 +88,7 @@ def _by_run_id(root: str, run_id: str) -> str:
     raise UserError(f"--priors {run_id} is neither a folder nor the run id of priors in {root}/models")
 
 
-def _check_format(source: str, directory: str, store: CropStore) -> None:
+def _check_format(source: str, directory: str, wanted: _Format) -> None:
     if not storage.exists(storage.join(directory, "config.json")):
         raise UserError(
             f"no prior of source {source!r} in {directory}; "
@@ -87,10 +96,10 @@ def _check_format(source: str, directory: str, store: CropStore) -> None:
         )
     description = json.loads(storage.read_bytes(storage.join(directory, "config.json")))
     format_ = (description.get("sample_rate"), description.get("channels"))
-    if format_ != (store.sample_rate, store.channels):
+    if format_ != (wanted.sample_rate, wanted.channels):
         raise UserError(
             f"prior {directory} is for (Hz, channels) {format_}, "
-            f"the crops are {(store.sample_rate, store.channels)}"
+            f"expected {(wanted.sample_rate, wanted.channels)}"
         )
 
 

@@ -1,10 +1,13 @@
-"""Which separator a job means."""
+"""Which separator a job means, and the frozen priors that go with it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from vsep_ray import checkpoint
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
+from vsep_ray.joint import Joint
+from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import resolve_model
 
@@ -23,6 +26,21 @@ def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, Path,
     if not isinstance(module, Separator):
         raise UserError(f"model {uri} is a prior; expected a separator, as train_separator.py makes one")
     return uri, directory, module
+
+
+def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
+    """The frozen priors, source -> checkpoint directory, in the separator's order of sources.
+
+    Raises:
+        UserError: a checkpoint is not that of a prior.
+    """
+    modules: dict[str, Prior] = {}
+    for source in separator.sources:
+        module = checkpoint.load(storage.local_path(priors[source]))
+        if not isinstance(module, Prior):
+            raise UserError(f"{priors[source]} is a separator; expected the prior of {source}")
+        modules[source] = module
+    return Joint(modules, separator.mixing)
 
 
 def _latest(root: str) -> str:

@@ -60,7 +60,7 @@ def _regime(
     job: TrainSeparatorConfig, below: dict[str, Any], store: CropStore, priors: str
 ) -> dict[str, Any]:
     trained = train_separator.run(dataclasses.replace(job, **below, crops=store.uri, priors=priors))
-    scored = evaluate.run(EvaluateConfig(**below, model=trained["model"], root=store.uri))
+    scored = evaluate.run(EvaluateConfig(**below, model=(trained["model"],), root=store.uri))
     return {**scored, "model": trained["model"], "model_uri": trained["model_uri"]}
 
 

@@ -9,9 +9,9 @@ import ray
 import torch
 from torch import Tensor
 
-from vsep_ray import checkpoint
 from vsep_ray.cluster.dreams import dreams
 from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
+from vsep_ray.cluster.models import load_joint
 from vsep_ray.cluster.runs import git_revision, start_run
 from vsep_ray.cluster.train import (
     PAIRED,
@@ -30,7 +30,6 @@ from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix,
 from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
 from vsep_ray.evaluation.sdr import si_sdr, summarize
 from vsep_ray.inference import amortized
-from vsep_ray.joint import Joint
 from vsep_ray.objectives import Objective, Sleep, SleepWake, Supervised, Wake
 from vsep_ray.presets import TrainSeparatorConfig
 from vsep_ray.priors import Prior
@@ -96,12 +95,6 @@ class SeparatorTask(Task):
         training step sees."""
         assert isinstance(module, Separator)
         return remix_scores(module, self.store, self.length, self.config.augment.level_db)
-
-
-def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
-    """The frozen priors in the separator's order of sources."""
-    modules = {s: checkpoint.load(storage.local_path(priors[s])) for s in separator.sources}
-    return Joint(modules, separator.mixing)  # type: ignore[arg-type]
 
 
 def remix_scores(
@@ -197,7 +190,11 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
             f"Wake needs mixtures and {store.uri} has none; "
             "set --sleep-fraction.start 1 --sleep-fraction.end 1"
         )
-    priors = prior_directories(config, store) if wakes or config.regime == "A" else {}
+    priors = (
+        prior_directories(config.priors, config.storage, store, config.force)
+        if wakes or config.regime == "A"
+        else {}
+    )
     clips = store
     if config.regime == "A":
         folder = storage.join(config.storage, "dreams")

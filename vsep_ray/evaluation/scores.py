@@ -1,9 +1,9 @@
 """Tidy rows of scores, one per track, source and method, between floor (mixture) and ceiling (oracle)."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,8 +12,7 @@ from vsep_ray.evaluation.baselines import mixture_estimate, oracle_mask
 from vsep_ray.evaluation.bsseval import bsseval_v4
 from vsep_ray.evaluation.sdr import framewise_sdr, leakage_db, si_sdr, summarize
 
-Method = Literal["mixture", "model", "oracle"]
-METHODS: tuple[Method, ...] = ("mixture", "model", "oracle")
+FLOOR, CEILING = "mixture", "oracle"
 METRICS = ("si_sdr_db", "si_sdr_improvement_db", "sdr_db")
 
 
@@ -24,7 +23,8 @@ class Score:
     Attributes:
         track: the track's id.
         source: the class.
-        method: ``mixture`` is the floor, ``oracle`` the ceiling (the Wiener mask that knows the sources).
+        method: ``mixture`` is the floor, ``oracle`` the ceiling (the Wiener mask that knows the sources), the
+            others stand between.
         si_sdr_db: `si_sdr`; NaN where the reference is silent.
         si_sdr_improvement_db: over the mixture as the estimate.
         sdr_db: museval v4's SDR, the median over windows of one second.
@@ -37,7 +37,7 @@ class Score:
 
     track: str
     source: str
-    method: Method
+    method: str
     si_sdr_db: float
     si_sdr_improvement_db: float
     sdr_db: float
@@ -50,7 +50,7 @@ class Score:
 def score_track(
     track: str,
     sources: Sequence[str],
-    estimates: Tensor,
+    estimates: Mapping[str, Tensor],
     references: Tensor,
     mixture: Tensor,
     scales: Tensor,
@@ -58,19 +58,19 @@ def score_track(
     *,
     bsseval: bool = False,
 ) -> list[Score]:
-    """The scores of the model's estimates, of the mixture and of the oracle mask.
+    """The scores of each method's estimates, between those of the mixture and of the oracle mask.
 
     A rest of the mixture that no reference explains is one more source to the oracle, and is not scored.
 
     Shape:
-        estimates, references (K, C, T); mixture (C, T); scales (K,)
+        estimates (each), references (K, C, T); mixture (C, T); scales (K,)
 
     Args:
         track: the track's id.
         sources: the K classes.
-        estimates: of the model.
+        estimates: by method.
         references: what they should be.
-        mixture: what the model was given.
+        mixture: what the methods were given.
         scales: the a_k of the mixing.
         sample_rate: Hz.
         bsseval: also BSS Eval v4 by museval (about 0.7 s of CPU time per second of audio and method).
@@ -83,7 +83,7 @@ def score_track(
     floor = mixture_estimate(mixture, len(sources))
     floor_db = si_sdr(floor, references)
     rows = []
-    for method, estimate in zip(METHODS, (floor, estimates, ceiling), strict=True):
+    for method, estimate in {FLOOR: floor, **estimates, CEILING: ceiling}.items():
         columns = _columns(estimate, references, mixture, floor_db, sample_rate)
         columns |= _bss_columns(estimate, references, sample_rate) if bsseval else {}
         values = {name: column.tolist() for name, column in columns.items()}
@@ -137,9 +137,9 @@ def aggregate(scores: Iterable[Score]) -> dict[str, Any]:
         {name: the same}}, ...}``
     """
     scores = list(scores)
-    sources = dict.fromkeys(s.source for s in scores)
+    sources, methods = (dict.fromkeys(getattr(s, key) for s in scores) for key in ("source", "method"))
     result: dict[str, Any] = {}
-    for method in METHODS:
+    for method in methods:
         mine = [s for s in scores if s.method == method]
         each = {k: _summaries([s for s in mine if s.source == k]) for k in sources}
         result[method] = {**_summaries(mine), "sources": each}
@@ -147,10 +147,10 @@ def aggregate(scores: Iterable[Score]) -> dict[str, Any]:
 
 
 def worst_first(scores: Iterable[Score]) -> list[str]:
-    """Track ids by the model's mean SI-SDR improvement, the lowest first; tracks without any score last."""
+    """Track ids by the methods' mean SI-SDR improvement, the lowest first; tracks without any score last."""
     by_track: dict[str, list[float]] = {}
     for s in scores:
-        if s.method == "model":
+        if s.method not in (FLOOR, CEILING):
             by_track.setdefault(s.track, []).append(s.si_sdr_improvement_db)
     means = {t: summarize(torch.tensor(v)).mean for t, v in by_track.items()}
     return sorted(means, key=lambda t: (math.isnan(means[t]), means[t]))

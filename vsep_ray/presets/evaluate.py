@@ -1,17 +1,53 @@
 """evaluate.py: its config and presets."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from vsep_ray.presets.job import Dataset, JobConfig
 
+Method = Literal["amortized", "refine", "langevin"]
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """A few steps of the separator's estimate up the priors' density."""
+
+    noise_std: float = 0.1
+    """Noise level sigma at which the priors are asked (units of the waveform); near the estimate's error."""
+    steps: int = 6
+    """Steps."""
+    step_size: float = 0.3
+    """Share of the way to what the priors take the noisy sources to be."""
+
+
+@dataclass(frozen=True)
+class LangevinConfig:
+    """Draws from the posterior by annealed Langevin steps, from the separator's estimate on."""
+
+    noise_stds: tuple[float, ...] = (0.1, 0.05, 0.03)
+    """Noise levels sigma, descending (units of the waveform)."""
+    steps: int = 4
+    """Steps per level."""
+    step_size: float = 0.1
+    """Step, as a share of sigma^2."""
+    samples: int = 4
+    """Draws that are averaged."""
+
 
 @dataclass(frozen=True)
 class EvaluateConfig(JobConfig):
-    """Score a separator on tracks with known stems, against mixture and oracle."""
+    """Score separators, and ways of inference, on tracks with known stems, between mixture and oracle."""
 
-    model: str = ""
-    """Checkpoint directory, runs:/... or models:/name@alias. Default: the latest separator in the storage."""
+    model: tuple[str, ...] = ()
+    """Checkpoint directories, runs:/... or models:/name@alias; each is scored by every method. Default: the
+    latest separator in the storage."""
+    methods: tuple[Method, ...] = ("amortized",)
+    """Ways of inference: amortized (one pass), refine and langevin (with the priors)."""
+    priors: str = ""
+    """For refine and langevin: folder with one prior per source, or the run id of train_priors.py. Default:
+    the latest in the storage."""
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    langevin: LangevinConfig = field(default_factory=LangevinConfig)
     dataset: Dataset | Literal["crops"] = "crops"
     """Where the references come from; crops: split test of a crop store."""
     root: str = ""
