@@ -68,9 +68,9 @@ def _small(prior: PriorConfig, steps: int, batch_size: int, learning_rate: float
 SMALL_PRIORS = [
     _small(FlowConfig(steps=8, width=64), 5_000, 32, 2e-3),
     _small(WaveNetConfig(), 1_800, 16, 3e-3),
-    _small(VAEConfig(), 5_000, 32, 2e-3),
-    _small(VQVAEConfig(), 800, 16, 3e-3),
-    _small(SpectrogramGlowConfig(), 3_500, 32, 2e-3),
+    _small(VAEConfig(), 4_400, 32, 2e-3),
+    _small(VQVAEConfig(), 580, 16, 3e-3),
+    _small(SpectrogramGlowConfig(), 2_500, 32, 2e-3),
     _small(ScoreConfig(), 8_000, 32, 2e-3),
 ]
 """Every kind on toy waves of 8 kHz, 1,024 samples, 220-880 Hz, in minutes on two CPU cores."""
