@@ -121,6 +121,17 @@ def samples_have_the_length_asked_for(prior):
             prior.sample(1, length + 1)
 
 
+def a_low_temperature_sharpens_the_samples(prior):
+    length = 4 * length_of(prior)  # past the samples at which a WaveNet warms up
+    spread = []
+    for temperature in (1.0, 0.05):
+        torch.manual_seed(0)
+        x = prior.sample(24, length, temperature)[..., length // 2 :]
+        assert torch.isfinite(x).all()
+        spread.append(x.std(0).mean())
+    assert spread[1] < 0.8 * spread[0]
+
+
 def wrong_shapes_and_noise_levels_are_refused(prior):
     x, (low, high) = torch.zeros(2, prior.channels, length_of(prior)), prior.noise_range
     wrong = [torch.zeros(2, prior.channels + 1, x.shape[-1]), x[0]]

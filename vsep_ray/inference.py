@@ -6,6 +6,7 @@ for the likelihood, however small the mixing noise is.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +15,32 @@ from vsep_ray.joint import Joint
 from vsep_ray.separators.separator import Separator
 
 SeparateFn = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """A few steps of the separator's estimate up the priors' density."""
+
+    noise_std: float = 0.1
+    """Noise level sigma at which the priors are asked (units of the waveform); near the estimate's error."""
+    steps: int = 6
+    """Steps."""
+    step_size: float = 0.3
+    """Share of the way to what the priors take the noisy sources to be."""
+
+
+@dataclass(frozen=True)
+class LangevinConfig:
+    """Draws from the posterior by annealed Langevin steps, from the separator's estimate on."""
+
+    noise_stds: tuple[float, ...] = (0.1, 0.05, 0.03)
+    """Noise levels sigma, descending (units of the waveform)."""
+    steps: int = 4
+    """Steps per level."""
+    step_size: float = 0.1
+    """Step, as a share of sigma^2."""
+    samples: int = 4
+    """Draws that are averaged."""
 
 
 @torch.no_grad()

@@ -66,6 +66,15 @@ def test_a_regime_reads_what_it_may_and_no_more(config, regime, sleep, streams):
     assert all(spec.split == "train" for spec in read.values())
 
 
+@pytest.mark.parametrize("steps", [0, 2])
+def test_self_training_by_remixing_end_to_end(config, steps):
+    changes = {"self_training": "remix", "sleep_fraction": Schedule(0.5, 0.5)}
+    refinement = dataclasses.replace(config.refinement, steps=steps)
+    figures = train_separator.run(dataclasses.replace(config, refinement=refinement, **changes))
+    assert figures["steps"] == 4
+    assert checkpoint.read_provenance(figures["model"])["objective"] == "Sleep and remix"
+
+
 def test_mistakes_come_before_training(config, tmp_path):
     for change, words in [
         ({"crops": str(tmp_path)}, "no finished crop store in"),

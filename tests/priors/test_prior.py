@@ -28,6 +28,11 @@ def test_contract(name, channels, check, built):
 
 
 @pytest.mark.parametrize("name", contracts.PRIORS)
+def test_a_low_temperature_sharpens_the_samples(name, built):
+    contracts.a_low_temperature_sharpens_the_samples(built[name, 1])
+
+
+@pytest.mark.parametrize("name", contracts.PRIORS)
 def test_a_checkpoint_brings_the_same_densities_back(name, built, tmp_path):
     contracts.a_checkpoint_brings_the_same_densities_back(built[name, 1], tmp_path)
 

@@ -33,7 +33,7 @@ def generation(config: BenchmarkConfig) -> Row:
 
 
 @torch.no_grad()
-def naive_generation(prior: WaveNetPrior, num: int, length: int) -> Tensor:
+def naive_generation(prior: WaveNetPrior, num: int, length: int, temperature: float = 1.0) -> Tensor:
     """`WaveNetPrior.sample` by its definition: the whole prefix once more for every sample."""
     config, density = prior.config, prior.density
     noise_std = torch.full((num,), config.noise_min).to(next(prior.parameters()))
@@ -41,7 +41,7 @@ def naive_generation(prior: WaveNetPrior, num: int, length: int) -> Tensor:
     x = u.new_zeros(num, prior.channels, 0)
     for t in range(length):
         raw, lags = density.laws(torch.nn.functional.pad(x, (0, 1)), prior.embedding(noise_std), noise_std)
-        heat = 1.0 if t < config.warm else config.temperature
+        heat = 1.0 if t < config.warm else temperature
         new = density.law.draw(raw[:, :, t], lags[:, :, t], u[:, :, t], noise_std[:, None], heat)
         x = torch.cat([x, new[..., None]], -1)
     return x

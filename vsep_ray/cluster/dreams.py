@@ -21,7 +21,13 @@ BATCH = 64
 
 
 def dreams(
-    store: CropStore, priors: dict[str, str], num: int, length: int, folder: str, seed: int = 0
+    store: CropStore,
+    priors: dict[str, str],
+    num: int,
+    length: int,
+    folder: str,
+    seed: int = 0,
+    temperature: float = 1.0,
 ) -> CropStore:
     """``num`` clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store
     below ``folder``.
@@ -37,13 +43,17 @@ def dreams(
         length: samples.
         folder: where dream stores lie, one per fingerprint.
         seed: of the draws.
+        temperature: of the draws, see `Prior.sample`.
     """
-    mark = fingerprint({"priors": prior_marks(priors), "num": num, "length": length, "seed": seed})
+    mark = fingerprint(
+        {"priors": prior_marks(priors), "num": num, "length": length, "seed": seed, "t": temperature}
+    )
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, "_store.json")):
         return CropStore.open(uri)
     tasks = [
-        _dream.remote(uri, s, priors[s], num, length, step_seed(seed, k)) for k, s in enumerate(store.sources)
+        _dream.remote(uri, s, priors[s], num, length, step_seed(seed, k), temperature)
+        for k, s in enumerate(store.sources)
     ]
     statistics = dict(zip(store.sources, ray.get(tasks), strict=True))
     count = num * len(store.sources)
@@ -58,12 +68,16 @@ def dreams(
 
 
 @ray.remote
-def _dream(uri: str, source: str, prior: str, num: int, length: int, seed: int) -> SourceStatistics:
+def _dream(
+    uri: str, source: str, prior: str, num: int, length: int, seed: int, temperature: float
+) -> SourceStatistics:
     torch.manual_seed(seed)
     module = checkpoint.load(storage.local_path(prior))
     assert isinstance(module, Prior), f"{prior} is not a prior"
     whole = -(-length // module.multiple) * module.multiple
-    audio = np.concatenate([module.sample(min(BATCH, num - i), whole).numpy() for i in range(0, num, BATCH)])
+    audio = np.concatenate(
+        [module.sample(min(BATCH, num - i), whole, temperature).numpy() for i in range(0, num, BATCH)]
+    )
     table = _table(source, audio[..., :length])
     with storage.write_local(storage.join(partition(uri, "train", source), "part-0.parquet")) as path:
         pq.write_table(table, path)

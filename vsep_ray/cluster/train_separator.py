@@ -30,7 +30,7 @@ from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix,
 from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
 from vsep_ray.evaluation.sdr import si_sdr, summarize
 from vsep_ray.inference import amortized
-from vsep_ray.objectives import Objective, Sleep, SleepWake, Supervised, Wake
+from vsep_ray.objectives import Anchored, Objective, Remix, Sleep, Supervised, Wake
 from vsep_ray.presets import TrainSeparatorConfig
 from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
@@ -50,14 +50,15 @@ class SeparatorTask(Task):
     config: TrainSeparatorConfig
 
     @property
-    def wakes(self) -> bool:
-        """Whether the schedule ever gives Wake a weight."""
-        return self.config.regime != "C" and _wakes(self.config)
-
-    @property
     def objective(self) -> str:
         """The name of the objective, for the provenance."""
-        return "Supervised" if self.config.regime == "C" else "SleepWake" if self.wakes else "Sleep"
+        if self.config.regime == "C":
+            return "Supervised"
+        return f"Sleep and {self.config.self_training}" if self._reads_mixtures else "Sleep"
+
+    @property
+    def _reads_mixtures(self) -> bool:
+        return _self_trains(self.config)
 
     def streams(self) -> dict[str, StreamSpec]:
         """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what
@@ -65,7 +66,7 @@ class SeparatorTask(Task):
         if self.config.regime == "C":
             return {PAIRED: StreamSpec(self.store, "train", PAIRED)}
         clips = {s: StreamSpec(self.clips, "train", s) for s in self.store.sources}
-        return clips | ({MIXTURE: StreamSpec(self.store, "train", MIXTURE)} if self.wakes else {})
+        return clips | ({MIXTURE: StreamSpec(self.store, "train", MIXTURE)} if self._reads_mixtures else {})
 
     def build(self) -> tuple[Objective, Separator]:
         """See `Task.build`."""
@@ -73,13 +74,17 @@ class SeparatorTask(Task):
         if self.config.regime == "C":
             return Supervised(separator, self.config.mean_weight), separator
         sleep = Sleep(separator, self.config.mean_weight)
-        if not self.wakes:
+        if not self._reads_mixtures:
             return sleep, separator
-        wake = Wake(
-            separator, load_joint(self.priors, separator), self.config.noise_std, self.config.beta,
-            self.config.temperatures, self.config.samples,
-        )  # fmt: skip
-        return SleepWake(sleep, wake, self.config.sleep_fraction), separator
+        return Anchored(sleep, self._self_training(separator), self.config.sleep_fraction), separator
+
+    def _self_training(self, separator: Separator) -> Wake | Remix:
+        config = self.config
+        joint = load_joint(self.priors, separator) if _asks_priors(config) else None
+        if config.self_training == "remix":
+            return Remix(separator, config.mean_weight, joint=joint, refinement=config.refinement)
+        assert joint is not None
+        return Wake(separator, joint, config.noise_std, config.beta, config.temperatures, config.samples)
 
     def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
         """See `Task.batch`."""
@@ -87,8 +92,12 @@ class SeparatorTask(Task):
             aligned = torch.from_numpy(windows[PAIRED].draw(rng, num)[1])
             return {"sources": aligned.unflatten(1, (len(self.store.sources), self.store.channels))}
         remix = draw_remix([windows[s] for s in self.store.sources], rng, num, self.config.augment)
-        wake = {"mixture": draw_clips(windows[MIXTURE], rng, num, AugmentConfig())} if self.wakes else {}
-        return {"remix": remix} | wake
+        mixture = (
+            {"mixture": draw_clips(windows[MIXTURE], rng, num, AugmentConfig())}
+            if self._reads_mixtures
+            else {}
+        )
+        return {"remix": remix} | mixture
 
     def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
         """SI-SDR on remixes of held-out clips of different songs; a yardstick for all regimes, which no
@@ -182,25 +191,37 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
     Raises:
         UserError: the store or the priors are not what the regime needs.
     """
-    wakes = config.regime != "C" and _wakes(config)
     if config.regime == "C" and not store.paired:
         raise UserError(f"regime C needs sources of common mixtures; {store.uri} holds a folder per source")
-    if wakes and MIXTURE not in store.statistics:
+    if _self_trains(config) and MIXTURE not in store.statistics:
         raise UserError(
-            f"Wake needs mixtures and {store.uri} has none; "
+            f"{config.self_training} needs mixtures and {store.uri} has none; "
             "set --sleep-fraction.start 1 --sleep-fraction.end 1"
         )
     priors = (
         prior_directories(config.priors, config.storage, store, config.force)
-        if wakes or config.regime == "A"
+        if config.regime == "A" or _asks_priors(config)
         else {}
     )
     clips = store
     if config.regime == "A":
         folder = storage.join(config.storage, "dreams")
-        clips = dreams(store, priors, config.dreams, config.length or store.length, folder, config.fit.seed)
+        clips = dreams(
+            store,
+            priors,
+            config.dreams,
+            config.length or store.length,
+            folder,
+            config.fit.seed,
+            config.dream_temperature,
+        )
     return SeparatorTask(config.fit, config.length, store, clips, priors, config)
 
 
-def _wakes(config: TrainSeparatorConfig) -> bool:
-    return min(config.sleep_fraction.start, config.sleep_fraction.end) < 1
+def _self_trains(config: TrainSeparatorConfig) -> bool:
+    return config.regime != "C" and min(config.sleep_fraction.start, config.sleep_fraction.end) < 1
+
+
+def _asks_priors(config: TrainSeparatorConfig) -> bool:
+    """Whether the objective has the priors in it (regime A's dreams are drawn before)."""
+    return _self_trains(config) and (config.self_training == "wake" or config.refinement.steps > 0)

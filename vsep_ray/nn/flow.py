@@ -90,20 +90,22 @@ class MultiScaleFlow(nn.Module):
                 total = total + normal(mean, log_std.exp()).log_prob(leaving).sum((1, 2))
         return total - 0.5 * (x**2 + LOG_2PI).sum((1, 2))
 
-    def sample(self, length: int, context: Tensor) -> Tensor:
+    def sample(self, length: int, context: Tensor, temperature: float = 1.0) -> Tensor:
         """Draws through the inverse. Shape: (B, E) -> (B, channels, length).
 
         Args:
             length: frames, a multiple of the product of ``squeeze``.
+            temperature: factor on every standard deviation (Kingma & Dhariwal, Glow, 2018, section 6).
         """
         frames = length
         for block in self.blocks:
             frames //= block[0].factor  # type: ignore[index]
-        x = torch.randn(len(context), self.kept[-1], frames).to(context)
+        x = temperature * torch.randn(len(context), self.kept[-1], frames).to(context)
         for block, prior, _ in reversed(list(self._levels())):
             if isinstance(prior, WaveNet):
                 mean, log_std = prior(x, context).chunk(2, 1)
-                x = torch.cat([x, mean + torch.randn(mean.shape).to(mean) * torch.exp(log_std)], 1)
+                e = temperature * torch.randn(mean.shape).to(mean)
+                x = torch.cat([x, mean + e * torch.exp(log_std)], 1)
             for layer in reversed(block):
                 x = layer.inverse(x, context)  # type: ignore[operator]
         return x

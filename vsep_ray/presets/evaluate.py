@@ -3,35 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vsep_ray.inference import LangevinConfig, RefineConfig
 from vsep_ray.presets.job import Dataset, JobConfig
 
 Method = Literal["amortized", "refine", "langevin"]
-
-
-@dataclass(frozen=True)
-class RefineConfig:
-    """A few steps of the separator's estimate up the priors' density."""
-
-    noise_std: float = 0.1
-    """Noise level sigma at which the priors are asked (units of the waveform); near the estimate's error."""
-    steps: int = 6
-    """Steps."""
-    step_size: float = 0.3
-    """Share of the way to what the priors take the noisy sources to be."""
-
-
-@dataclass(frozen=True)
-class LangevinConfig:
-    """Draws from the posterior by annealed Langevin steps, from the separator's estimate on."""
-
-    noise_stds: tuple[float, ...] = (0.1, 0.05, 0.03)
-    """Noise levels sigma, descending (units of the waveform)."""
-    steps: int = 4
-    """Steps per level."""
-    step_size: float = 0.1
-    """Step, as a share of sigma^2."""
-    samples: int = 4
-    """Draws that are averaged."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from vsep_ray.config import short_name
 from vsep_ray.data.batches import AugmentConfig
+from vsep_ray.inference import RefineConfig
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.priors import (
     FlowConfig,
@@ -120,8 +121,15 @@ class TrainSeparatorConfig(JobConfig):
     """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
     dreams: int = 2_048
     """Regime A: clips per source that are drawn from the priors for Sleep."""
+    dream_temperature: float = 1.0
+    """Regime A: temperature of these draws; below 1 they are cleaner and less diverse."""
     sleep_fraction: Schedule = field(default_factory=Schedule)
-    """Weight of Sleep against Wake over the steps; 1: Sleep only."""
+    """Weight of Sleep against self_training over the steps; 1: Sleep only."""
+    self_training: Literal["wake", "remix"] = "wake"
+    """What learns from unlabelled mixtures beside Sleep. wake: the ELBO under the priors. remix: a teacher's
+    estimates, mixed anew."""
+    refinement: RefineConfig = field(default_factory=lambda: RefineConfig(steps=0))
+    """How the priors correct the teacher's estimates in remix; 0 steps: not at all."""
     mean_weight: float = 1.0
     """Weight of the posterior mean's own likelihood (one variance per item and source) beside Sleep's and
     Supervised's."""

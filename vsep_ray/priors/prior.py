@@ -48,8 +48,11 @@ class Prior(nn.Module, ABC):
         """Gradient of the log density in x. Shape: (B, C, T), (B,) -> (B, C, T)."""
 
     @abstractmethod
-    def sample(self, num: int, length: int) -> Tensor:
+    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
         """Draws at the smallest noise level. Shape: -> (num, C, length).
+
+        ``temperature`` 1 draws from the density; lower values sharpen it: the spread of every base variable
+        (of a WaveNet, of the law of every next sample) shrinks by that factor.
 
         Raises:
             ValueError: length (samples) is no multiple of `multiple`.

@@ -143,14 +143,14 @@ class ScorePrior(Prior):
         return (self.denoise(x, noise_std) - x) / noise_std[:, None, None] ** 2
 
     @torch.no_grad()
-    def sample(self, num: int, length: int) -> Tensor:
+    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
         """See `Prior.sample`: Heun's method from noise at noise_max down to noise_min."""
         self.check_length(length)
         like = next(self.parameters())
         ramp = torch.linspace(0, 1, self.config.sample_steps + 1).to(like)
         low, high = (s ** (1 / 7) for s in self.noise_range)  # rho = 7, EDM eq. 5
         sigmas = (high + ramp * (low - high)) ** 7
-        x = sigmas[0] * torch.randn(num, self.channels, length).to(like)
+        x = temperature * sigmas[0] * torch.randn(num, self.channels, length).to(like)
         for now, then in itertools.pairwise(sigmas):
             slope = (x - self.denoise(x, now.expand(num))) / now
             ahead = x + (then - now) * slope

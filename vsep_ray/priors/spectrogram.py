@@ -82,11 +82,11 @@ class SpectrogramGlowPrior(Prior):
         return autograd_score(self, x, noise_std)
 
     @torch.no_grad()
-    def sample(self, num: int, length: int) -> Tensor:
+    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
         """See `Prior.sample`: one pass through the inverse at noise level noise_min."""
         self.check_length(length)
         noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
-        spectrum = self.flow.sample(length // self.config.bins, self.embedding(noise_std))
+        spectrum = self.flow.sample(length // self.config.bins, self.embedding(noise_std), temperature)
         x = imdct(spectrum.unflatten(1, (self.channels, -1)))
         return x / self._scale(noise_std)[:, None, None]
 

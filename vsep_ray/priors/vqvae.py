@@ -49,8 +49,6 @@ class VQVAEConfig:
     """Weight of the distance between the encoder's vectors and their codes."""
     embedding: int = 32
     """Length of the noise-level embedding."""
-    temperature: float = 1.0
-    """Of the decoder in `sample`: 1 draws from the density; lower values draw cleaner waves."""
     data_std: float = 0.35
     """Rough standard deviation of the clean waveform."""
     noise_min: float = 0.003
@@ -131,20 +129,20 @@ class VQVAEPrior(Prior):
         return autograd_score(self, x, noise_std)
 
     @torch.no_grad()
-    def sample(self, num: int, length: int) -> Tensor:
+    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
         """See `Prior.sample`: codes from their prior, then the decoder, at noise level noise_min."""
         self.check_length(length)
         noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
-        vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, noise_std))
+        vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, noise_std, temperature))
         context = self._context(vectors, noise_std)
-        return self.decoder.sample(length, context, noise_std, self.config.temperature)
+        return self.decoder.sample(length, context, noise_std, temperature)
 
-    def _sample_codes(self, frames: int, noise_std: Tensor) -> Tensor:
+    def _sample_codes(self, frames: int, noise_std: Tensor, temperature: float = 1.0) -> Tensor:
         net = CachedWaveNet(self.code_prior, self.embedding(noise_std))
         inputs = noise_std.new_zeros(len(noise_std), self.config.dim + 1)
         codes = []
         for _ in range(frames):
-            codes.append(torch.multinomial(torch.softmax(net.step(inputs), -1), 1))
+            codes.append(torch.multinomial(torch.softmax(net.step(inputs) / temperature, -1), 1))
             inputs = _started(self.codebook.lookup(codes[-1]))[..., 0]
         return torch.cat(codes, 1)
 

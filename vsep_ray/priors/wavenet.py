@@ -30,10 +30,8 @@ class WaveNetConfig:
     """Order of the linear prediction (samples)."""
     embedding: int = 32
     """Length of the noise-level embedding."""
-    temperature: float = 1.0
-    """Of `sample`: 1 draws from the density; lower values draw cleaner waves from a sharpened one."""
     warm: int = 48
-    """Samples at the start of a draw that are drawn at temperature 1."""
+    """Samples at the start of a draw that are drawn at temperature 1 in any case."""
     data_std: float = 0.35
     """Rough standard deviation of the clean waveform."""
     noise_min: float = 0.003
@@ -80,11 +78,11 @@ class WaveNetPrior(Prior):
         return autograd_score(self, x, noise_std)
 
     @torch.no_grad()
-    def sample(self, num: int, length: int) -> Tensor:
+    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
         """See `Prior.sample`: sample by sample through the cache, at noise level noise_min."""
         noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
         context = self.embedding(noise_std)
-        return self.density.sample(length, context, noise_std, self.config.temperature, self.config.warm)
+        return self.density.sample(length, context, noise_std, temperature, self.config.warm)
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """-log p_sigma(x + sigma e) in nats per sample."""

@@ -10,9 +10,10 @@ from torch.distributions import Normal
 
 from vsep_ray import objectives
 from vsep_ray.config import UserError
+from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
-from vsep_ray.objectives import MaximumLikelihood, Objective, Sleep, SleepWake, Supervised, Wake
+from vsep_ray.objectives import Anchored, MaximumLikelihood, Objective, Remix, Sleep, Supervised, Wake
 from vsep_ray.priors import FlowConfig
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators import (
@@ -57,13 +58,14 @@ OBJECTIVES = {
     Sleep: lambda: Sleep(separator()),
     Supervised: lambda: Supervised(separator()),
     Wake: lambda: wake(samples=2),
-    SleepWake: lambda: sleep_wake(Schedule(0.5, 0.5)),
+    Remix: lambda: Remix(separator()),
+    Anchored: lambda: anchored_wake(Schedule(0.5, 0.5)),
 }
 
 
-def sleep_wake(fraction):
+def anchored_wake(fraction):
     woken = wake()
-    return SleepWake(Sleep(woken.separator), woken, fraction)
+    return Anchored(Sleep(woken.separator), woken, fraction)
 
 
 def gradients(objective, data=None, step=0):
@@ -109,11 +111,11 @@ def test_an_objective_gives_a_finite_scalar_loss_and_every_trainable_parameter_a
     assert all(v.numel() == 1 and not v.requires_grad for k, v in metrics.items() if not k.endswith("loss"))
 
 
-@pytest.mark.parametrize("kind", [Wake, SleepWake], ids=lambda k: k.__name__)
+@pytest.mark.parametrize("kind", [Wake, Anchored], ids=lambda k: k.__name__)
 def test_priors_get_no_gradient_and_stay_in_eval_mode(kind):
     objective = OBJECTIVES[kind]()
     gradients(objective)
-    joint = objective.joint if kind is Wake else objective.wake.joint
+    joint = objective.joint if kind is Wake else objective.other.joint
     assert objective.training and not any(m.training for m in joint.modules())
     assert all(p.grad is None and not p.requires_grad for p in joint.parameters())
 
@@ -250,18 +252,78 @@ def test_sources_in_another_order_are_refused():
         Wake(q, Joint(dict(reversed(flows().items())), q.mixing), SIGMA)
 
 
-def test_sleep_wake_weighs_its_parts_and_leaves_out_what_has_no_weight():
+def test_an_anchor_weighs_its_parts_and_leaves_out_what_has_no_weight():
     torch.manual_seed(3)
-    metrics = sleep_wake(Schedule(0.75, 0.75))(batch(), 0)
+    metrics = anchored_wake(Schedule(0.75, 0.75))(batch(), 0)
     expected = 0.75 * metrics["sleep/loss"] + 0.25 * metrics["wake/loss"]
     torch.testing.assert_close(metrics["loss"], expected)
     for fraction, absent in ((1.0, "wake"), (0.0, "sleep")):
-        metrics = sleep_wake(Schedule(fraction, fraction))(batch(), 0)
+        metrics = anchored_wake(Schedule(fraction, fraction))(batch(), 0)
         assert not any(k.startswith(absent) for k in metrics)
-    annealed = sleep_wake(Schedule(1.0, 0.0, 2))
+    annealed = anchored_wake(Schedule(1.0, 0.0, 2))
     assert [{k.split("/")[0] for k in annealed(batch(), i)} - {"loss"} for i in (0, 1, 2)] == [
         {"sleep"}, {"sleep", "wake"}, {"wake"},
     ]  # fmt: skip
+
+
+def test_a_prior_whose_density_is_an_estimate_gives_wake_its_score_and_no_value(monkeypatch):
+    """With kind "estimate" the gradients are the same, and log_prob is never called."""
+    exact, estimated = wake(), wake()
+    expected = gradients(exact)
+    for prior in estimated.joint.priors:
+        prior.kind = "estimate"
+        monkeypatch.setattr(prior, "log_prob", None)
+        monkeypatch.setattr(prior, "score", exact_score(flows()["bass"], prior))
+    again = gradients(estimated)
+    for name, gradient in again.items():
+        torch.testing.assert_close(gradient, expected[name], rtol=1e-3, atol=1e-5)
+    assert "elbo" in exact(batch(), 0) and "elbo" not in estimated(batch(), 0)
+
+
+def exact_score(template, prior):
+    """The score of a copy of the prior that still has its density."""
+    template.load_state_dict(prior.state_dict())
+    return template.eval().score
+
+
+def test_remix_deals_each_sources_estimates_out_anew_and_teaches_the_student_only():
+    torch.manual_seed(0)
+    objective, seen = Remix(separator(), mean_weight=1.0), {}
+    grads = gradients(objective)
+    assert grads and all(n.startswith("separator.") for n in grads)
+    data = batch()["mixture"]
+    estimates = objective.teacher(data).mean
+    hook = objective.separator.register_forward_pre_hook(lambda _, args: seen.update(mixture=args[0]))
+    torch.manual_seed(5)
+    objective({"mixture": data}, 0)
+    hook.remove()
+    torch.manual_seed(5)
+    order = torch.rand(estimates.shape[:2]).argsort(0)
+    dealt = torch.stack([estimates[order[:, k], k] for k in range(2)], 1)
+    torch.testing.assert_close(seen["mixture"], objective.separator.mixing.mix(dealt), rtol=1e-4, atol=1e-5)
+
+
+def test_the_teacher_follows_the_student_slowly_and_stays_in_eval_mode():
+    objective = Remix(separator(), decay=0.9).train()
+    before = [p.clone() for p in objective.teacher.parameters()]
+    with torch.no_grad():
+        for p in objective.separator.parameters():
+            p += 1
+    objective(batch(), 0)
+    moved = [p - b for p, b in zip(objective.teacher.parameters(), before, strict=True)]
+    assert all(torch.allclose(m, torch.full_like(m, 0.1), atol=1e-5) for m in moved)
+    assert not any(m.training for m in objective.teacher.modules())
+
+
+def test_priors_correct_the_teachers_estimates():
+    joint = Joint({"bass": white(0.1, LENGTH), "drums": white(1.0, LENGTH)}, separator().mixing)
+    settings = RefineConfig(noise_std=0.01, steps=1_500, step_size=0.9)
+    objective = Remix(separator(), joint=joint, refinement=settings)
+    mixture = batch()["mixture"]
+    corrected = objective._estimates(mixture)
+    share = 0.5 * (0.01 + 1e-4) / (0.25 * (0.01 + 1e-4) + 1 + 1e-4)  # a_k v_k / sum_j a_j^2 v_j
+    assert (corrected[:, 0] - share * mixture).abs().mean() < 0.02
+    assert (objective.teacher(mixture).mean[:, 0] - share * mixture).abs().mean() > 0.04
 
 
 def test_losses_are_per_sample_so_that_length_and_batch_do_not_scale_them():

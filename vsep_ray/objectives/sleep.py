@@ -1,0 +1,78 @@
+"""Forward KL: the separator learns to invert mixtures whose sources are known."""
+
+import torch
+from torch import Tensor
+
+from vsep_ray.alarms import entropy_per_sample, share_metrics
+from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.separators.separator import Separator
+
+AUDIBLE = 1e-6  # mean power, -60 dBFS
+INAUDIBLE_ERROR = 1e-5  # power of an error relative to the mixture, below which no more is gained
+
+
+class Sleep(Objective):
+    """-log q(s | m), the forward KL: m = sum_k a_k s_k of clips of different songs, or of prior samples.
+
+    ``mean_weight`` adds as many times 1/2 log(mean squared error of the posterior mean) per source: its
+    negative log-likelihood per sample under one variance per item and source, at the best such variance. The
+    time-varying variances of q let loud errors pass where they are expected; this term does not.
+
+    Reference: Hinton et al., The wake-sleep algorithm, 1995; Bornschein & Bengio, Reweighted wake-sleep,
+    2015.
+    """
+
+    needs = ("remix",)
+
+    def __init__(self, separator: Separator, mean_weight: float = 0.0) -> None:
+        super().__init__()
+        self.separator, self.mean_weight = separator, mean_weight
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Objective.forward`; remix (B, K, C, T)."""
+        return negative_log_posterior(self.separator, batch["remix"], self.mean_weight)
+
+
+class Supervised(Objective):
+    """-log q(s | m) for a mixture with its own sources (regime C): the yardstick, never the default."""
+
+    needs = ("sources",)
+
+    def __init__(self, separator: Separator, mean_weight: float = 0.0) -> None:
+        super().__init__()
+        self.separator, self.mean_weight = separator, mean_weight
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Objective.forward`; sources (B, K, C, T)."""
+        return negative_log_posterior(self.separator, batch["sources"], self.mean_weight)
+
+
+def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: float) -> Metrics:
+    """-log q(s | m) of sources and their own mixture. Shape: (B, K, C, T)."""
+    mixture = separator.mixing.mix(sources)
+    mixture = mixture + separator.mixing.noise_std * torch.randn(mixture.shape).to(mixture)
+    q = separator(mixture)
+    loss = -q.log_prob(sources).mean() / sources[0].numel()
+    if mean_weight:
+        loss = loss + mean_weight * _profiled(q.mean, sources, mixture)
+    return {
+        "loss": loss,
+        "snr_db": _snr_db(q.mean.detach(), sources),
+        "entropy": entropy_per_sample(q, sources).detach(),
+        **share_metrics(separator.mixing.shares(q.mean), separator.sources),
+    }
+
+
+def _profiled(estimates: Tensor, sources: Tensor, mixture: Tensor) -> Tensor:
+    """1/2 log MSE, averaged over items and sources, relative to the mixture. Shape: (B, K, C, T) -> ()."""
+    error = ((estimates - sources) ** 2).mean((-2, -1))
+    level = (mixture**2).mean((-2, -1)).unsqueeze(1) + AUDIBLE * 1e-6
+    return 0.5 * (error / level + INAUDIBLE_ERROR).log().mean()
+
+
+def _snr_db(estimates: Tensor, sources: Tensor) -> Tensor:
+    """Mean ratio over audible sources, dB; it says nothing of silent ones. Shape: (B, K, C, T) -> ()."""
+    error = ((estimates - sources) ** 2).mean((-2, -1)) + AUDIBLE * 1e-6
+    power = (sources**2).mean((-2, -1))
+    ratios = torch.where(power > AUDIBLE, 10 * torch.log10(power / error), 0)
+    return ratios.sum() / (power > AUDIBLE).sum().clamp_min(1)

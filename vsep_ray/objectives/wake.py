@@ -1,0 +1,102 @@
+"""Reverse KL: the ELBO of unlabelled mixtures under frozen priors."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Distribution, Independent
+
+from vsep_ray.alarms import share_metrics
+from vsep_ray.config import UserError
+from vsep_ray.joint import Joint
+from vsep_ray.mixing import ConditionedNormal
+from vsep_ray.nn.normal import normal
+from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.schedules import Schedule
+from vsep_ray.separators.separator import Separator
+
+
+class Wake(Objective):
+    """-ELBO: -(beta (sum_k tau_k E_q log p_sigma(s_k + sigma e) + H(q * N(0, sigma^2))) + E_q log p(m | s)).
+
+    The smoothed priors are compared with the equally smoothed posterior: a smoothed density on a clean sample
+    is out of its distribution. Under exact mixing the last term is constant and left out; beta then only
+    rescales, and tau_k is what balances a prior against the entropy. Of a prior whose log density is an
+    estimate (score models) only the gradient is computed; the ELBO's value is then not logged.
+
+    Args:
+        joint: frozen priors and mixing, in the separator's order of sources.
+        beta: weight of the KL part, nats against nats.
+        temperatures: tau_k, one per source; () for ones.
+        noise_std: schedule of sigma over the steps, units of the waveform.
+        samples: Monte-Carlo draws per mixture.
+
+    Reference: Frank, founding proposal, 2020 (ELBO); Higgins et al., beta-VAE, 2017, eq. 4.
+    Raises:
+        ValueError: sources of joint and separator differ.
+        UserError: noise levels that the priors were not trained at, temperatures of another number of
+            sources, or a posterior that under exact mixing would not know its mixture.
+    """
+
+    needs = ("mixture",)
+    temperatures: Tensor
+
+    def __init__(
+        self,
+        separator: Separator,
+        joint: Joint,
+        noise_std: Schedule,
+        beta: float = 1.0,
+        temperatures: Sequence[float] = (),
+        samples: int = 1,
+    ) -> None:
+        super().__init__()
+        if joint.sources != separator.sources:
+            names = f"separator {separator.sources}, joint {joint.sources}"
+            raise ValueError(f"sources differ: {names}; their order is part of the checkpoint")
+        _check_settings(joint, noise_std, temperatures)
+        self.separator, self.joint, self.beta = separator, joint, beta
+        self.noise_std, self.samples = noise_std, samples
+        taus = torch.tensor(list(temperatures) or [1.0] * len(joint.sources))
+        self.register_buffer("temperatures", taus, persistent=False)
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """See `Objective.forward`; mixture (B, C, T)."""
+        mixture = batch["mixture"]
+        q = self.separator(mixture)
+        if self.joint.mixing.noise_std == 0 and not isinstance(q, ConditionedNormal):
+            raise UserError("exact mixing needs a conditioned posterior; choose it or a noise_std above 0")
+        draws = q.rsample((self.samples,))
+        sigma = self.noise_std(step)
+        log_prior = self._log_prior(draws, sigma)
+        entropy = _blurred_entropy(q, sigma)
+        likelihood = self.joint.log_likelihood(draws, mixture).mean(0)
+        elbo = self.beta * ((self.temperatures * log_prior).sum(-1) + entropy) + likelihood
+        known = {"elbo": (log_prior.sum(-1) + entropy + likelihood).mean().detach()}
+        return {
+            "loss": -elbo.mean() / draws[0, 0].numel(),
+            **(known if self.joint.exact else {}),
+            "noise_std": torch.tensor(sigma),
+            **share_metrics(self.separator.mixing.shares(q.mean), self.separator.sources),
+        }
+
+    def _log_prior(self, draws: Tensor, sigma: float) -> Tensor:
+        flat = draws.flatten(0, 1)
+        noisy = flat + sigma * torch.randn(flat.shape).to(flat)
+        log_prior = self.joint.log_prior_surrogate(noisy, flat.new_full((len(flat),), sigma))
+        return log_prior.unflatten(0, draws.shape[:2]).mean(0)
+
+
+def _check_settings(joint: Joint, noise_std: Schedule, temperatures: Sequence[float]) -> None:
+    low, high = joint.noise_range
+    if min(noise_std.start, noise_std.end) < low or max(noise_std.start, noise_std.end) > high:
+        raise UserError(f"noise levels {noise_std} leave the range [{low}, {high}] that the priors know")
+    if temperatures and len(temperatures) != len(joint.sources):
+        raise UserError(f"expected one temperature per source {joint.sources}, got {tuple(temperatures)}")
+
+
+def _blurred_entropy(q: Distribution, sigma: float) -> Tensor:
+    """Entropy of q convolved with N(0, sigma^2 I). Shape: -> (B,)."""
+    if isinstance(q, ConditionedNormal):
+        return q.convolved(sigma).entropy()
+    return Independent(normal(q.mean, (q.variance + sigma**2).sqrt()), 3).entropy()
