@@ -47,7 +47,7 @@ def test_a_folder_of_stems(tmp_path, song):
         assert set(line[metric]) == {"mean", "median"}
     assert line["mixture"]["si_sdr_db"]["mean"] < line["oracle"]["si_sdr_db"]["mean"]
     assert Path(line["report"]).read_text().startswith("<!doctype html>")
-    assert any(text.startswith("bass ") for text in done.stdout.splitlines())
+    assert any(text.startswith("B amortized ") for text in done.stdout.splitlines())
 
 
 def test_a_dry_run_and_a_mistake(tmp_path, song):
