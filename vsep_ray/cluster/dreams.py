@@ -2,6 +2,8 @@
 regime A reads what it reads in regime B."""
 
 import dataclasses
+import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -27,14 +29,13 @@ def dreams(
     length: int,
     folder: str,
     seed: int = 0,
-    temperature: float = 1.0,
+    temperatures: Sequence[float] = (1.0,),
 ) -> CropStore:
     """``num`` clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store
     below ``folder``.
 
-    A store that is there already, from the same priors, is used as it is. Every clip is a song of its
-    own. Nothing is rejected, and levels are the
-    priors' own.
+    A store that is there already, from the same priors, is used as it is. Every clip is a song of its own.
+    Nothing is rejected, and levels are the priors' own.
 
     Args:
         store: whose format, sources and scales the dreams take over.
@@ -43,16 +44,15 @@ def dreams(
         length: samples.
         folder: where dream stores lie, one per fingerprint.
         seed: of the draws.
-        temperature: of the draws, see `Prior.sample`.
+        temperatures: of the draws, in equal shares; see `Prior.sample`.
     """
-    mark = fingerprint(
-        {"priors": prior_marks(priors), "num": num, "length": length, "seed": seed, "t": temperature}
-    )
+    what = {"num": num, "length": length, "seed": seed, "temperatures": list(temperatures)}
+    mark = fingerprint({"priors": prior_marks(priors), **what})
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, "_store.json")):
         return CropStore.open(uri)
     tasks = [
-        _dream.remote(uri, s, priors[s], num, length, step_seed(seed, k), temperature)
+        _dream.remote(uri, s, priors[s], num, length, step_seed(seed, k), temperatures)
         for k, s in enumerate(store.sources)
     ]
     statistics = dict(zip(store.sources, ray.get(tasks), strict=True))
@@ -69,14 +69,15 @@ def dreams(
 
 @ray.remote
 def _dream(
-    uri: str, source: str, prior: str, num: int, length: int, seed: int, temperature: float
+    uri: str, source: str, prior: str, num: int, length: int, seed: int, temperatures: Sequence[float]
 ) -> SourceStatistics:
     torch.manual_seed(seed)
     module = checkpoint.load(storage.local_path(prior))
     assert isinstance(module, Prior), f"{prior} is not a prior"
     whole = -(-length // module.multiple) * module.multiple
+    heat = itertools.cycle(temperatures)
     audio = np.concatenate(
-        [module.sample(min(BATCH, num - i), whole, temperature).numpy() for i in range(0, num, BATCH)]
+        [module.sample(min(BATCH, num - i), whole, next(heat)).numpy() for i in range(0, num, BATCH)]
     )
     table = _table(source, audio[..., :length])
     with storage.write_local(storage.join(partition(uri, "train", source), "part-0.parquet")) as path:

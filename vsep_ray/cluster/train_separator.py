@@ -148,7 +148,13 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Train, publish and register a separator; the figures of the JSON line."""
     store = crop_store(config)
     task = task_of(config, store)
-    name = run_name(f"train_separator-{config.regime}", config, store.fingerprint, prior_marks(task.priors))
+    name = run_name(
+        f"train_separator-{config.regime}",
+        config,
+        store.fingerprint,
+        task.clips.fingerprint,
+        prior_marks(task.priors),
+    )
     if config.fresh:
         forget(config.storage, name)
     with start_run(
@@ -198,24 +204,20 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
             f"{config.self_training} needs mixtures and {store.uri} has none; "
             "set --sleep-fraction.start 1 --sleep-fraction.end 1"
         )
-    priors = (
-        prior_directories(config.priors, config.storage, store, config.force)
-        if config.regime == "A" or _asks_priors(config)
-        else {}
-    )
-    clips = store
-    if config.regime == "A":
-        folder = storage.join(config.storage, "dreams")
-        clips = dreams(
-            store,
-            priors,
-            config.dreams,
-            config.length or store.length,
-            folder,
-            config.fit.seed,
-            config.dream_temperature,
-        )
+    asks = config.regime == "A" or _asks_priors(config)
+    priors = _find_priors(config, store, config.priors) if asks else {}
+    clips = _dreams(config, store) if config.regime == "A" else store
     return SeparatorTask(config.fit, config.length, store, clips, priors, config)
+
+
+def _dreams(config: TrainSeparatorConfig, store: CropStore) -> CropStore:
+    dreamers = _find_priors(config, store, config.dream_priors or config.priors)
+    folder, length = storage.join(config.storage, "dreams"), config.length or store.length
+    return dreams(store, dreamers, config.dreams, length, folder, config.fit.seed, config.dream_temperatures)
+
+
+def _find_priors(config: TrainSeparatorConfig, store: CropStore, priors: str) -> dict[str, str]:
+    return prior_directories(priors, config.storage, store, config.force)
 
 
 def _self_trains(config: TrainSeparatorConfig) -> bool:

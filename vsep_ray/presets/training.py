@@ -1,7 +1,7 @@
 """train_priors.py and train_separator.py: their configs and presets."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from vsep_ray.config import short_name
 from vsep_ray.data.batches import AugmentConfig
@@ -121,8 +121,11 @@ class TrainSeparatorConfig(JobConfig):
     """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
     dreams: int = 2_048
     """Regime A: clips per source that are drawn from the priors for Sleep."""
-    dream_temperature: float = 1.0
-    """Regime A: temperature of these draws; below 1 they are cleaner and less diverse."""
+    dream_temperatures: tuple[float, ...] = (1.0,)
+    """Regime A: temperatures of these draws, in equal shares; below 1 they are cleaner and less diverse."""
+    dream_priors: str = ""
+    """Regime A: other priors to draw from, as in priors: those that sample best need not be those that
+    correct best."""
     sleep_fraction: Schedule = field(default_factory=Schedule)
     """Weight of Sleep against self_training over the steps; 1: Sleep only."""
     self_training: Literal["wake", "remix"] = "wake"
@@ -145,6 +148,32 @@ class TrainSeparatorConfig(JobConfig):
     """Train even though the priors did not pass their gate."""
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
+
+def _small_separator(
+    regime: Regime, steps: int, learning_rate: float = 2e-3, **changes: Any
+) -> TrainSeparatorConfig:
+    fit = FitConfig(steps=steps, batch_size=64, learning_rate=learning_rate, checkpoint_every=steps // 2)
+    return TrainSeparatorConfig(
+        preset=f"small-{regime.lower()}", regime=regime, fit=fit, force=True, **changes
+    )
+
+
+SMALL_SEPARATORS = [
+    _small_separator(
+        "A",
+        1_400,
+        augment=AugmentConfig(gain_db=6),
+        dreams=3_072,
+        dream_temperatures=(0.1, 0.2, 0.4),
+        sleep_fraction=Schedule(1.0, 0.25, 600),
+        self_training="remix",
+        refinement=RefineConfig(noise_std=0.1, steps=4, step_size=0.3),
+    ),
+    _small_separator("B", 1_500),
+    _small_separator("C", 1_500),
+]
+"""Toy waves of 8 kHz, 1,024 samples, 220-880 Hz. Regime A draws its dreams from WaveNets and corrects by
+score models: name both sets of priors by --dream-priors and --priors."""
 
 SMOKE_BACKBONE = SpectrogramUNetConfig(n_fft=128, hop=64, width=48, blocks=1)
 TRAIN_SEPARATOR = {
@@ -176,3 +205,5 @@ TRAIN_SEPARATOR = {
         augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, channel_swap=True, silence=0.15),
     ),
 }
+
+TRAIN_SEPARATOR |= {config.preset: config for config in SMALL_SEPARATORS}
