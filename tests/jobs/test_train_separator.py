@@ -7,7 +7,7 @@ import pytest
 from vsep_ray import checkpoint
 from vsep_ray.cluster import train_separator
 from vsep_ray.config import UserError
-from vsep_ray.data.crops import MIXTURE, CropStore
+from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
 from vsep_ray.presets import TRAIN_SEPARATOR
 from vsep_ray.schedules import Schedule
 from vsep_ray.tracking import resolve_model
@@ -66,6 +66,17 @@ def test_a_regime_reads_what_it_may_and_no_more(config, regime, sleep, streams):
     assert all(spec.split == "train" for spec in read.values())
 
 
+def test_dreams_are_drawn_at_their_temperatures_once(config):
+    def dreamed(*temperatures):
+        asked = dataclasses.replace(config, regime="A", dream_temperatures=temperatures)
+        return train_separator.task_of(asked, CropStore.open(config.crops)).clips
+
+    cold, warm = dreamed(0.01), dreamed(1.0)
+    spread = {c.uri: read_crops(c, "train", "sine").audio.std(0).mean() for c in (cold, warm)}
+    assert spread[cold.uri] < 0.1 * spread[warm.uri]
+    assert dreamed(0.01).uri == cold.uri and dreamed(0.01, 1.0).uri not in spread
+
+
 @pytest.mark.parametrize("steps", [0, 2])
 def test_self_training_by_remixing_end_to_end(config, steps):
     changes = {"self_training": "remix", "sleep_fraction": Schedule(0.5, 0.5)}
@@ -79,6 +90,7 @@ def test_mistakes_come_before_training(config, tmp_path):
     for change, words in [
         ({"crops": str(tmp_path)}, "no finished crop store in"),
         ({"priors": "nowhere", "regime": "A"}, "neither a folder nor the run id"),
+        ({"dream_priors": "nowhere", "regime": "A"}, "neither a folder nor the run id"),
     ]:
         with pytest.raises(UserError, match=words):
             train_separator.run(dataclasses.replace(config, **change))
