@@ -21,7 +21,7 @@ SeparateFn = Callable[[Tensor], Tensor]
 class RefineConfig:
     """A few steps of the separator's estimate up the priors' density."""
 
-    noise_std: float = 0.1
+    noise_std: float = 0.05
     """Noise level sigma at which the priors are asked (units of the waveform); near the estimate's error."""
     steps: int = 6
     """Steps."""
@@ -58,7 +58,7 @@ def refine(
     *,
     separator: Separator,
     joint: Joint,
-    noise_std: float = 0.1,
+    noise_std: float = 0.05,
     steps: int = 6,
     step_size: float = 0.3,
 ) -> Tensor:

@@ -87,11 +87,11 @@ def table(methods: Mapping[str, Any]) -> str:
     """Floor, contenders and oracle, overall and per source: SI-SDR / SDR as means and medians in dB, and how
     many times faster than real time one worker was."""
     names = [*next(iter(methods.values()))["sources"], None]
-    head = f"{'dB: SI-SDR / SDR, mean (median)':<32}" + "".join(f"{n or 'all':>30}" for n in names)
+    head = f"{'dB: SI-SDR / SDR, mean (median)':<32}" + "".join(f"{n or 'all':>34}" for n in names)
     lines = [f"{head}{'x real time':>14}"]
     for method, summary in methods.items():
         cells = [summary["sources"][n] if n else summary for n in names]
-        texts = "".join(f"{_pair(c['si_sdr_db'])} / {_pair(c['sdr_db'])}".rjust(30) for c in cells)
+        texts = "".join(f"{_pair(c['si_sdr_db'])} / {_pair(c['sdr_db'])}".rjust(34) for c in cells)
         lines.append(f"{method:<32}{texts}{summary.get('realtime_factor', '-'):>14}")
     return "\n".join(lines)
 
