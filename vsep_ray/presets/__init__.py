@@ -1,8 +1,8 @@
 """The configs of the jobs and their named values, a file per job.
 
-``smoke``: tests, minutes. ``toy``: toy waves on a laptop. ``small``, ``small-KIND``: short toy waves, on
-which the kinds of priors can be compared in minutes. ``laptop``: 16 kHz music on a laptop. ``music``:
-44.1 kHz music on GPUs.
+``smoke``: tests, minutes. ``toy``: toy waves on a laptop. ``small``: short toy waves, on which the kinds of
+priors (``small-KIND``) and the regimes (``small-a``, ``small-b``, ``small-c``) can be compared in minutes.
+``laptop``: 16 kHz music on a laptop. ``music``: 44.1 kHz music on GPUs.
 """
 
 from vsep_ray.presets.benchmark import BENCHMARK, BenchmarkConfig
