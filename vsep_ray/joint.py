@@ -1,7 +1,7 @@
 """p(m, s) = p(m | s) prod_k p(s_k): the one object that training, refinement and sampling consume."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 import torch
@@ -36,6 +36,11 @@ class Joint(nn.Module):
     def _priors(self) -> Iterable[Prior]:
         return cast(Iterable[Prior], self.priors)
 
+    def _each(self, function: Callable[[Prior, Tensor], Tensor], sources: Tensor) -> Tensor:
+        """A function of each prior and its source, side by side. Shape: (B, K, C, T) -> (B, K, ...)."""
+        pairs = zip(self._priors(), sources.unbind(1), strict=True)
+        return torch.stack([function(p, x) for p, x in pairs], 1)
+
     @property
     def noise_range(self) -> tuple[float, float]:
         """Smallest and largest noise level that every prior knows (units of the waveform)."""
@@ -53,8 +58,7 @@ class Joint(nn.Module):
 
     def log_prior(self, sources: Tensor, noise_std: Tensor) -> Tensor:
         """log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
-        columns = [p.log_prob(x, noise_std) for p, x in zip(self._priors(), sources.unbind(1), strict=True)]
-        return torch.stack(columns, 1)
+        return self._each(lambda p, x: p.log_prob(x, noise_std), sources)
 
     def log_prior_surrogate(self, sources: Tensor, noise_std: Tensor) -> Tensor:
         """Numbers whose gradient in the sources is that of `log_prior`; also their values, except for priors
@@ -62,14 +66,11 @@ class Joint(nn.Module):
 
         Shape: (B, K, C, T), (B,) -> (B, K).
         """
-        columns = [
-            _surrogate(p, x, noise_std) for p, x in zip(self._priors(), sources.unbind(1), strict=True)
-        ]
-        return torch.stack(columns, 1)
+        return self._each(lambda p, x: _surrogate(p, x, noise_std), sources)
 
     @property
     def exact(self) -> bool:
-        """Whether every prior's log density is cheap: exact, or a bound."""
+        """Whether `log_prior_surrogate` has the values of `log_prior` too: no prior of kind "estimate"."""
         return all(p.kind != "estimate" for p in self._priors())
 
     def log_likelihood(self, sources: Tensor, mixture: Tensor) -> Tensor:
@@ -87,8 +88,7 @@ class Joint(nn.Module):
 
     def prior_score(self, sources: Tensor, noise_std: Tensor) -> Tensor:
         """Gradient of the priors' log densities in the sources. Shape: (B, K, C, T), (B,) -> (B, K, C, T)."""
-        columns = [p.score(x, noise_std) for p, x in zip(self._priors(), sources.unbind(1), strict=True)]
-        return torch.stack(columns, 1)
+        return self._each(lambda p, x: p.score(x, noise_std), sources)
 
     def score(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
         """Gradient of `log_prob` in the sources. Shape: (B, K, C, T), (B, C, T), (B,) -> (B, K, C, T)."""

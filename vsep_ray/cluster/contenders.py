@@ -1,8 +1,8 @@
 """Who is scored: every separator by every way of inference, each over mixtures of any length."""
 
 import dataclasses
-import functools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -55,21 +55,19 @@ class Contender:
         rate, multiple = self.separator.sample_rate, self.separator.multiple
         chunk = -(-round(CHUNK_SECONDS * rate) // multiple) * multiple
         if mixtures.shape[-1] <= chunk:
-            return torch.cat([function(m).cpu() for m in mixtures.split(BATCH)])
+            return torch.cat([function(m) for m in mixtures.split(BATCH)])
         hop = chunk - round(chunk * OVERLAP)
         return torch.stack(
             [torch.cat(list(overlap_add(function, [m], chunk=chunk, hop=hop)), -1) for m in mixtures]
         )
 
     def _function(self, device: torch.device) -> SeparateFn:
-        separator = self.separator.to(device)
-        plain = functools.partial(amortized, separator=separator)
-        if self.joint is None:
-            return lambda m: plain(m.to(device)).cpu()
-        options = dataclasses.asdict(self.config.refine if self.method == "refine" else self.config.langevin)
-        chosen = refine if self.method == "refine" else langevin
-        bound = functools.partial(chosen, separator=separator, joint=self.joint.to(device), **options)
-        return lambda m: bound(m.to(device)).cpu()
+        chosen: Any = {"amortized": amortized, "refine": refine, "langevin": langevin}[self.method]
+        options: dict[str, Any] = {"separator": self.separator.to(device)}
+        if self.joint is not None:
+            settings = self.config.refine if self.method == "refine" else self.config.langevin
+            options |= dataclasses.asdict(settings) | {"joint": self.joint.to(device)}
+        return lambda m: chosen(m.to(device), **options).cpu()
 
 
 def contenders(config: EvaluateConfig) -> list[Contender]:

@@ -44,7 +44,7 @@ def dreams(
         length: samples.
         folder: where dream stores lie, one per fingerprint.
         seed: of the draws.
-        temperatures: of the draws, in equal shares; see `Prior.sample`.
+        temperatures: of the draws, one batch of 64 after the other in turn; see `Prior.sample`.
     """
     what = {"num": num, "length": length, "seed": seed, "temperatures": list(temperatures)}
     mark = fingerprint({"priors": prior_marks(priors), **what})

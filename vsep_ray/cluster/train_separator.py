@@ -148,13 +148,8 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Train, publish and register a separator; the figures of the JSON line."""
     store = crop_store(config)
     task = task_of(config, store)
-    name = run_name(
-        f"train_separator-{config.regime}",
-        config,
-        store.fingerprint,
-        task.clips.fingerprint,
-        prior_marks(task.priors),
-    )
+    inputs = (store.fingerprint, task.clips.fingerprint, prior_marks(task.priors))
+    name = run_name(f"train_separator-{config.regime}", config, *inputs)
     if config.fresh:
         forget(config.storage, name)
     with start_run(

@@ -94,14 +94,9 @@ class Anchored(Objective):
         fraction = self.sleep_fraction(step)
         metrics: Metrics = {}
         loss = batch["mixture"].new_zeros(())
-        name = type(self.other).__name__.lower()
-        parts: list[tuple[str, Objective, float]] = [
-            ("sleep", self.sleep, fraction),
-            (name, self.other, 1 - fraction),
-        ]
-        for name, objective, weight in parts:
+        for objective, weight in ((self.sleep, fraction), (self.other, 1 - fraction)):
             if weight > 0:
-                part = objective(batch, step)
+                name, part = type(objective).__name__.lower(), objective(batch, step)
                 loss = loss + weight * part["loss"]
                 metrics |= {f"{name}/{k}": v for k, v in part.items()}
         return {"loss": loss, **metrics}

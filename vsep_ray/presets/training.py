@@ -122,7 +122,7 @@ class TrainSeparatorConfig(JobConfig):
     dreams: int = 2_048
     """Regime A: clips per source that are drawn from the priors for Sleep."""
     dream_temperatures: tuple[float, ...] = (1.0,)
-    """Regime A: temperatures of these draws, in equal shares; below 1 they are cleaner and less diverse."""
+    """Regime A: temperatures of the draws, 64 each in turn; below 1 they are cleaner and less diverse."""
     dream_priors: str = ""
     """Regime A: other priors to draw from, as in priors: those that sample best need not be those that
     correct best."""
