@@ -95,6 +95,23 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
     return figure
 
 
+def dependence_figure(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
+    """A metric over the values of each axis, mean and deviation over seeds, a panel per axis; rows as
+    `vsep_ray.evaluation.sweeps.dependence` gives them."""
+    from matplotlib.figure import Figure
+
+    axes = list(dict.fromkeys(r["axis"] for r in rows))
+    figure = Figure(figsize=(3.4 * len(axes), 3), layout="constrained")
+    for i, name in enumerate(axes):
+        panel = figure.add_subplot(1, len(axes), i + 1)
+        here = [r for r in rows if r["axis"] == name and r["mean"][metric] is not None]
+        means, deviations = ([r[k][metric] or 0.0 for r in here] for k in ("mean", "deviation"))
+        panel.errorbar(range(len(here)), means, deviations, marker="o", capsize=4)
+        panel.set_xticks(range(len(here)), [str(r["value"]) for r in here])
+        panel.set(xlabel=name, ylabel=metric if i == 0 else "")
+    return figure
+
+
 def _matrix(axis: "Axes", values: np.ndarray, result: Discrimination, title: str) -> None:
     relative = values - values.max(1, keepdims=True)
     darkest = min(-0.1, float(np.percentile(relative, 10)))

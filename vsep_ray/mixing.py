@@ -143,10 +143,11 @@ class ConvolvedNormal(Distribution):
 
     def __init__(self, q: ConditionedNormal, noise_std: float | Tensor) -> None:
         blur = torch.as_tensor(noise_std).to(q.base_mean).reshape(-1, 1, 1, 1) ** 2
-        self.mean_, self.total_variance = q.mean, q.total_variance
+        self.mean_ = q.mean
         self.diagonal = q.base_variance + blur
         self.direction = q.scales * q.base_variance / self.diagonal
         self.gap = q.noise_std**2 + (q.scales * self.direction * blur).sum(-3)
+        self.ratio = self.gap / q.total_variance
         super().__init__(self.mean_.shape[:-3], self.mean_.shape[-3:], validate_args=False)
 
     @property
@@ -155,7 +156,7 @@ class ConvolvedNormal(Distribution):
         return self.mean_
 
     def _log_det(self) -> Tensor:
-        return self.diagonal.log().sum((-3, -2, -1)) + (self.gap / self.total_variance).log().sum((-2, -1))
+        return self.diagonal.log().sum((-3, -2, -1)) + self.ratio.log().sum((-2, -1))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Log density in nats. Shape: (..., B, K, C, T) -> (..., B)."""

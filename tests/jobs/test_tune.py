@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vsep_ray.cluster import tune
+from vsep_ray.cluster.held_out import BOUND
 from vsep_ray.config import UserError
 from vsep_ray.presets import TUNE, TuneConfig
 from vsep_ray.tracking.client import client
@@ -37,7 +38,8 @@ def test_a_grid_is_searched_once(config, snapshot):
 
 def check_best(figures, rows):
     finished = [r for r in rows if r["status"] == "finished"]
-    assert figures["best"]["si_sdr_improvement_db"] == max(r["si_sdr_improvement_db"] for r in finished)
+    assert figures["selected_by"] == BOUND
+    assert figures["best"][BOUND] == max(r[BOUND] for r in finished)
     best = json.loads(Path(figures["best"]["config"]).read_text())
     assert best["train_separator"]["beta"] == best["point"]["beta"]
     assert best["train_priors"]["prior"]["steps"] == best["point"]["depth"]
@@ -51,13 +53,27 @@ def check_runs(config, figures):
     runs = {r.info.run_name: r.info.status for r in api.search_runs([experiment], below)}
     status = {"finished": "FINISHED", "stopped": "KILLED"}
     assert runs == {tune.label(r["point"]): status[r["status"]] for r in figures["rows"]}
-    assert {"best.json", "sweep.png"} <= {f.path for f in api.list_artifacts(figures["run_id"])}
+    assert {"best.json", "sweep.json", "sweep"} <= {f.path for f in api.list_artifacts(figures["run_id"])}
+
+
+def test_a_trial_that_left_a_source_silent_is_no_candidate():
+    assert tune._status(None, True, 1e-5) == "silent"
+    assert tune._status(None, True, 0.1) == "finished"
+    assert tune._status(None, False, 1e-5) == "stopped"
+    assert tune._status(RuntimeError("x"), True, 0.1) == "failed"
+
+
+def test_regimes_are_selected_by_what_they_may_look_at():
+    assert tune.metrics_of(TUNE["small-beta"])[0] == BOUND
+    by_clips = dataclasses.replace(TUNE["small-beta"].separator, regime="B")
+    by_clips = dataclasses.replace(TUNE["small-beta"], separator=by_clips)
+    assert tune.metrics_of(by_clips) == tune.FIGURES
 
 
 def test_the_grid_takes_any_field_and_refuses_others():
-    axes = ("fit.learning_rate=0.001,0.0003", "regime=A,B")
+    axes = ("fit.learning_rate=0.001,0.0003", "regime=A,B", "temperatures=[0.3]")
     points = tune.grid(TuneConfig(betas=(1.0,), depths=(4, 8), axes=axes))
-    assert len(points) == 8 and points[-1]["regime"] == "B"
+    assert len(points) == 8 and points[-1]["regime"] == "B" and points[-1]["temperatures"] == [0.3]
     priors, separator = tune.configs_of(TuneConfig(), points[-1])
     assert (priors.prior.steps, separator.fit.learning_rate, separator.regime) == (8, 0.0003, "B")
     for axis, words in [

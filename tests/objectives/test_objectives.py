@@ -5,7 +5,7 @@ import inspect
 import contracts
 import pytest
 import torch
-from gaussian import white
+from gaussian import ExactSeparator, white
 from torch.distributions import Normal
 
 from vsep_ray import objectives
@@ -237,7 +237,34 @@ def test_noise_levels_that_a_prior_does_not_know_are_refused_before_the_first_st
 
 def test_temperatures_of_another_number_of_sources_are_refused():
     with pytest.raises(UserError, match="one temperature per source"):
-        wake(temperatures=(0.5,))
+        wake(temperatures=(0.5, 0.5, 0.5))
+    assert torch.equal(wake(temperatures=(0.5,)).temperatures, torch.tensor([0.5, 0.5]))
+
+
+@pytest.mark.parametrize(("posterior", "noise_std"), EXACT_OR_NOISY)
+def test_the_path_gradient_is_another_estimate_of_the_same_gradient(noise_std, posterior):
+    closed, path = (
+        wake(noise_std, posterior=posterior, samples=300, gradient=g) for g in ("entropy", "path")
+    )
+    assert cosine(gradients(closed), gradients(path)) > 0.99
+    torch.testing.assert_close(closed(batch(), 0)["elbo"], path(batch(), 0)["elbo"], rtol=0.02, atol=0.5)
+
+
+def test_the_path_gradient_has_no_noise_at_the_true_posterior():
+    """Under exact mixing of white Gaussian sources every draw has the same log p - log q."""
+    stds = {"bass": 0.3, "drums": 0.6}
+    priors = {s: white(v, LENGTH) for s, v in stds.items()}
+    noise = {}
+    for name in ("entropy", "path"):
+        q = ExactSeparator(stds, LinearMixing((0.5, 1.0)))
+        q.stds = torch.nn.Parameter(q.stds)
+        objective = Wake(q, Joint(priors, q.mixing), Schedule(1e-5, 1e-5), gradient=name)
+        draws = []
+        for _ in range(20):
+            (grad,) = torch.autograd.grad(objective(batch(), 0)["loss"], q.stds)
+            draws.append(grad)
+        noise[name] = torch.stack(draws).std(0).max()
+    assert noise["path"] < 1e-3 < 1e-2 < noise["entropy"]
 
 
 def test_a_factorised_posterior_under_exact_mixing_is_refused():

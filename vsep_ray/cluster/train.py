@@ -185,8 +185,9 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
         inputs: fingerprints of the data and models that go in.
     """
     values = to_dict(config)
-    if isinstance(values.get("priors"), str):
-        del values["priors"]  # a path; what lies there is among the inputs
+    for name in ("priors", "dream_priors", "start"):  # paths; what lies there is among the inputs
+        if isinstance(values.get(name), str):
+            del values[name]
     for name in (
         "preset",
         "storage",

@@ -9,9 +9,11 @@ import ray
 import torch
 from torch import Tensor
 
+from vsep_ray import checkpoint
 from vsep_ray.cluster.dreams import dreams
+from vsep_ray.cluster.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
-from vsep_ray.cluster.models import load_joint
+from vsep_ray.cluster.models import find_separator, load_joint
 from vsep_ray.cluster.runs import git_revision, start_run
 from vsep_ray.cluster.train import (
     PAIRED,
@@ -26,17 +28,13 @@ from vsep_ray.cluster.train import (
 )
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
-from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix, level_factors
-from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
-from vsep_ray.evaluation.sdr import si_sdr, summarize
-from vsep_ray.inference import amortized
+from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix
+from vsep_ray.data.crops import MIXTURE, CropStore
 from vsep_ray.objectives import Anchored, Objective, Remix, Sleep, Supervised, Wake
 from vsep_ray.presets import TrainSeparatorConfig
 from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
-
-VALID_MIXTURES = 256
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,7 @@ class SeparatorTask(Task):
     clips: CropStore
     priors: dict[str, str]
     config: TrainSeparatorConfig
+    start: str = ""
 
     @property
     def objective(self) -> str:
@@ -60,6 +59,12 @@ class SeparatorTask(Task):
     def _reads_mixtures(self) -> bool:
         return _self_trains(self.config)
 
+    @property
+    def marks(self) -> list[Any]:
+        """Fingerprints of all that goes in beside the config: the run is named by them."""
+        start = prior_marks({"start": self.start}) if self.start else {}
+        return [self.store.fingerprint, self.clips.fingerprint, prior_marks(self.priors) | start]
+
     def streams(self) -> dict[str, StreamSpec]:
         """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what
         the regime forbids."""
@@ -71,6 +76,8 @@ class SeparatorTask(Task):
     def build(self) -> tuple[Objective, Separator]:
         """See `Task.build`."""
         separator = Separator(with_format(self.config.separator, self.store))
+        if self.start:
+            separator.load_state_dict(checkpoint.load(storage.local_path(self.start)).state_dict())
         if self.config.regime == "C":
             return Supervised(separator, self.config.mean_weight), separator
         sleep = Sleep(separator, self.config.mean_weight)
@@ -84,7 +91,10 @@ class SeparatorTask(Task):
         if config.self_training == "remix":
             return Remix(separator, config.mean_weight, joint=joint, refinement=config.refinement)
         assert joint is not None
-        return Wake(separator, joint, config.noise_std, config.beta, config.temperatures, config.samples)
+        return Wake(
+            separator, joint, config.noise_std, config.beta, config.temperatures, config.samples,
+            config.gradient,
+        )  # fmt: skip
 
     def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
         """See `Task.batch`."""
@@ -100,56 +110,20 @@ class SeparatorTask(Task):
         return {"remix": remix} | mixture
 
     def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
-        """SI-SDR on remixes of held-out clips of different songs; a yardstick for all regimes, which no
-        training step sees."""
+        """SI-SDR on remixes of held-out clips of different songs, a yardstick for all regimes that no
+        training step sees; in regime A also what needs no sources, by which its settings may be chosen."""
         assert isinstance(module, Separator)
-        return remix_scores(module, self.store, self.length, self.config.augment.level_db)
-
-
-def remix_scores(
-    separator: Separator, store: CropStore, length: int = 0, level_db: float | None = None
-) -> dict[str, float]:
-    """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of
-    held-out clips and sources."""
-    sources = held_out_remix(store, length, level_db)
-    device = next(separator.parameters()).device
-    mixture = separator.mixing.mix(sources.to(device))
-    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(32)])
-    scores = si_sdr(estimates, sources)
-    floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
-    gain, level = summarize(scores - floor), summarize(scores)
-    names = {
-        "si_sdr_improvement_db": gain.median,
-        "si_sdr_improvement_mean_db": gain.mean,
-        "si_sdr_db": level.median,
-    }
-    each = {
-        f"si_sdr_improvement_db/{s}": summarize(scores[:, k] - floor[:, k]).median
-        for k, s in enumerate(store.sources)
-    }
-    return {**names, "si_sdr_mean_db": level.mean, **each}
-
-
-def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = None) -> Tensor:
-    """Validation clips of different songs side by side, the same at every call. Shape: (N, K, C, T)."""
-    columns = []
-    for k, source in enumerate(store.sources):
-        split = "valid" if storage.exists(store.partition("valid", source)) else "train"
-        crops = read_crops(store, split, source)
-        audible = np.flatnonzero(~crops.silent)
-        order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
-        audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]
-        audio = audio * level_factors(audio, level_db).astype(np.float32)[:, None, None]
-        columns.append(torch.from_numpy(audio))
-    return torch.stack(columns, 1)
+        scores = remix_scores(module, self.store, self.length, self.config.augment.level_db)
+        if self.config.regime == "A" and MIXTURE in self.store.statistics:
+            scores |= mixture_scores(module, self.store, self.length, load_joint(self.priors, module))
+        return scores
 
 
 def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Train, publish and register a separator; the figures of the JSON line."""
     store = crop_store(config)
     task = task_of(config, store)
-    inputs = (store.fingerprint, task.clips.fingerprint, prior_marks(task.priors))
-    name = run_name(f"train_separator-{config.regime}", config, *inputs)
+    name = run_name(f"train_separator-{config.regime}", config, *task.marks)
     if config.fresh:
         forget(config.storage, name)
     with start_run(
@@ -202,7 +176,23 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
     asks = config.regime == "A" or _asks_priors(config)
     priors = _find_priors(config, store, config.priors) if asks else {}
     clips = _dreams(config, store) if config.regime == "A" else store
-    return SeparatorTask(config.fit, config.length, store, clips, priors, config)
+    start = _find_start(config, store) if config.start else ""
+    return SeparatorTask(config.fit, config.length, store, clips, priors, config, start)
+
+
+def _find_start(config: TrainSeparatorConfig, store: CropStore) -> str:
+    """The directory of the separator to start from.
+
+    Raises:
+        UserError: there is none, or its sources, format or shape are not those of the run.
+    """
+    uri, directory, module = find_separator(config.start, config.storage, config.tracking_uri)
+    wanted = with_format(config.separator, store)
+    if (module.sources, module.sample_rate, module.channels, module.config.backbone) != (
+        wanted.sources, wanted.sample_rate, wanted.channels, wanted.backbone,
+    ):  # fmt: skip
+        raise UserError(f"--start {uri} has other sources, format or backbone than this run")
+    return str(directory)
 
 
 def _dreams(config: TrainSeparatorConfig, store: CropStore) -> CropStore:

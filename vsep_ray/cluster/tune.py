@@ -5,28 +5,33 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ray
 import ray.tune
 from ray.tune.integration.ray_train import TuneReportCallback
-from ray.tune.schedulers import ASHAScheduler
+from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
+from vsep_ray.alarms import SILENT_SHARE
 from vsep_ray.cluster import train_priors
-from vsep_ray.cluster.inputs import crop_store, prior_marks
+from vsep_ray.cluster.held_out import BOUND, QUIETEST
+from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.runs import git_revision, start_run
 from vsep_ray.cluster.train import Launch, forget, run_name, train
 from vsep_ray.cluster.train_separator import task_of
 from vsep_ray.config import UserError, replace_path, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore
-from vsep_ray.figures import sweep_figure
+from vsep_ray.evaluation.sweeps import choose, dependence
+from vsep_ray.figures import dependence_figure, sweep_figure
 from vsep_ray.presets import TrainPriorsConfig, TrainSeparatorConfig, TuneConfig
 from vsep_ray.tracking import Tracker
 
-METRIC = "si_sdr_improvement_db"
-"""Median over remixes of held-out clips: comparable across beta, and no paired song is looked at."""
+IMPROVEMENT = "si_sdr_improvement_db"
+"""Median over remixes of held-out clips: no paired song is looked at."""
+FIGURES = (IMPROVEMENT, "si_sdr_improvement_mean_db")
 Point = dict[str, Any]
 
 
@@ -45,23 +50,36 @@ def run(config: TuneConfig) -> dict[str, Any]:
         children = {label(p): runs.enter_context(_child(below, name, known, p)) for p in points}
         _remember_runs(config, name, {"": parent.run_id} | {k: c.run_id for k, c in children.items()})
         trials = [_trial(below, store, priors, p, children[label(p)].run_id) for p in points]
-        rows = _rows(_tune(config, name, trials), points, config.fit.steps)
+        rows = _rows(_tune(config, name, trials), points, config)
         for row in rows:
-            _finish(children[label(row["point"])], row)
+            _finish(children[label(row["point"])], row, metrics_of(config))
         best = _export(config, rows, name, parent)
-    stopped = sum(r["status"] == "stopped" for r in rows)
+        table = dependence(rows, metrics_of(config))
+        _record(config, rows, table, parent)
+    count = {s: sum(r["status"] == s for r in rows) for s in ("stopped", "silent", "failed")}
     return {
         "run_id": parent.run_id,
         "trials": len(rows),
-        "stopped_early": stopped,
+        "stopped_early": count["stopped"],
+        "rejected_silent": count["silent"],
+        "failed": count["failed"],
+        "selected_by": metrics_of(config)[0],
         "best": best,
+        "dependence": table,
         "rows": rows,
     }
 
 
 def plan(config: TuneConfig) -> dict[str, Any]:
     """What `run` would do."""
-    return {"trials": len(grid(config)), "points": grid(config)}
+    return {"trials": len(grid(config)), "selected_by": metrics_of(config)[0], "points": grid(config)}
+
+
+def metrics_of(config: TuneConfig) -> tuple[str, ...]:
+    """The metrics of a trial, the one that selects first: in regime A the bound at beta = 1 and one noise
+    level, which sees mixtures alone; in B and C the SI-SDR of remixed held-out clips. Both can be compared
+    across beta, temperatures and noise levels, which the training loss cannot."""
+    return (BOUND, *FIGURES) if config.separator.regime == "A" else FIGURES
 
 
 def grid(config: TuneConfig) -> list[Point]:
@@ -112,14 +130,10 @@ def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
     path, _, values = text.partition("=")
     if not values:
         raise UserError(f"--axes takes path=value,value such as fit.learning_rate=0.001,0.0003, got {text!r}")
-    return path, tuple(_value(v) for v in values.split(","))
-
-
-def _value(text: str) -> Any:
     try:
-        return json.loads(text)
-    except json.JSONDecodeError:  # a word, such as the B of regime=A,B
-        return text
+        return path, tuple(json.loads(f"[{values}]"))
+    except json.JSONDecodeError:  # words, as in regime=A,B
+        return path, tuple(values.split(","))
 
 
 def _priors(config: TuneConfig, store: CropStore, depth: int, seed: int) -> str:
@@ -136,7 +150,7 @@ def _trial(
     _, separator = configs_of(config, point)
     separator = dataclasses.replace(separator, crops=store.uri, priors=priors[point["depth"], point["seed"]])
     task = task_of(separator, store)
-    name = run_name("trial", separator, store.fingerprint, prior_marks(task.priors))
+    name = run_name("trial", separator, *task.marks)
     if config.fresh:
         forget(config.storage, name)
     provenance = {
@@ -166,13 +180,18 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
         trainable,
         param_space={"trial": ray.tune.grid_search(list(range(len(trials))))},
         tune_config=ray.tune.TuneConfig(
-            metric=METRIC, mode="max", scheduler=_scheduler(config), max_concurrent_trials=max(1, int(room))
+            metric=metrics_of(config)[0],
+            mode="max",
+            scheduler=_scheduler(config),
+            max_concurrent_trials=max(1, int(room)),
         ),
         run_config=ray.tune.RunConfig(name=name, storage_path=root, verbose=0),
     ).fit()
 
 
-def _scheduler(config: TuneConfig) -> ASHAScheduler:
+def _scheduler(config: TuneConfig) -> TrialScheduler:
+    if config.reduction <= 1:
+        return FIFOScheduler()
     return ASHAScheduler(
         time_attr="step",
         max_t=config.fit.steps + 1,  # one more, lest it kills a trial that is about to publish its model
@@ -186,44 +205,57 @@ def _train_trial(space: dict[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
     ray.tune.report(metrics)  # also where nothing was left to train
 
 
-def _rows(results: ray.tune.ResultGrid, points: Sequence[Point], steps: int) -> list[dict[str, Any]]:
+def _rows(results: ray.tune.ResultGrid, points: Sequence[Point], config: TuneConfig) -> list[dict[str, Any]]:
     """The trials in the order of their points; a restored sweep has them in another."""
     by_point = {results[i].config["trial"]: results[i] for i in range(len(results))}  # type: ignore[index]
-    return [_row(by_point[i], point, steps) for i, point in enumerate(points)]
+    return [_row(by_point[i], point, config) for i, point in enumerate(points)]
 
 
-def _row(result: Any, point: Point, steps: int) -> dict[str, Any]:
+def _row(result: Any, point: Point, config: TuneConfig) -> dict[str, Any]:
     metrics = result.metrics or {}
-    done = metrics.get("step", 0) >= steps
-    return {
-        "point": point,
-        METRIC: metrics.get(METRIC, float("nan")),
-        "step": metrics.get("step", 0),
-        "status": "failed" if result.error else "finished" if done else "stopped",
-    }
+    step = metrics.get("step", 0)
+    row = {"point": point, **{m: metrics.get(m, float("nan")) for m in metrics_of(config)}, "step": step}
+    return {**row, "status": _status(result.error, step >= config.fit.steps, metrics.get(QUIETEST, 1.0))}
 
 
-def _finish(child: Tracker, row: Mapping[str, Any]) -> None:
-    child.metrics({METRIC: row[METRIC]}, row["step"])
-    child.finish({"failed": "FAILED", "finished": "FINISHED", "stopped": "KILLED"}[row["status"]])  # type: ignore[arg-type]
+def _status(error: Any, done: bool, quietest: float) -> str:
+    if error:
+        return "failed"
+    if not done:
+        return "stopped"
+    return "silent" if quietest < SILENT_SHARE else "finished"
+
+
+def _finish(child: Tracker, row: Mapping[str, Any], metrics: Sequence[str]) -> None:
+    child.metrics({m: row[m] for m in metrics if math.isfinite(row[m])}, row["step"])
+    status = {"failed": "FAILED", "stopped": "KILLED"}.get(row["status"], "FINISHED")
+    child.finish(status)  # type: ignore[arg-type]
 
 
 def _export(
     config: TuneConfig, rows: Sequence[Mapping[str, Any]], name: str, parent: Tracker
 ) -> dict[str, Any]:
-    finished = [r for r in rows if r["status"] == "finished"]
-    if not finished:
-        raise RuntimeError("no trial reached its last step; see the failed runs in MLflow")
-    best = max(finished, key=lambda r: r[METRIC])
+    metric = metrics_of(config)[0]
+    best = choose(rows, metric)
     parts = configs_of(config, best["point"])
     content = {"train_priors": to_dict(parts[0]), "train_separator": to_dict(parts[1]), **best}
     uri = storage.join(config.storage, "sweeps", name, "best.json")
     storage.write_bytes(uri, json.dumps(content, indent=1).encode())
     parent.text(json.dumps(content, indent=1), "best.json")
-    table = [{**r["point"], METRIC: r[METRIC]} for r in rows]
-    parent.figure(sweep_figure(table, "beta", "depth", METRIC), "sweep.png")
-    parent.metrics({f"best/{METRIC}": best[METRIC]})
+    parent.metrics({f"best/{metric}": best[metric]})
     return {**best, "config": uri}
+
+
+def _record(
+    config: TuneConfig, rows: Sequence[Mapping[str, Any]], table: Sequence[Mapping[str, Any]], parent: Tracker
+) -> None:
+    parent.text(json.dumps({"rows": rows, "dependence": table}, indent=1), "sweep.json")
+    parent.metrics({"rejected_silent": float(sum(r["status"] == "silent" for r in rows))})
+    for metric in metrics_of(config):
+        values = [{**r["point"], metric: r[metric]} for r in rows]
+        parent.figure(sweep_figure(values, "beta", "depth", metric), f"sweep/{metric}.png")
+        if table:
+            parent.figure(dependence_figure(table, metric), f"dependence/{metric}.png")
 
 
 def _sweep(config: TuneConfig, name: str, known: Mapping[str, str], store: CropStore) -> Tracker:

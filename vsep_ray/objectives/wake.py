@@ -1,6 +1,7 @@
 """Reverse KL: the ELBO of unlabelled mixtures under frozen priors."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from vsep_ray.objectives.objective import Batch, Metrics, Objective
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
 
+Gradient = Literal["entropy", "path"]
+
 
 class Wake(Objective):
     """-ELBO: -(beta (sum_k tau_k E_q log p_sigma(s_k + sigma e) + H(q * N(0, sigma^2))) + E_q log p(m | s)).
@@ -27,11 +30,14 @@ class Wake(Objective):
     Args:
         joint: frozen priors and mixing, in the separator's order of sources.
         beta: weight of the KL part, nats against nats.
-        temperatures: tau_k, one per source; () for ones.
+        temperatures: tau_k, one per source, or one for all; () for ones.
         noise_std: schedule of sigma over the steps, units of the waveform.
         samples: Monte-Carlo draws per mixture.
+        gradient: "entropy" takes the entropy in closed form; "path" takes -log q of the draws and lets the
+            gradient reach them alone: as the posterior nears the true one, its noise vanishes too.
 
-    Reference: Frank, founding proposal, 2020 (ELBO); Higgins et al., beta-VAE, 2017, eq. 4.
+    Reference: Frank, founding proposal, 2020 (ELBO); Higgins et al., beta-VAE, 2017, eq. 4; path gradients:
+    Roeder et al., Sticking the landing, 2017, eq. 8.
     Raises:
         ValueError: sources of joint and separator differ.
         UserError: noise levels that the priors were not trained at, temperatures of another number of
@@ -49,6 +55,7 @@ class Wake(Objective):
         beta: float = 1.0,
         temperatures: Sequence[float] = (),
         samples: int = 1,
+        gradient: Gradient = "entropy",
     ) -> None:
         super().__init__()
         if joint.sources != separator.sources:
@@ -56,8 +63,8 @@ class Wake(Objective):
             raise ValueError(f"sources differ: {names}; their order is part of the checkpoint")
         _check_settings(joint, noise_std, temperatures)
         self.separator, self.joint, self.beta = separator, joint, beta
-        self.noise_std, self.samples = noise_std, samples
-        taus = torch.tensor(list(temperatures) or [1.0] * len(joint.sources))
+        self.noise_std, self.samples, self.gradient = noise_std, samples, gradient
+        taus = torch.tensor(list(temperatures) or [1.0]).expand(len(joint.sources))
         self.register_buffer("temperatures", taus, persistent=False)
 
     def forward(self, batch: Batch, step: int) -> Metrics:
@@ -68,8 +75,9 @@ class Wake(Objective):
             raise UserError("exact mixing needs a conditioned posterior; choose it or a noise_std above 0")
         draws = q.rsample((self.samples,))
         sigma = self.noise_std(step)
-        log_prior = self._log_prior(draws, sigma)
-        entropy = _blurred_entropy(q, sigma)
+        noisy = draws + sigma * torch.randn(draws.shape).to(draws)
+        log_prior = self._log_prior(noisy, sigma)
+        entropy = self._entropy(q, noisy, sigma)
         likelihood = self.joint.log_likelihood(draws, mixture).mean(0)
         elbo = self.beta * ((self.temperatures * log_prior).sum(-1) + entropy) + likelihood
         known = {"elbo": (log_prior.sum(-1) + entropy + likelihood).mean().detach()}
@@ -80,23 +88,31 @@ class Wake(Objective):
             **share_metrics(self.separator.mixing.shares(q.mean), self.separator.sources),
         }
 
-    def _log_prior(self, draws: Tensor, sigma: float) -> Tensor:
-        flat = draws.flatten(0, 1)
-        noisy = flat + sigma * torch.randn(flat.shape).to(flat)
-        log_prior = self.joint.log_prior_surrogate(noisy, flat.new_full((len(flat),), sigma))
-        return log_prior.unflatten(0, draws.shape[:2]).mean(0)
+    def _log_prior(self, noisy: Tensor, sigma: float) -> Tensor:
+        """Mean over the draws. Shape: (S, B, K, C, T) -> (B, K)."""
+        flat = noisy.flatten(0, 1)
+        log_prior = self.joint.log_prior_surrogate(flat, flat.new_full((len(flat),), sigma))
+        return log_prior.unflatten(0, noisy.shape[:2]).mean(0)
+
+    def _entropy(self, q: Distribution, noisy: Tensor, sigma: float) -> Tensor:
+        """Of the blurred posterior. Shape: (S, B, K, C, T) -> (B,)."""
+        if self.gradient == "entropy":
+            return _blurred(q, sigma).entropy()
+        with torch.no_grad():  # the parameters stand still, the draws move
+            blurred = _blurred(q, sigma)
+        return -blurred.log_prob(noisy).mean(0)
 
 
 def _check_settings(joint: Joint, noise_std: Schedule, temperatures: Sequence[float]) -> None:
     low, high = joint.noise_range
     if min(noise_std.start, noise_std.end) < low or max(noise_std.start, noise_std.end) > high:
         raise UserError(f"noise levels {noise_std} leave the range [{low}, {high}] that the priors know")
-    if temperatures and len(temperatures) != len(joint.sources):
+    if len(temperatures) not in (0, 1, len(joint.sources)):
         raise UserError(f"expected one temperature per source {joint.sources}, got {tuple(temperatures)}")
 
 
-def _blurred_entropy(q: Distribution, sigma: float) -> Tensor:
-    """Entropy of q convolved with N(0, sigma^2 I). Shape: -> (B,)."""
+def _blurred(q: Distribution, sigma: float) -> Distribution:
+    """The law of s + sigma e, s from q, e ~ N(0, I)."""
     if isinstance(q, ConditionedNormal):
-        return q.convolved(sigma).entropy()
-    return Independent(normal(q.mean, (q.variance + sigma**2).sqrt()), 3).entropy()
+        return q.convolved(sigma)
+    return Independent(normal(q.mean, (q.variance + sigma**2).sqrt()), 3, validate_args=False)

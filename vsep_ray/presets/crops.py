@@ -41,6 +41,7 @@ PREPARE_CROPS = {
     "small": PrepareCropsConfig(
         preset="small", toy=replace(SMOKE_TOY, train_tracks=8_192, valid_tracks=256, test_tracks=256)
     ),
+    "full": PrepareCropsConfig(preset="full", crop=CropConfig(sample_rate=16_000, length=4_096)),
     "laptop": PrepareCropsConfig(
         preset="laptop", dataset="sources", crop=CropConfig(sample_rate=16_000, length=32_768)
     ),

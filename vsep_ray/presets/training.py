@@ -1,6 +1,6 @@
 """train_priors.py and train_separator.py: their configs and presets."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vsep_ray.config import short_name
@@ -76,6 +76,12 @@ SMALL_PRIORS = [
 ]
 """Every kind on toy waves of 8 kHz, 1,024 samples, 220-880 Hz, in minutes on two CPU cores."""
 
+FULL_PRIORS = [
+    replace(_small(WaveNetConfig(layers=10, cycle=10), 1_000, 8, 3e-3), preset="full-wavenet", length=2_048),
+    replace(_small(ScoreConfig(n_fft=512, hop=128), 4_000, 16, 2e-3), preset="full-score"),
+]
+"""The two kinds that regime A wants, on toy waves of 16 kHz, 4,096 samples, all 88 keys."""
+
 TRAIN_PRIORS = {
     "toy": TrainPriorsConfig(),
     "smoke": TrainPriorsConfig(
@@ -97,7 +103,7 @@ TRAIN_PRIORS = {
     ),
 }
 
-TRAIN_PRIORS |= {config.preset: config for config in SMALL_PRIORS}
+TRAIN_PRIORS |= {config.preset: config for config in SMALL_PRIORS + FULL_PRIORS}
 
 Regime = Literal["A", "B", "C"]
 
@@ -114,6 +120,8 @@ class TrainSeparatorConfig(JobConfig):
     regime: Regime = "B"
     """A: priors and unlabelled mixtures only. B: also single-source clips, mixed from different songs. C:
     paired (yardstick)."""
+    start: str = ""
+    """Separator to start from: a folder or models:/name@alias. Default: random weights."""
     separator: SeparatorConfig = field(default_factory=SeparatorConfig)
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_500, batch_size=64, learning_rate=2e-3))
     augment: AugmentConfig = field(default_factory=AugmentConfig)
@@ -141,39 +149,50 @@ class TrainSeparatorConfig(JobConfig):
     beta: float = 1.0
     """Weight of the KL part of the ELBO (nats against nats); acts only where --separator.noise-std > 0."""
     temperatures: tuple[float, ...] = ()
-    """Prior temperatures tau_k, one per source. Default: ones."""
+    """Prior temperatures tau_k, one per source or one for all. Default: ones."""
     samples: int = 1
     """Posterior draws per mixture in Wake."""
+    gradient: Literal["entropy", "path"] = "entropy"
+    """Wake's entropy in closed form, or -log q along the draws' path."""
     force: bool = False
     """Train even though the priors did not pass their gate."""
     resources: ResourcesConfig = field(default_factory=ResourcesConfig)
 
 
-def _small_separator(
-    regime: Regime, steps: int, learning_rate: float = 2e-3, **changes: Any
+def _toy_separator(
+    size: str, regime: Regime, steps: int, batch_size: int = 64, **changes: Any
 ) -> TrainSeparatorConfig:
-    fit = FitConfig(steps=steps, batch_size=64, learning_rate=learning_rate, checkpoint_every=steps // 2)
+    fit = FitConfig(steps=steps, batch_size=batch_size, learning_rate=2e-3, checkpoint_every=steps // 2)
     return TrainSeparatorConfig(
-        preset=f"small-{regime.lower()}", regime=regime, fit=fit, force=True, **changes
+        preset=f"{size}-{regime.lower()}", regime=regime, fit=fit, force=True, **changes
     )
 
 
+DREAMING: dict[str, Any] = {
+    "augment": AugmentConfig(gain_db=6),
+    "dreams": 3_072,
+    "dream_temperatures": (0.1, 0.2, 0.4),
+    "sleep_fraction": Schedule(1.0, 0.25, 600),
+    "self_training": "remix",
+    "refinement": RefineConfig(noise_std=0.1, steps=4, step_size=0.3),
+}
+"""Regime A: dreams of WaveNets, a teacher's estimates corrected by score models; name both sets of priors by
+--dream-priors and --priors."""
+
 SMALL_SEPARATORS = [
-    _small_separator(
-        "A",
-        1_400,
-        augment=AugmentConfig(gain_db=6),
-        dreams=3_072,
-        dream_temperatures=(0.1, 0.2, 0.4),
-        sleep_fraction=Schedule(1.0, 0.25, 600),
-        self_training="remix",
-        refinement=RefineConfig(noise_std=0.1, steps=4, step_size=0.3),
-    ),
-    _small_separator("B", 1_500),
-    _small_separator("C", 1_500),
+    _toy_separator("small", "A", 1_400, **DREAMING),
+    _toy_separator("small", "B", 1_500),
+    _toy_separator("small", "C", 1_500),
 ]
-"""Toy waves of 8 kHz, 1,024 samples, 220-880 Hz. Regime A draws its dreams from WaveNets and corrects by
-score models: name both sets of priors by --dream-priors and --priors."""
+"""Toy waves of 8 kHz, 1,024 samples, 220-880 Hz."""
+
+_FULL = SeparatorConfig(backbone=SpectrogramUNetConfig(n_fft=1_024, hop=256, width=256))
+FULL_SEPARATORS = [
+    _toy_separator("full", "A", 2_000, 32, separator=_FULL, **DREAMING),
+    _toy_separator("full", "B", 6_000, 32, separator=_FULL),
+    _toy_separator("full", "C", 6_000, 32, separator=_FULL),
+]
+"""Toy waves of 16 kHz, 4,096 samples, all 88 keys."""
 
 SMOKE_BACKBONE = SpectrogramUNetConfig(n_fft=128, hop=64, width=48, blocks=1)
 TRAIN_SEPARATOR = {
@@ -206,4 +225,4 @@ TRAIN_SEPARATOR = {
     ),
 }
 
-TRAIN_SEPARATOR |= {config.preset: config for config in SMALL_SEPARATORS}
+TRAIN_SEPARATOR |= {config.preset: config for config in SMALL_SEPARATORS + FULL_SEPARATORS}

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import (
+    DREAMING,
     SMOKE_BACKBONE,
     SMOKE_FIT,
     TRAIN_PRIORS,
@@ -11,6 +12,7 @@ from vsep_ray.presets.training import (
     TrainPriorsConfig,
     TrainSeparatorConfig,
 )
+from vsep_ray.priors import FlowConfig
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators import SeparatorConfig
 from vsep_ray.training import FitConfig
@@ -28,12 +30,12 @@ class TuneConfig(JobConfig):
     depths: tuple[int, ...] = (2, 4, 8)
     """Flow steps per block of the priors to try; priors are trained once per depth and seed."""
     axes: tuple[str, ...] = ()
-    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 (paths in the separator's
-    config)."""
+    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 or temperatures=[0.3],[1]
+    (paths in the separator's config)."""
     seeds: tuple[int, ...] = (0,)
     """Repeats."""
     reduction: int = 3
-    """ASHA keeps one of so many trials at each rung."""
+    """ASHA keeps one of so many trials at each rung; 1: every trial runs to its end."""
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
     separator: TrainSeparatorConfig = field(
         default_factory=lambda: TrainSeparatorConfig(
@@ -48,6 +50,30 @@ class TuneConfig(JobConfig):
         return self.separator.fit
 
 
+_WAKE = TrainSeparatorConfig(
+    regime="A",
+    separator=SeparatorConfig(noise_std=0.02),
+    fit=FitConfig(steps=150, batch_size=32, learning_rate=3e-4, log_every=25, checkpoint_every=150),
+    augment=DREAMING["augment"],
+    dreams=DREAMING["dreams"],
+    dream_temperatures=DREAMING["dream_temperatures"],
+    sleep_fraction=Schedule(0.5, 0.5),
+    noise_std=Schedule(0.2, 0.1, 150, "geometric"),
+    force=True,
+)
+_SMALL = TuneConfig(
+    preset="small-beta",
+    seeds=(0, 1, 2),
+    reduction=1,
+    priors=TrainPriorsConfig(
+        prior=FlowConfig(width=48),
+        fit=FitConfig(steps=800, batch_size=32, learning_rate=2e-3, log_every=100, checkpoint_every=800),
+    ),
+    separator=_WAKE,
+)
+"""Wake under flows of three depths after Sleep on a WaveNet's dreams: name both by
+--separator.dream-priors and --separator.start."""
+
 TUNE = {
     "toy": TuneConfig(
         priors=TrainPriorsConfig(fit=FitConfig(steps=300, batch_size=32, checkpoint_every=300)),
@@ -59,8 +85,14 @@ TUNE = {
     "smoke": TuneConfig(
         preset="smoke", betas=(0.1, 10.0), depths=(1, 2), priors=TRAIN_PRIORS["smoke"],
         separator=TrainSeparatorConfig(
-            preset="smoke", fit=SMOKE_FIT, force=True, sleep_fraction=Schedule(0.5, 0.5),
+            preset="smoke", regime="A", fit=SMOKE_FIT, dreams=64, force=True,
+            sleep_fraction=Schedule(0.5, 0.5),
             separator=SeparatorConfig(backbone=SMOKE_BACKBONE, noise_std=0.02),
         ),
+    ),
+    "small-beta": _SMALL,
+    "small-temperature": replace(
+        _SMALL, preset="small-temperature", betas=(1.0,), depths=(4,), axes=("temperatures=[0.3],[1],[3]",),
+        separator=replace(_WAKE, separator=SeparatorConfig()),
     ),
 }  # fmt: skip

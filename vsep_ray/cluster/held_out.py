@@ -1,0 +1,99 @@
+"""What a separator makes of held-out data: remixed clips, which no regime trains on, and mixtures alone."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsep_ray.alarms import energy_shares
+from vsep_ray.config import UserError
+from vsep_ray.data import storage
+from vsep_ray.data.batches import level_factors
+from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
+from vsep_ray.evaluation.sdr import si_sdr, summarize
+from vsep_ray.inference import amortized
+from vsep_ray.joint import Joint
+from vsep_ray.objectives import Wake
+from vsep_ray.schedules import Schedule
+from vsep_ray.separators import Separator
+
+VALID_MIXTURES = 256
+BATCH = 32
+BOUND = "bound_nats_per_sample"
+QUIETEST = "quietest_share"
+
+
+def remix_scores(
+    separator: Separator, store: CropStore, length: int = 0, level_db: float | None = None
+) -> dict[str, float]:
+    """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of
+    held-out clips and sources."""
+    sources = held_out_remix(store, length, level_db)
+    device = next(separator.parameters()).device
+    mixture = separator.mixing.mix(sources.to(device))
+    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(32)])
+    scores = si_sdr(estimates, sources)
+    floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
+    gain, level = summarize(scores - floor), summarize(scores)
+    names = {
+        "si_sdr_improvement_db": gain.median,
+        "si_sdr_improvement_mean_db": gain.mean,
+        "si_sdr_db": level.median,
+    }
+    each = {
+        f"si_sdr_improvement_db/{s}": summarize(scores[:, k] - floor[:, k]).median
+        for k, s in enumerate(store.sources)
+    }
+    return {**names, "si_sdr_mean_db": level.mean, **each}
+
+
+def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = None) -> Tensor:
+    """Validation clips of different songs side by side, the same at every call. Shape: (N, K, C, T)."""
+    columns = []
+    for k, source in enumerate(store.sources):
+        split = "valid" if storage.exists(store.partition("valid", source)) else "train"
+        crops = read_crops(store, split, source)
+        audible = np.flatnonzero(~crops.silent)
+        order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
+        audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]
+        audio = audio * level_factors(audio, level_db).astype(np.float32)[:, None, None]
+        columns.append(torch.from_numpy(audio))
+    return torch.stack(columns, 1)
+
+
+def mixture_scores(
+    separator: Separator,
+    store: CropStore,
+    length: int = 0,
+    joint: Joint | None = None,
+    noise_std: float = 0.1,
+) -> dict[str, float]:
+    """What can be known without any source: the share of the energy that the quietest source gets, and under
+    a joint of exact or bounding priors the ELBO at beta = 1 and one noise level (nats per waveform sample).
+
+    The bound is the same functional whatever beta, temperatures and levels a separator was trained with; its
+    draws are the same at every call.
+    """
+    mixtures = held_out_mixtures(store, length)
+    device = next(separator.parameters()).device
+    batches = [m.to(device) for m in mixtures.split(BATCH)]
+    estimates = torch.cat([amortized(m, separator=separator) for m in batches])
+    scores = {QUIETEST: energy_shares(separator.mixing.shares(estimates)).min().item()}
+    if joint is None or not joint.exact:
+        return scores
+    wake = Wake(separator, joint.to(device), Schedule(noise_std, noise_std), samples=4)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        bounds = torch.stack([wake({"mixture": m}, 0)["elbo"] * len(m) for m in batches])
+    return scores | {BOUND: bounds.sum().item() / estimates.numel()}
+
+
+def held_out_mixtures(store: CropStore, length: int = 0) -> Tensor:
+    """Mixtures of split valid (train where there is none), the same at every call. Shape: (N, C, T).
+
+    Raises:
+        UserError: the store has no mixtures.
+    """
+    if MIXTURE not in store.statistics:
+        raise UserError(f"{store.uri} holds a folder per source and no mixtures")
+    split = "valid" if storage.exists(store.partition("valid", MIXTURE)) else "train"
+    return torch.from_numpy(read_crops(store, split, MIXTURE, VALID_MIXTURES).audio)[..., : length or None]
