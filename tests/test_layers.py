@@ -16,7 +16,7 @@ LAYERS = [
     {"mixing"},
     {"priors", "separators"},
     {"joint"},
-    {"schedules", "alarms"},
+    {"schedules", "alarms", "dreaming"},
     {"inference"},
     {"objectives"},
     {"training"},

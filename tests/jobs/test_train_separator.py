@@ -8,6 +8,7 @@ from vsep_ray import checkpoint
 from vsep_ray.cluster import train_separator
 from vsep_ray.config import UserError
 from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
+from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets import TRAIN_SEPARATOR
 from vsep_ray.schedules import Schedule
 from vsep_ray.tracking import resolve_model
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture
 def config(priors, priors_config, toy_storage):
-    changes = {"priors": priors["priors"], "fit": priors_config.fit, "dreams": 16}
+    changes = {"priors": priors["priors"], "fit": priors_config.fit, "dreams": DreamConfig(16)}
     return dataclasses.replace(TRAIN_SEPARATOR["smoke"], **toy_storage, **changes)
 
 
@@ -68,13 +69,20 @@ def test_a_regime_reads_what_it_may_and_no_more(config, regime, sleep, streams):
 
 def test_dreams_are_drawn_at_their_temperatures_once(config):
     def dreamed(*temperatures):
-        asked = dataclasses.replace(config, regime="A", dream_temperatures=temperatures)
+        asked = dataclasses.replace(config, regime="A", dreams=DreamConfig(16, temperatures=temperatures))
         return train_separator.task_of(asked, CropStore.open(config.crops)).clips
 
     cold, warm = dreamed(0.01), dreamed(1.0)
     spread = {c.uri: read_crops(c, "train", "sine").audio.std(0).mean() for c in (cold, warm)}
     assert spread[cold.uri] < 0.1 * spread[warm.uri]
     assert dreamed(0.01).uri == cold.uri and dreamed(0.01, 1.0).uri not in spread
+
+
+def test_dreams_that_no_prior_takes_for_their_source_are_refused(config):
+    """Hardly trained, one of the two priors denoises everything better than the other."""
+    asked = dataclasses.replace(config, regime="A", dreams=DreamConfig(64, agreement=0.3))
+    with pytest.raises(UserError, match="of 64 dreams of .* are taken for it by the priors"):
+        train_separator.task_of(asked, CropStore.open(config.crops))
 
 
 @pytest.mark.parametrize("steps", [0, 2])
@@ -90,7 +98,7 @@ def test_mistakes_come_before_training(config, tmp_path):
     for change, words in [
         ({"crops": str(tmp_path)}, "no finished crop store in"),
         ({"priors": "nowhere", "regime": "A"}, "neither a folder nor the run id"),
-        ({"dream_priors": "nowhere", "regime": "A"}, "neither a folder nor the run id"),
+        ({"dreams": DreamConfig(priors="nowhere"), "regime": "A"}, "neither a folder nor the run id"),
     ]:
         with pytest.raises(UserError, match=words):
             train_separator.run(dataclasses.replace(config, **change))

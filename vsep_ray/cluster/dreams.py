@@ -3,60 +3,67 @@ regime A reads what it reads in regime B."""
 
 import dataclasses
 import itertools
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import ray
 import torch
+from torch import Tensor
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.inputs import prior_marks
-from vsep_ray.config import fingerprint
+from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore, SourceStatistics, SplitStatistics, partition, to_table
+from vsep_ray.dreaming import DreamConfig, agreement, evenly, strongest_semitone
 from vsep_ray.priors import Prior
 from vsep_ray.training import step_seed
 
 BATCH = 64
+FEWEST = 0.05
+"""Share of the clips that must be left after rejection."""
 
 
 def dreams(
     store: CropStore,
     priors: dict[str, str],
-    num: int,
+    judges: dict[str, str],
+    config: DreamConfig,
     length: int,
     folder: str,
     seed: int = 0,
-    temperatures: Sequence[float] = (1.0,),
 ) -> CropStore:
-    """``num`` clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store
-    below ``folder``.
+    """Clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store below
+    ``folder``; each is a song of its own, and levels are the priors' own.
 
-    A store that is there already, from the same priors, is used as it is. Every clip is a song of its own.
-    Nothing is rejected, and levels are the priors' own.
+    A store that is there already, from the same priors, is used as it is.
 
     Args:
         store: whose format, sources and scales the dreams take over.
         priors: source -> checkpoint directory.
-        num: clips per source.
+        judges: source -> checkpoint directory of the priors that must agree, where the config asks for it.
+        config: how many, and which.
         length: samples.
         folder: where dream stores lie, one per fingerprint.
         seed: of the draws.
-        temperatures: of the draws, one batch of 64 after the other in turn; see `Prior.sample`.
+
+    Raises:
+        UserError: so many clips are rejected that the rest says nothing of the source.
     """
-    what = {"num": num, "length": length, "seed": seed, "temperatures": list(temperatures)}
+    chosen = {k: v for k, v in to_dict(config).items() if k != "priors"}
+    judged = prior_marks(judges) if config.agreement else {}
+    what = {"length": length, "seed": seed, "config": chosen, "judges": judged}
     mark = fingerprint({"priors": prior_marks(priors), **what})
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, "_store.json")):
         return CropStore.open(uri)
     tasks = [
-        _dream.remote(uri, s, priors[s], num, length, step_seed(seed, k), temperatures)
+        _dream.remote(uri, s, priors[s], judges, config, length, step_seed(seed, k))
         for k, s in enumerate(store.sources)
     ]
     statistics = dict(zip(store.sources, ray.get(tasks), strict=True))
-    count = num * len(store.sources)
+    count = config.num * len(store.sources)
     split = SplitStatistics(count, count, count * length / store.sample_rate)
     dreamed = dataclasses.replace(
         store, uri=uri, dataset="dreams", length=length, paired=False, splits={"train": split},
@@ -69,31 +76,46 @@ def dreams(
 
 @ray.remote
 def _dream(
-    uri: str, source: str, prior: str, num: int, length: int, seed: int, temperatures: Sequence[float]
+    uri: str, source: str, prior: str, judges: dict[str, str], config: DreamConfig, length: int, seed: int
 ) -> SourceStatistics:
     torch.manual_seed(seed)
-    module = checkpoint.load(storage.local_path(prior))
-    assert isinstance(module, Prior), f"{prior} is not a prior"
+    module = _prior(prior)
+    clips = _draw(module, config, length)
+    if config.agreement:
+        clips = clips[agreement(clips, source, {s: _prior(d) for s, d in judges.items()}, config.agreement)]
+        print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
+    if len(clips) < FEWEST * config.num:
+        raise UserError(
+            f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "
+            "train them longer, or set --dreams.agreement 0"
+        )
+    if config.even_pitch:
+        clips = clips[evenly(strongest_semitone(clips, module.sample_rate), config.num)]
+    else:
+        clips = clips[torch.arange(config.num) % len(clips)]
+    return _write(uri, source, clips.numpy())
+
+
+def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
     whole = -(-length // module.multiple) * module.multiple
-    heat = itertools.cycle(temperatures)
-    audio = np.concatenate(
-        [module.sample(min(BATCH, num - i), whole, next(heat)).numpy() for i in range(0, num, BATCH)]
-    )
-    table = _table(source, audio[..., :length])
+    heat = itertools.cycle(config.temperatures)
+    batches = [
+        module.sample(min(BATCH, config.num - i), whole, next(heat)) for i in range(0, config.num, BATCH)
+    ]
+    return torch.nan_to_num(torch.cat(batches)[..., :length], nan=0.0, posinf=1.0, neginf=-1.0).clamp(-4, 4)
+
+
+def _prior(directory: str) -> Prior:
+    module = checkpoint.load(storage.local_path(directory))
+    assert isinstance(module, Prior), f"{directory} is not a prior"
+    return module
+
+
+def _write(uri: str, source: str, clips: np.ndarray) -> SourceStatistics:
+    rows = [to_table(f"dream-{source}-{i}", clip, clip.shape[-1]) for i, clip in enumerate(clips)]
+    table = pa.concat_tables(rows)
     with storage.write_local(storage.join(partition(uri, "train", source), "part-0.parquet")) as path:
         pq.write_table(table, path)
-    loud = [
-        level
-        for level, silent in zip(table["rms_db"].to_pylist(), table["silent"].to_pylist(), strict=True)
-        if not silent
-    ]
-    return SourceStatistics(num, 1 - len(loud) / num, float(np.mean(loud)) if loud else -120.0)
-
-
-def _table(source: str, audio: np.ndarray) -> Any:
-    import pyarrow as pa
-
-    clips = [np.nan_to_num(clip, nan=0.0, posinf=1.0, neginf=-1.0).clip(-4, 4) for clip in audio]
-    return pa.concat_tables(
-        [to_table(f"dream-{source}-{i}", clip, clip.shape[-1]) for i, clip in enumerate(clips)]
-    )
+    levels = zip(table["rms_db"].to_pylist(), table["silent"].to_pylist(), strict=True)
+    loud = [level for level, silent in levels if not silent]
+    return SourceStatistics(len(clips), 1 - len(loud) / len(clips), float(np.mean(loud)) if loud else -120.0)

@@ -185,9 +185,6 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
         inputs: fingerprints of the data and models that go in.
     """
     values = to_dict(config)
-    for name in ("priors", "dream_priors", "start"):  # paths; what lies there is among the inputs
-        if isinstance(values.get(name), str):
-            del values[name]
     for name in (
         "preset",
         "storage",
@@ -201,14 +198,16 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
         "force",
     ):
         values.pop(name, None)
-    return f"{job}-{fingerprint([_without_budget(values), *inputs])}"
+    return f"{job}-{fingerprint([_what_counts(values), *inputs])}"
 
 
-def _without_budget(values: Any) -> Any:
+def _what_counts(values: Any) -> Any:
+    """Values without step budgets and without the paths of models, whose weights are among the inputs."""
     if not isinstance(values, dict):
         return values
-    budget = ("steps", "log_every", "checkpoint_every") if values.get("type") == "FitConfig" else ()
-    return {k: _without_budget(v) for k, v in values.items() if k not in budget}
+    left_out = {"steps", "log_every", "checkpoint_every"} if values.get("type") == "FitConfig" else set()
+    left_out |= {k for k in ("priors", "start") if isinstance(values.get(k), str)}
+    return {k: _what_counts(v) for k, v in values.items() if k not in left_out}
 
 
 def forget(storage_uri: str, name: str) -> None:

@@ -175,7 +175,7 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
         )
     asks = config.regime == "A" or _asks_priors(config)
     priors = _find_priors(config, store, config.priors) if asks else {}
-    clips = _dreams(config, store) if config.regime == "A" else store
+    clips = _dreams(config, store, priors) if config.regime == "A" else store
     start = _find_start(config, store) if config.start else ""
     return SeparatorTask(config.fit, config.length, store, clips, priors, config, start)
 
@@ -195,10 +195,10 @@ def _find_start(config: TrainSeparatorConfig, store: CropStore) -> str:
     return str(directory)
 
 
-def _dreams(config: TrainSeparatorConfig, store: CropStore) -> CropStore:
-    dreamers = _find_priors(config, store, config.dream_priors or config.priors)
+def _dreams(config: TrainSeparatorConfig, store: CropStore, judges: dict[str, str]) -> CropStore:
+    dreamers = _find_priors(config, store, config.dreams.priors or config.priors)
     folder, length = storage.join(config.storage, "dreams"), config.length or store.length
-    return dreams(store, dreamers, config.dreams, length, folder, config.fit.seed, config.dream_temperatures)
+    return dreams(store, dreamers, judges, config.dreams, length, folder, config.fit.seed)
 
 
 def _find_priors(config: TrainSeparatorConfig, store: CropStore, priors: str) -> dict[str, str]:

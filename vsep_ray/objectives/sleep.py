@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from vsep_ray.alarms import entropy_per_sample, share_metrics
+from vsep_ray.alarms import posterior_metrics
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
 from vsep_ray.separators.separator import Separator
 
@@ -58,8 +58,7 @@ def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: f
     return {
         "loss": loss,
         "snr_db": _snr_db(q.mean.detach(), sources),
-        "entropy": entropy_per_sample(q, sources).detach(),
-        **share_metrics(separator.mixing.shares(q.mean), separator.sources),
+        **posterior_metrics(q, mixture, separator),
     }
 
 

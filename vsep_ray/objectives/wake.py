@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from vsep_ray.alarms import share_metrics
+from vsep_ray.alarms import posterior_metrics
 from vsep_ray.config import UserError
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import ConditionedNormal
@@ -85,7 +85,7 @@ class Wake(Objective):
             "loss": -elbo.mean() / draws[0, 0].numel(),
             **(known if self.joint.exact else {}),
             "noise_std": torch.tensor(sigma),
-            **share_metrics(self.separator.mixing.shares(q.mean), self.separator.sources),
+            **posterior_metrics(q, mixture, self.separator),
         }
 
     def _log_prior(self, noisy: Tensor, sigma: float) -> Tensor:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vsep_ray.data.toy import ToyConfig
+from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import (
@@ -52,7 +53,7 @@ QUICKSTART = {
         FlowConfig(),
         FitConfig(steps=300, batch_size=32, learning_rate=1e-3, checkpoint_every=300),
         FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
-        dreams=1_024,
+        dreams=DreamConfig(1_024),
     ),
     "toy": _quickstart(
         "toy",

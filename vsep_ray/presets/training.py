@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from vsep_ray.config import short_name
 from vsep_ray.data.batches import AugmentConfig
+from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.priors import (
@@ -127,13 +128,7 @@ class TrainSeparatorConfig(JobConfig):
     augment: AugmentConfig = field(default_factory=AugmentConfig)
     length: int = 0
     """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
-    dreams: int = 2_048
-    """Regime A: clips per source that are drawn from the priors for Sleep."""
-    dream_temperatures: tuple[float, ...] = (1.0,)
-    """Regime A: temperatures of the draws, 64 each in turn; below 1 they are cleaner and less diverse."""
-    dream_priors: str = ""
-    """Regime A: other priors to draw from, as in priors: those that sample best need not be those that
-    correct best."""
+    dreams: DreamConfig = field(default_factory=DreamConfig)
     sleep_fraction: Schedule = field(default_factory=Schedule)
     """Weight of Sleep against self_training over the steps; 1: Sleep only."""
     self_training: Literal["wake", "remix"] = "wake"
@@ -170,14 +165,13 @@ def _toy_separator(
 
 DREAMING: dict[str, Any] = {
     "augment": AugmentConfig(gain_db=6),
-    "dreams": 3_072,
-    "dream_temperatures": (0.1, 0.2, 0.4),
+    "dreams": DreamConfig(3_072, temperatures=(0.1, 0.2, 0.4)),
     "sleep_fraction": Schedule(1.0, 0.25, 600),
     "self_training": "remix",
     "refinement": RefineConfig(noise_std=0.1, steps=4, step_size=0.3),
 }
 """Regime A: dreams of WaveNets, a teacher's estimates corrected by score models; name both sets of priors by
---dream-priors and --priors."""
+--dreams.priors and --priors."""
 
 SMALL_SEPARATORS = [
     _toy_separator("small", "A", 1_400, **DREAMING),
@@ -201,7 +195,7 @@ TRAIN_SEPARATOR = {
         preset="smoke",
         fit=SMOKE_FIT,
         separator=SeparatorConfig(backbone=SMOKE_BACKBONE),
-        dreams=64,
+        dreams=DreamConfig(64),
         force=True,
     ),
     "laptop": TrainSeparatorConfig(
@@ -212,7 +206,7 @@ TRAIN_SEPARATOR = {
         fit=FitConfig(steps=1_000, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
         augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, silence=0.15),
         length=16_384,
-        dreams=256,
+        dreams=DreamConfig(256),
         force=True,
     ),
     "music": TrainSeparatorConfig(

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import (
     DREAMING,
@@ -56,7 +57,6 @@ _WAKE = TrainSeparatorConfig(
     fit=FitConfig(steps=150, batch_size=32, learning_rate=3e-4, log_every=25, checkpoint_every=150),
     augment=DREAMING["augment"],
     dreams=DREAMING["dreams"],
-    dream_temperatures=DREAMING["dream_temperatures"],
     sleep_fraction=Schedule(0.5, 0.5),
     noise_std=Schedule(0.2, 0.1, 150, "geometric"),
     force=True,
@@ -72,7 +72,7 @@ _SMALL = TuneConfig(
     separator=_WAKE,
 )
 """Wake under flows of three depths after Sleep on a WaveNet's dreams: name both by
---separator.dream-priors and --separator.start."""
+--separator.dreams.priors and --separator.start."""
 
 TUNE = {
     "toy": TuneConfig(
@@ -85,7 +85,7 @@ TUNE = {
     "smoke": TuneConfig(
         preset="smoke", betas=(0.1, 10.0), depths=(1, 2), priors=TRAIN_PRIORS["smoke"],
         separator=TrainSeparatorConfig(
-            preset="smoke", regime="A", fit=SMOKE_FIT, dreams=64, force=True,
+            preset="smoke", regime="A", fit=SMOKE_FIT, dreams=DreamConfig(64), force=True,
             sleep_fraction=Schedule(0.5, 0.5),
             separator=SeparatorConfig(backbone=SMOKE_BACKBONE, noise_std=0.02),
         ),

@@ -1,0 +1,68 @@
+"""Dreams: clips drawn from the priors, and which of them to learn from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from vsep_ray.priors.prior import Prior, per_item_noise
+
+LOWEST_HZ = 27.5
+SCARCE = 8
+"""Clips of one semitone below which they are not repeated any more: a stray clip is no pitch."""
+
+
+@dataclass(frozen=True)
+class DreamConfig:
+    """The clips that Sleep in regime A reads in the place of real ones."""
+
+    num: int = 2_048
+    """Clips per source."""
+    priors: str = ""
+    """Other priors to draw from, a folder or the run id of train_priors.py: those that sample best need not
+    be those that correct best. Default: those of the objective."""
+    temperatures: tuple[float, ...] = (1.0,)
+    """Temperatures of the draws, 64 each in turn; below 1 they are cleaner and less diverse."""
+    even_pitch: bool = True
+    """Choose clips so that their strongest frequencies are spread evenly over the semitones: priors sample
+    some pitches too often, and a separator learns to tell sources by them."""
+    agreement: float = 0.0
+    """Noise level (units of the waveform) at which a clip must be denoised better by its own prior than by
+    those of the other sources, all from the objective's priors; 0: no clip is rejected."""
+
+
+def strongest_semitone(x: Tensor, sample_rate: int) -> Tensor:
+    """The semitone, counted from 27.5 Hz, of the strongest frequency of each clip (Hann window, channels
+    averaged); 0 for silence and below. Shape: (N, C, T) -> (N,)."""
+    mono = x.mean(1) * torch.hann_window(x.shape[-1], device=x.device)
+    size = 8 * x.shape[-1]  # finer than the window resolves, so that neighbours do not fall into one bin
+    hertz = torch.cat([torch.fft.rfft(m, size).abs().argmax(-1) for m in mono.split(64)]) * sample_rate / size
+    return (12 * torch.log2(hertz.clamp_min(LOWEST_HZ) / LOWEST_HZ)).round().long()
+
+
+def evenly(groups: Tensor, num: int) -> Tensor:
+    """Indices of ``num`` clips, drawn with replacement so that every group is equally likely; one of fewer
+    than `SCARCE` clips is as much less likely. Shape: (N,) -> (num,)."""
+    weights = 1 / torch.bincount(groups)[groups].clamp_min(SCARCE).double()
+    return torch.multinomial(weights, num, replacement=True)
+
+
+@torch.no_grad()
+def agreement(x: Tensor, source: str, priors: Mapping[str, Prior], noise_std: float) -> Tensor:
+    """Which clips their own prior denoises better than every other prior: where the priors disagree with the
+    one that drew it, a clip is junk or nobody's. A clip's own likelihood is no such test: it prefers silence.
+
+    Shape: (N, C, T) -> (N,), of bool.
+    """
+    better = []
+    for clips in x.split(64):
+        level = clips.new_full((len(clips),), noise_std)
+        noisy = per_item_noise(clips, level)
+        errors = {
+            s: (noisy + noise_std**2 * p.score(noisy, level) - clips).square().mean((1, 2))
+            for s, p in priors.items()
+        }
+        others = torch.stack([e for s, e in errors.items() if s != source])
+        better.append(errors[source] < others.min(0).values)
+    return torch.cat(better)
