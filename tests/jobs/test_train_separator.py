@@ -81,7 +81,7 @@ def test_dreams_are_drawn_at_their_temperatures_once(config):
 def test_dreams_that_no_prior_takes_for_their_source_are_refused(config):
     """Hardly trained, one of the two priors denoises everything better than the other."""
     asked = dataclasses.replace(config, regime="A", dreams=DreamConfig(64, agreement=0.3))
-    with pytest.raises(UserError, match="of 64 dreams of .* are taken for it by the priors"):
+    with pytest.raises(UserError, match=r"of 64 dreams of \w+ are taken for it by the priors"):
         train_separator.task_of(asked, CropStore.open(config.crops))
 
 

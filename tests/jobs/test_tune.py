@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vsep_ray.cluster import tune
+from vsep_ray.cluster import points, tune
 from vsep_ray.cluster.held_out import BOUND
 from vsep_ray.config import UserError
 from vsep_ray.presets import TUNE, TuneConfig
@@ -27,7 +27,7 @@ def test_a_grid_is_searched_once(config, snapshot):
     figures = tune.run(config)
     rows = figures["rows"]
     assert figures["trials"] == 4 and {r["status"] for r in rows} <= {"finished", "stopped"}
-    assert [r["point"] for r in rows] == tune.grid(config)
+    assert [r["point"] for r in rows] == points.grid(config)
     check_best(figures, rows)
     check_runs(config, figures)
     before = {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name}
@@ -52,7 +52,7 @@ def check_runs(config, figures):
     below = f"tags.`mlflow.parentRunId` = '{figures['run_id']}' and tags.sweep != ''"
     runs = {r.info.run_name: r.info.status for r in api.search_runs([experiment], below)}
     status = {"finished": "FINISHED", "stopped": "KILLED"}
-    assert runs == {tune.label(r["point"]): status[r["status"]] for r in figures["rows"]}
+    assert runs == {points.label(r["point"]): status[r["status"]] for r in figures["rows"]}
     assert {"best.json", "sweep.json", "sweep"} <= {f.path for f in api.list_artifacts(figures["run_id"])}
 
 
@@ -64,17 +64,17 @@ def test_a_trial_that_left_a_source_silent_is_no_candidate():
 
 
 def test_regimes_are_selected_by_what_they_may_look_at():
-    assert tune.metrics_of(TUNE["small-beta"])[0] == BOUND
+    assert points.metrics_of(TUNE["small-beta"])[0] == BOUND
     by_clips = dataclasses.replace(TUNE["small-beta"].separator, regime="B")
     by_clips = dataclasses.replace(TUNE["small-beta"], separator=by_clips)
-    assert tune.metrics_of(by_clips) == tune.FIGURES
+    assert points.metrics_of(by_clips) == points.FIGURES
 
 
 def test_the_grid_takes_any_field_and_refuses_others():
     axes = ("fit.learning_rate=0.001,0.0003", "regime=A,B", "temperatures=[0.3]")
-    points = tune.grid(TuneConfig(betas=(1.0,), depths=(4, 8), axes=axes))
-    assert len(points) == 8 and points[-1]["regime"] == "B" and points[-1]["temperatures"] == [0.3]
-    priors, separator = tune.configs_of(TuneConfig(), points[-1])
+    found = points.grid(TuneConfig(betas=(1.0,), depths=(4, 8), axes=axes))
+    assert len(found) == 8 and found[-1]["regime"] == "B" and found[-1]["temperatures"] == [0.3]
+    priors, separator = points.configs_of(TuneConfig(), found[-1])
     assert (priors.prior.steps, separator.fit.learning_rate, separator.regime) == (8, 0.0003, "B")
     for axis, words in [
         ("fit.rate=1", "no field 'rate'"),
@@ -82,4 +82,4 @@ def test_the_grid_takes_any_field_and_refuses_others():
         ("fit.steps", "path=value"),
     ]:
         with pytest.raises(UserError, match=words):
-            tune.grid(TuneConfig(axes=(axis,)))
+            points.grid(TuneConfig(axes=(axis,)))

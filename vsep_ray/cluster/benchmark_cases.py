@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import Chunker, fade, overlap_add
-from vsep_ray.cluster.train import Launch, Task, train
+from vsep_ray.cluster.task import Launch, Task
+from vsep_ray.cluster.train import train
 from vsep_ray.cluster.train_separator import task_of
 from vsep_ray.cluster.worker import Task as Track
 from vsep_ray.cluster.worker import Worker, WorkerSettings, chunking

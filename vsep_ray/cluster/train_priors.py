@@ -17,7 +17,8 @@ from vsep_ray import checkpoint
 from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.prior_words import own_words, sampled, show_samples
 from vsep_ray.cluster.runs import git_revision, start_run
-from vsep_ray.cluster.train import Launch, StreamSpec, Task, default_workers, forget, run_name, train
+from vsep_ray.cluster.task import Launch, StreamSpec, Task
+from vsep_ray.cluster.train import default_workers, forget, run_name, train
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips

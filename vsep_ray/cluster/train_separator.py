@@ -15,17 +15,8 @@ from vsep_ray.cluster.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
 from vsep_ray.cluster.models import find_separator, load_joint
 from vsep_ray.cluster.runs import git_revision, start_run
-from vsep_ray.cluster.train import (
-    PAIRED,
-    Launch,
-    StreamSpec,
-    Task,
-    default_workers,
-    forget,
-    run_name,
-    train,
-    with_format,
-)
+from vsep_ray.cluster.task import PAIRED, Launch, StreamSpec, Task
+from vsep_ray.cluster.train import default_workers, forget, run_name, train, with_format
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix

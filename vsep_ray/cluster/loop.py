@@ -1,0 +1,128 @@
+"""The loop on each training worker: batches from its streams, `fit`, curves, checkpoints."""
+
+import copy
+import tempfile
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import ray.train
+import ray.train.torch
+import torch
+from torch import Tensor
+
+from vsep_ray import checkpoint
+from vsep_ray.alarms import alarms
+from vsep_ray.cluster.runs import spool
+from vsep_ray.cluster.task import Launch, StreamSpec, Task
+from vsep_ray.config import UserError
+from vsep_ray.data.batches import Window
+from vsep_ray.tracking import Tracker
+from vsep_ray.training import FitState, fit, step_seed
+
+
+def work(config: dict[str, Any]) -> str | None:
+    """The loop on each worker; returns the words of a user's mistake, which no retry would mend."""
+    task, launch = config["task"], config["launch"]
+    try:
+        _fit(task, launch)
+    except UserError as error:
+        if launch.splits(
+            task
+        ):  # only this worker's shard may be at fault, and the others wait for its gradients
+            raise
+        return str(error)
+    return None
+
+
+def _fit(task: Task, launch: Launch) -> None:
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    torch.manual_seed(task.fit.seed)
+    objective, module = task.build()
+    objective.to(ray.train.torch.get_device())
+    state = FitState.create(module, task.fit)
+    if previous := ray.train.get_checkpoint():
+        with previous.as_directory() as folder:
+            checkpoint.load_training(folder, state)
+    wrapped = ray.train.torch.prepare_model(objective, parallel_strategy="ddp" if world > 1 else None)
+    tracker = (
+        Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=spool(launch.storage))
+        if rank == 0
+        else None
+    )
+    reporter = Reporter(task, launch, tracker)
+    fit(
+        wrapped, _batches(task, launch, state, rank, world), task.fit, state=state, rank=rank, report=reporter
+    )
+    if tracker:
+        tracker.finish()
+
+
+def _batches(
+    task: Task, launch: Launch, state: FitState, rank: int, world: int
+) -> Iterator[dict[str, Tensor]]:
+    """The batch of each step. Where every worker holds all crops, each draws the whole batch and takes
+    its part of it."""
+    windows = {name: _window(name, spec, task, launch) for name, spec in task.streams().items()}
+    device = ray.train.torch.get_device()
+    divided = bool(launch.splits(task))
+    num = task.fit.batch_size // world
+    if num * world != task.fit.batch_size:
+        raise UserError(f"--fit.batch-size {task.fit.batch_size} cannot be divided among {world} workers")
+    part = slice(None) if divided else slice(rank * num, (rank + 1) * num)
+    while True:
+        rng = np.random.default_rng(step_seed(task.fit.seed, state.step, rank if divided else 0))
+        batch = task.batch(windows, rng, num if divided else task.fit.batch_size)
+        yield {k: v[part].to(device, non_blocking=True) for k, v in batch.items()}
+
+
+def _window(name: str, spec: StreamSpec, task: Task, launch: Launch) -> Window:
+    shard = ray.train.get_dataset_shard(name)
+    capacity = launch.capacity(spec, len(task.streams()))
+    return Window(
+        lambda: shard.iter_batches(batch_size=256, batch_format="numpy"), capacity, task.length, spec.channels
+    )
+
+
+class Reporter:
+    """What happens every ``log_every`` steps: curves and alarms, and every ``checkpoint_every``
+    validation and a checkpoint."""
+
+    def __init__(self, task: Task, launch: Launch, tracker: Tracker | None) -> None:
+        self.task, self.launch, self.tracker = task, launch, tracker
+        self.saved = 0
+
+    def __call__(self, state: FitState, metrics: dict[str, float]) -> bool:
+        """Log, and save where it is time; never asks to stop."""
+        if self.tracker:
+            self.tracker.metrics({f"train/{k}": v for k, v in metrics.items()}, state.step)
+            for sentence in alarms(metrics):
+                print(f"ALARM at step {state.step} of {self.launch.name}: {sentence}", flush=True)
+        due = state.step - self.saved >= self.task.fit.checkpoint_every
+        if due or state.step >= self.task.fit.steps:
+            self.saved = state.step
+            speed = {k: metrics[k] for k in ("steps_per_second", "data_wait")}
+            self._save(state, speed | {"train_seconds": state.seconds})
+        return False
+
+    def _save(self, state: FitState, speed: dict[str, float]) -> None:
+        if not self.tracker:
+            ray.train.report({"step": state.step})
+            return
+        module = copy.deepcopy(state.module).eval()
+        module.load_state_dict(state.averaged())
+        metrics = self.task.validate(module, self.tracker, state.step)  # type: ignore[arg-type]
+        self.tracker.metrics({f"valid/{k}": v for k, v in metrics.items()}, state.step)
+        print(f"{self.launch.name} step {state.step}: {_line(metrics)}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            provenance = {**self.launch.provenance, "step": state.step, "validation": {**metrics, **speed}}
+            checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
+            ray.train.report(
+                {"step": state.step, **metrics, **speed},
+                checkpoint=ray.train.Checkpoint.from_directory(folder),
+            )
+
+
+def _line(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
