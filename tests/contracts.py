@@ -132,6 +132,14 @@ def a_low_temperature_sharpens_the_samples(prior):
     assert spread[1] < 0.8 * spread[0]
 
 
+def samples_carry_the_noise_of_their_level(prior):
+    torch.manual_seed(0)
+    quiet, noisy = (prior.sample(32, length_of(prior), noise_std=level).std(0).mean() for level in (0, 0.9))
+    assert noisy > 0.6 and noisy > quiet
+    with pytest.raises(ValueError, match="noise_std"):
+        prior.sample(1, length_of(prior), noise_std=2 * prior.noise_range[1])
+
+
 def wrong_shapes_and_noise_levels_are_refused(prior):
     x, (low, high) = torch.zeros(2, prior.channels, length_of(prior)), prior.noise_range
     wrong = [torch.zeros(2, prior.channels + 1, x.shape[-1]), x[0]]

@@ -37,8 +37,9 @@ class GaussianPrior(Prior):
         total = self.variances + noise_std[:, None, None] ** 2
         return -((x @ self.basis.T) / total) @ self.basis
 
-    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
-        return temperature * (torch.randn(num, 1, length).to(self.basis) * self.variances.sqrt()) @ self.basis
+    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+        std = (self.variances + noise_std**2).sqrt()
+        return temperature * (torch.randn(num, 1, length).to(self.basis) * std) @ self.basis
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
         raise NotImplementedError

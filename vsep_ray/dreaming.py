@@ -23,7 +23,9 @@ class DreamConfig:
     """Other priors to draw from, a folder or the run id of train_priors.py: those that sample best need not
     be those that correct best. Default: those of the objective."""
     temperatures: tuple[float, ...] = (1.0,)
-    """Temperatures of the draws, 64 each in turn; below 1 they are cleaner and less diverse."""
+    """Temperatures of the draws, an equal part of them at each; below 1 they are cleaner and less diverse."""
+    noise_std: float = 0.0
+    """Noise level of the draws (units of the waveform); 0: the smallest that the priors know."""
     even_pitch: bool = True
     """Choose clips so that their strongest frequencies are spread evenly over the semitones: priors sample
     some pitches too often, and a separator learns to tell sources by them."""

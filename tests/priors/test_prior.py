@@ -33,6 +33,11 @@ def test_a_low_temperature_sharpens_the_samples(name, built):
 
 
 @pytest.mark.parametrize("name", contracts.PRIORS)
+def test_samples_carry_the_noise_of_their_level(name, built):
+    contracts.samples_carry_the_noise_of_their_level(built[name, 1])
+
+
+@pytest.mark.parametrize("name", contracts.PRIORS)
 def test_a_checkpoint_brings_the_same_densities_back(name, built, tmp_path):
     contracts.a_checkpoint_brings_the_same_densities_back(built[name, 1], tmp_path)
 

@@ -165,7 +165,7 @@ def _toy_separator(
 
 DREAMING: dict[str, Any] = {
     "augment": AugmentConfig(gain_db=6),
-    "dreams": DreamConfig(3_072, temperatures=(0.1, 0.2, 0.4)),
+    "dreams": DreamConfig(3_072, temperatures=(0.1, 0.2, 0.4), noise_std=0.03),
     "sleep_fraction": Schedule(1.0, 0.25, 600),
     "self_training": "remix",
     "refinement": RefineConfig(noise_std=0.1, steps=4, step_size=0.3),

@@ -104,12 +104,12 @@ class FlowPrior(Prior):
         return autograd_score(self, x, noise_std)
 
     @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
-        """See `Prior.sample`: one pass through the inverse at noise level noise_min."""
+    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+        """See `Prior.sample`: one pass through the inverse."""
         self.check_length(length)
-        noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
-        x = self.flow.sample(length, self.embedding(noise_std), temperature)
-        return x / self._scale(noise_std)[:, None, None]
+        levels = self.levels(num, noise_std)
+        x = self.flow.sample(length, self.embedding(levels), temperature)
+        return x / self._scale(levels)[:, None, None]
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
         """-log p_sigma(x + sigma e), and its excess over the entropy of the noise, in nats per sample."""

@@ -48,15 +48,28 @@ class Prior(nn.Module, ABC):
         """Gradient of the log density in x. Shape: (B, C, T), (B,) -> (B, C, T)."""
 
     @abstractmethod
-    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
-        """Draws at the smallest noise level. Shape: -> (num, C, length).
+    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+        """Draws from p_sigma at noise level ``noise_std``, or the smallest one that the prior knows.
+
+        Shape: -> (num, C, length).
 
         ``temperature`` 1 draws from the density; lower values sharpen it: the spread of every base variable
-        (of a WaveNet, of the law of every next sample) shrinks by that factor.
+        (of a WaveNet, of the law of every next sample) shrinks by that factor, that of the noise too.
 
         Raises:
-            ValueError: length (samples) is no multiple of `multiple`.
+            ValueError: length (samples) is no multiple of `multiple`, or an unknown noise level.
         """
+
+    def levels(self, num: int, noise_std: float) -> Tensor:
+        """The noise level of ``num`` draws, at least the smallest one. Shape: -> (num,).
+
+        Raises:
+            ValueError: a level above `noise_range`.
+        """
+        low, high = self.noise_range
+        if noise_std > high:
+            raise ValueError(f"noise_std must lie in [{low}, {high}], got {noise_std}")
+        return torch.full((num,), max(noise_std, low)).to(next(self.parameters()))
 
     @abstractmethod
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:

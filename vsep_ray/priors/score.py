@@ -143,12 +143,13 @@ class ScorePrior(Prior):
         return (self.denoise(x, noise_std) - x) / noise_std[:, None, None] ** 2
 
     @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
-        """See `Prior.sample`: Heun's method from noise at noise_max down to noise_min."""
+    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+        """See `Prior.sample`: Heun's method from noise at noise_max down to the level."""
         self.check_length(length)
         like = next(self.parameters())
         ramp = torch.linspace(0, 1, self.config.sample_steps + 1).to(like)
-        low, high = (s ** (1 / 7) for s in self.noise_range)  # rho = 7, EDM eq. 5
+        ends = self.levels(1, noise_std).item(), self.config.noise_max
+        low, high = (s ** (1 / 7) for s in ends)  # rho = 7, EDM eq. 5
         sigmas = (high + ramp * (low - high)) ** 7
         x = temperature * sigmas[0] * torch.randn(num, self.channels, length).to(like)
         for now, then in itertools.pairwise(sigmas):

@@ -125,13 +125,14 @@ class VAEPrior(Prior):
         return autograd_score(self, x, noise_std)
 
     @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
-        """See `Prior.sample`: z ~ N(0, I), then the decoder's law at noise level noise_min."""
+    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+        """See `Prior.sample`: z ~ N(0, I), then the decoder's law."""
         self.check_length(length)
         like = next(self.parameters())
         z = temperature * torch.randn(num, self.config.latent, length // self.config.hop).to(like)
         mean, std = self.decoder(z)
-        spread = temperature * torch.sqrt(std**2 + self.config.noise_min**2)
+        levels = self.levels(num, noise_std)[:, None, None]
+        spread = temperature * torch.sqrt(std**2 + levels**2)
         return mean + spread * torch.randn(mean.shape).to(like)
 
     def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:

@@ -129,13 +129,13 @@ class VQVAEPrior(Prior):
         return autograd_score(self, x, noise_std)
 
     @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0) -> Tensor:
-        """See `Prior.sample`: codes from their prior, then the decoder, at noise level noise_min."""
+    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+        """See `Prior.sample`: codes from their prior, then the decoder,."""
         self.check_length(length)
-        noise_std = torch.full((num,), self.config.noise_min).to(next(self.parameters()))
-        vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, noise_std, temperature))
-        context = self._context(vectors, noise_std)
-        return self.decoder.sample(length, context, noise_std, temperature)
+        levels = self.levels(num, noise_std)
+        vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, levels, temperature))
+        context = self._context(vectors, levels)
+        return self.decoder.sample(length, context, levels, temperature)
 
     def _sample_codes(self, frames: int, noise_std: Tensor, temperature: float = 1.0) -> Tensor:
         net = CachedWaveNet(self.code_prior, self.embedding(noise_std))
