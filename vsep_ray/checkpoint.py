@@ -73,6 +73,8 @@ def load_training(directory: str | Path, state: FitState) -> None:
     tensors, _ = _load_tensors(directory / "training.safetensors")
     averages, _ = _load_tensors(directory / "model.safetensors")
     state.module.load_state_dict(_under(tensors, "module."))
+    if state.memory is not None:
+        state.memory.load_state_dict(_under(tensors, "memory."))
     state.average = {n: averages[n].to(v) for n, v in state.average.items()}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in _under(tensors, "optimizer.").items():
@@ -126,6 +128,8 @@ def _kind(config: Path) -> str | None:
 
 def _save_training(directory: Path, state: FitState) -> None:
     tensors = {f"module.{n}": v for n, v in state.module.state_dict().items()}
+    if state.memory is not None:
+        tensors |= {f"memory.{n}": v for n, v in state.memory.state_dict().items()}
     optimizer = state.optimizer.state_dict()
     for index, moments in optimizer["state"].items():
         tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in moments.items()}

@@ -45,6 +45,7 @@ class FitState:
         module: the trained module (bare, not wrapped by DDP).
         optimizer: Adam with its moments.
         average: the moving average of the module's parameters, by name; empty without.
+        memory: a module that the objective keeps beside the trained one, such as a teacher.
         skipped: updates skipped because a gradient was not finite.
         seconds: time spent in `fit`, all its calls together.
     """
@@ -52,17 +53,18 @@ class FitState:
     module: nn.Module
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor] = field(default_factory=dict)
+    memory: nn.Module | None = None
     step: int = 0
     skipped: int = 0
     seconds: float = 0.0
 
     @classmethod
-    def create(cls, module: nn.Module, config: FitConfig) -> "FitState":
+    def create(cls, module: nn.Module, config: FitConfig, memory: nn.Module | None = None) -> "FitState":
         """A fresh state for the trainable parameters of ``module``."""
         trainable = [p for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trainable, lr=config.learning_rate, betas=(0.9, 0.99))
         average = {n: p.detach().clone() for n, p in module.named_parameters()} if config.ema else {}
-        return cls(module, optimizer, average)
+        return cls(module, optimizer, average, memory)
 
     def averaged(self) -> dict[str, Tensor]:
         """The module's state dict with the moving averages in place of the parameters."""

@@ -1,5 +1,6 @@
 """What each objective reads, whom it teaches, and what its weights do."""
 
+import dataclasses
 import inspect
 
 import contracts
@@ -8,7 +9,7 @@ import torch
 from gaussian import ExactSeparator, white
 from torch.distributions import Normal
 
-from vsep_ray import objectives
+from vsep_ray import checkpoint, objectives
 from vsep_ray.config import UserError
 from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
@@ -23,6 +24,7 @@ from vsep_ray.separators import (
     SeparatorConfig,
     SpectrogramUNetConfig,
 )
+from vsep_ray.training import FitConfig, FitState, fit
 
 LENGTH = 64
 BACKBONE = SpectrogramUNetConfig(n_fft=32, hop=8, width=8, blocks=1)
@@ -365,3 +367,24 @@ def test_scales_reach_the_energy_shares():
     assert metrics["energy_share/bass"] + metrics["energy_share/drums"] == pytest.approx(1)
     mixing = LinearMixing((0.5, 1.0))
     assert mixing.shares(torch.ones(1, 2, 1, 1)).flatten().tolist() == [0.5, 1.0]
+
+
+def test_a_run_with_a_teacher_goes_on_as_if_it_had_not_been_interrupted(tmp_path):
+    config = FitConfig(steps=4, batch_size=4, learning_rate=1e-2)
+
+    def run(steps, resume=False, save=False):
+        objective = Anchored(Sleep(q := separator()), Remix(q, decay=0.5), Schedule(0.5, 0.5))
+        state = FitState.create(q, config, objective.memory)
+        if resume:
+            checkpoint.load_training(tmp_path, state)
+        stop = lambda s, m: s.step >= steps  # noqa: E731
+        fit(objective, iter(batch, None), dataclasses.replace(config, log_every=1), state=state, report=stop)
+        if save:
+            checkpoint.save(tmp_path, q, {}, state)
+        return objective.state_dict()
+
+    whole = run(4)
+    run(2, save=True)
+    again = run(4, resume=True)
+    assert whole.keys() == again.keys() and any("teacher" in k for k in whole)
+    assert all(torch.equal(whole[k], again[k]) for k in whole)

@@ -41,7 +41,7 @@ def _fit(task: Task, launch: Launch) -> None:
     torch.manual_seed(task.fit.seed)
     objective, module = task.build()
     objective.to(ray.train.torch.get_device())
-    state = FitState.create(module, task.fit)
+    state = FitState.create(module, task.fit, objective.memory)
     if previous := ray.train.get_checkpoint():
         with previous.as_directory() as folder:
             checkpoint.load_training(folder, state)

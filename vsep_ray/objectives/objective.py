@@ -21,6 +21,11 @@ class Objective(nn.Module, ABC):
 
     needs: ClassVar[tuple[str, ...]]
 
+    @property
+    def memory(self) -> nn.Module | None:
+        """What a run must keep beside the trained module to go on as it would have: a teacher."""
+        return None
+
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Metrics:
         """Shape: clips (B, C, T); sources and remix (B, K, C, T); mixture (B, C, T)."""

@@ -4,7 +4,7 @@ import copy
 import dataclasses
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
@@ -49,6 +49,11 @@ class Remix(Objective):
         self.teacher = copy.deepcopy(separator).requires_grad_(False).eval()
         self.joint, self.refinement = joint, refinement
 
+    @property
+    def memory(self) -> nn.Module:
+        """The teacher."""
+        return self.teacher
+
     def train(self, mode: bool = True) -> "Remix":
         """The teacher stays in eval mode."""
         super().train(mode)
@@ -88,6 +93,11 @@ class Anchored(Objective):
     def __init__(self, sleep: Sleep, other: Wake | Remix, sleep_fraction: Schedule) -> None:
         super().__init__()
         self.sleep, self.other, self.sleep_fraction = sleep, other, sleep_fraction
+
+    @property
+    def memory(self) -> nn.Module | None:
+        """That of the other objective."""
+        return self.other.memory
 
     def forward(self, batch: Batch, step: int) -> Metrics:
         """See `Objective.forward`."""

@@ -54,11 +54,11 @@ class TuneConfig(JobConfig):
 _WAKE = TrainSeparatorConfig(
     regime="A",
     separator=SeparatorConfig(noise_std=0.02),
-    fit=FitConfig(steps=150, batch_size=32, learning_rate=3e-4, log_every=25, checkpoint_every=150),
+    fit=FitConfig(steps=100, batch_size=32, learning_rate=3e-4, log_every=25, checkpoint_every=100),
     augment=DREAMING["augment"],
     dreams=DREAMING["dreams"],
     sleep_fraction=Schedule(0.5, 0.5),
-    noise_std=Schedule(0.2, 0.1, 150, "geometric"),
+    noise_std=Schedule(0.2, 0.1, 100, "geometric"),
     force=True,
 )
 _SMALL = TuneConfig(
@@ -67,7 +67,7 @@ _SMALL = TuneConfig(
     reduction=1,
     priors=TrainPriorsConfig(
         prior=FlowConfig(width=48),
-        fit=FitConfig(steps=800, batch_size=32, learning_rate=2e-3, log_every=100, checkpoint_every=800),
+        fit=FitConfig(steps=400, batch_size=32, learning_rate=2e-3, log_every=100, checkpoint_every=400),
     ),
     separator=_WAKE,
 )
