@@ -12,7 +12,7 @@ from vsep_ray.cluster import data, evaluate, separate, train_priors, train_separ
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.data import storage
 from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
-from vsep_ray.presets import EvaluateConfig, QuickstartConfig, SeparateCatalogConfig, TrainSeparatorConfig
+from vsep_ray.presets import EvaluateConfig, QuickstartConfig, SeparateCatalogConfig
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -31,15 +31,19 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
         log.info("2/5 priors of %s", ", ".join(store.sources))
         priors = train_priors.run(dataclasses.replace(config.priors, **below, crops=store.uri))
         log.info("3/5 separators: regime A, then B")
-        scores = {
-            regime: _regime(job, below, store, priors["priors"]) for regime, job in config.regimes().items()
+        models = {
+            regime: train_separator.run(
+                dataclasses.replace(job, **below, crops=store.uri, priors=priors["priors"])
+            )
+            for regime, job in config.regimes().items()
         }
-        log.info("4/5 a small catalog")
-        catalog = _catalog(config, below, store, scores["B"]["model"])
-        log.info("5/5 summary")
+        log.info("4/5 evaluation: one pass, and refined by the priors")
+        scores = evaluate.run(_evaluation(config, below, store, models, priors["priors"]))
+        log.info("5/5 a small catalog")
+        catalog = _catalog(config, below, store, models["B"]["model"])
         figures = _figures(config, store, priors, scores, catalog)
         _record(tracker, figures)
-    return {"run_id": tracker.run_id, **figures}
+    return {"run_id": tracker.run_id, **figures, "model_uri": models["B"]["model_uri"]}
 
 
 def plan(config: QuickstartConfig) -> dict[str, Any]:
@@ -56,12 +60,12 @@ def plan(config: QuickstartConfig) -> dict[str, Any]:
     }
 
 
-def _regime(
-    job: TrainSeparatorConfig, below: dict[str, Any], store: CropStore, priors: str
-) -> dict[str, Any]:
-    trained = train_separator.run(dataclasses.replace(job, **below, crops=store.uri, priors=priors))
-    scored = evaluate.run(EvaluateConfig(**below, model=(trained["model"],), root=store.uri))
-    return {**scored, "model": trained["model"], "model_uri": trained["model_uri"]}
+def _evaluation(
+    config: QuickstartConfig, below: dict[str, Any], store: CropStore, models: dict[str, Any], priors: str
+) -> EvaluateConfig:
+    """Both regimes by both ways of inference in one table."""
+    chosen = tuple(m["model"] for m in models.values())
+    return EvaluateConfig(**below, model=chosen, methods=config.methods, priors=priors, root=store.uri)
 
 
 def _catalog(config: QuickstartConfig, below: dict[str, Any], store: CropStore, model: str) -> dict[str, Any]:
@@ -84,28 +88,23 @@ def _figures(
     config: QuickstartConfig,
     store: CropStore,
     priors: dict[str, Any],
-    scores: dict[str, dict[str, Any]],
+    scores: dict[str, Any],
     catalog: dict[str, Any],
 ) -> dict[str, Any]:
-    b = scores["B"]
+    methods = scores["methods"]
     accuracy = priors["discrimination"]["accuracy"]
+    best = f"B {config.methods[-1]}"
     return {
         "setting": f"{config.preset}: {store.sample_rate} Hz, {store.length} samples, "
         f"{config.crops.toy.lowest_hz:g}-{config.crops.toy.highest_hz:g} Hz",
-        "regime": "B",
-        "si_sdr_improvement_db": b["si_sdr_improvement_db"]["median"],
-        "si_sdr_improvement_mean_db": b["si_sdr_improvement_db"]["mean"],
-        "regime_a_si_sdr_improvement_db": scores["A"]["si_sdr_improvement_db"],
-        "si_sdr_db": {
-            "floor": b["mixture"]["si_sdr_db"],
-            "regime_a": scores["A"]["si_sdr_db"],
-            "regime_b": b["si_sdr_db"],
-            "oracle": b["oracle"]["si_sdr_db"],
-        },
+        "method": best,
+        "si_sdr_improvement_db": methods[best]["si_sdr_improvement_db"]["median"],
+        "si_sdr_improvement_mean_db": methods[best]["si_sdr_improvement_db"]["mean"],
+        "improvements_db": {n: m["si_sdr_improvement_db"] for n, m in methods.items()},
+        "si_sdr_db": {n: m["si_sdr_db"] for n, m in methods.items()},
         "prior_accuracy": {s: max(levels.values()) for s, levels in accuracy.items()},
-        "model_uri": b["model_uri"],
         "catalog": {k: catalog[k] for k in ("tracks", "separated", "skipped", "failed", "realtime_factor")},
-        "report": b["report"],
+        "report": scores["report"],
         "storage": config.storage,
         "tracking_uri": config.tracking_uri,
     }
@@ -113,7 +112,5 @@ def _figures(
 
 def _record(tracker: Tracker, figures: dict[str, Any]) -> None:
     tracker.metrics({k: v for k, v in figures.items() if isinstance(v, float)})
-    for group in ("floor", "regime_a", "regime_b", "oracle"):
-        tracker.metrics(
-            {f"si_sdr_db/{group}/{k}": v for k, v in figures["si_sdr_db"][group].items() if v is not None}
-        )
+    for name, levels in figures["si_sdr_db"].items():
+        tracker.metrics({f"si_sdr_db/{name}/{k}": v for k, v in levels.items() if v is not None})

@@ -1,17 +1,18 @@
 """quickstart.py: its config and presets."""
 
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from vsep_ray.data.batches import AugmentConfig
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
+from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import (
     TrainPriorsConfig,
     TrainSeparatorConfig,
 )
-from vsep_ray.priors import FlowConfig
+from vsep_ray.priors import ScoreConfig
 from vsep_ray.training import FitConfig
 
 
@@ -24,25 +25,33 @@ class QuickstartConfig(JobConfig):
     crops: PrepareCropsConfig = field(default_factory=PrepareCropsConfig)
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
     separator: TrainSeparatorConfig = field(default_factory=TrainSeparatorConfig)
-    regime_a_steps: int = 150
+    regime_a_steps: int = 500
     """Optimiser steps of the regime-A separator (regime B takes those of separator.fit)."""
+    methods: tuple[Method, ...] = ("amortized", "refine")
+    """Ways of inference in the evaluation."""
     catalog_tracks: int = 4
     """Toy songs in the catalog that is separated at the end."""
 
     def regimes(self) -> dict[str, TrainSeparatorConfig]:
-        """The separator jobs, B last, so that it ends as the champion."""
-        a = replace(self.separator, regime="A", fit=replace(self.separator.fit, steps=self.regime_a_steps))
+        """The separator jobs, B last, so that it ends as the champion. The levels of dreams are the priors'
+        own, hence the random gain."""
+        fit = replace(self.separator.fit, steps=self.regime_a_steps)
+        a = replace(self.separator, regime="A", fit=fit, augment=AugmentConfig(gain_db=6))
         return {"A": a, "B": replace(self.separator, regime="B")}
 
 
 def _quickstart(
-    preset: str, toy: ToyConfig, prior: FlowConfig, prior_fit: FitConfig, fit: FitConfig, **changes: Any
+    preset: str, toy: ToyConfig, prior_steps: int, fit: FitConfig, dreams: DreamConfig
 ) -> QuickstartConfig:
+    """Score models: of all kinds they have the best dreams after a minute, and they refine."""
+    prior_fit = FitConfig(prior_steps, 32, 2e-3, log_every=100, checkpoint_every=prior_steps)
     return QuickstartConfig(
         preset=preset,
         crops=PrepareCropsConfig(preset=preset, toy=toy),
-        priors=TrainPriorsConfig(preset=preset, prior=prior, fit=prior_fit),
-        separator=TrainSeparatorConfig(preset=preset, fit=fit, force=True, **changes),
+        priors=TrainPriorsConfig(
+            preset=preset, prior=ScoreConfig(ode_steps=12), fit=prior_fit, noise_stds=(0.03, 0.1, 0.3)
+        ),
+        separator=TrainSeparatorConfig(preset=preset, fit=fit, dreams=dreams, force=True),
     )
 
 
@@ -50,16 +59,15 @@ QUICKSTART = {
     "smoke": _quickstart(
         "smoke",
         PREPARE_CROPS["small"].toy,
-        FlowConfig(),
-        FitConfig(steps=300, batch_size=32, learning_rate=1e-3, checkpoint_every=300),
+        1_500,
         FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
-        dreams=DreamConfig(1_024),
+        DreamConfig(1_024, temperatures=(1.0, 0.8), noise_std=0.03),
     ),
     "toy": _quickstart(
         "toy",
         replace(ToyConfig(), train_tracks=32_768, valid_tracks=512, test_tracks=512),
-        FlowConfig(steps=12, width=96, layers=4),
-        FitConfig(steps=4_000, batch_size=32, learning_rate=1e-3),
+        20_000,
         FitConfig(steps=8_000, batch_size=64, learning_rate=2e-3),
+        DreamConfig(4_096, temperatures=(1.0, 0.8), noise_std=0.03),
     ),
 }
