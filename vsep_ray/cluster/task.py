@@ -3,13 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import ray.data
 from torch import Tensor
 
 from vsep_ray.cluster.data import crop_dataset, paired_dataset
+from vsep_ray.cluster.runs import git_revision
 from vsep_ray.data.batches import Window
 from vsep_ray.data.crops import CropStore
 from vsep_ray.objectives import Objective
@@ -80,6 +81,15 @@ class Task(ABC):
         tracker."""
 
 
+class _Job(Protocol):
+    @property
+    def storage(self) -> str: ...
+    @property
+    def tracking_uri(self) -> str: ...
+    @property
+    def resources(self) -> ResourcesConfig: ...
+
+
 @dataclass(frozen=True)
 class Launch:
     """Where and how a task runs."""
@@ -92,14 +102,21 @@ class Launch:
     num_workers: int
     provenance: dict[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, config: "_Job", name: str, run_id: str, num_workers: int, **provenance: Any) -> "Launch":
+        """From a job's config; the provenance says by which run and git revision."""
+        origin = {"run_id": run_id, "git": git_revision(), **provenance}
+        return cls(name, config.storage, config.tracking_uri, run_id, config.resources, num_workers, origin)
+
     def capacity(self, spec: StreamSpec, streams: int) -> int:
         """Rows of a stream that a worker may hold, if ``streams`` of them share its memory."""
         return max(1, (self.resources.cache_mib << 20) // (spec.row_bytes * streams))
 
     def splits(self, task: "Task") -> list[str]:
         """The streams that are divided among the workers: those that do not fit into the memory of each.
-        The others are read whole
-        by every worker, which makes the draws independent of the number of workers and keeps rare songs
-        within everybody's reach."""
+
+        The others are read whole by every worker, which makes the draws independent of the number of workers
+        and keeps rare songs within everybody's reach.
+        """
         streams = task.streams()
         return [name for name, spec in streams.items() if spec.rows > self.capacity(spec, len(streams))]

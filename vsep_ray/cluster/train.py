@@ -63,6 +63,11 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
     return {k: v for k, v in (result.metrics or {}).items() if isinstance(v, (int, float))}
 
 
+def train_apart(task: Task, launch: Launch, target: str) -> dict[str, float]:
+    """`train` in a task of its own: several in the threads of one driver would share its signal handlers."""
+    return ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
+
+
 def _finished(task: Task, launch: Launch, target: str) -> dict[str, float]:
     """The last validation of a model that an earlier run of this name published at its last step, else {}."""
     record = storage.join(target, "provenance.json")

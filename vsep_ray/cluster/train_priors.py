@@ -16,9 +16,9 @@ from torch import Tensor
 from vsep_ray import checkpoint
 from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.prior_words import own_words, sampled, show_samples
-from vsep_ray.cluster.runs import git_revision, start_run
+from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.task import Launch, StreamSpec, Task
-from vsep_ray.cluster.train import default_workers, forget, run_name, train
+from vsep_ray.cluster.train import default_workers, forget, run_name, train_apart
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips
@@ -143,28 +143,12 @@ def _train_one(
     tags = {"source": source, "crops": store.fingerprint}
     with start_run(config, "priors", f"{name}-{source}", parent=parent, tags=tags, params=params) as tracker:
         tracker.dataset(store.dataset, store.fingerprint, store.uri)
-        provenance = {
-            "source": source,
-            "run_id": tracker.run_id,
-            "crops": store.fingerprint,
-            "git": git_revision(),
-        }
         task = PriorTask(
             config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds
         )
-        launch = Launch(
-            f"{name}-{source}",
-            config.storage,
-            config.tracking_uri,
-            tracker.run_id,
-            config.resources,
-            workers,
-            provenance,
-        )
         target = storage.join(target, source)
-        # in a task of its own: several fit() calls in the threads of one driver would share its signal
-        # handlers
-        metrics = ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
+        launch = Launch.of(config, f"{name}-{source}", tracker.run_id, workers, **tags)
+        metrics = train_apart(task, launch, target)
         tracker.register(storage.local_path(target), f"vsep-prior-{source}", "champion")
         return metrics
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 from torch import Tensor
 
@@ -14,9 +13,9 @@ from vsep_ray.cluster.dreams import dreams
 from vsep_ray.cluster.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
 from vsep_ray.cluster.models import find_separator, load_joint
-from vsep_ray.cluster.runs import git_revision, start_run
+from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.task import PAIRED, Launch, StreamSpec, Task
-from vsep_ray.cluster.train import default_workers, forget, run_name, train, with_format
+from vsep_ray.cluster.train import default_workers, forget, run_name, train_apart, with_format
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix
@@ -117,22 +116,13 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     name = run_name(f"train_separator-{config.regime}", config, *task.marks)
     if config.fresh:
         forget(config.storage, name)
-    with start_run(
-        config, "separator", name, tags={"regime": config.regime, "crops": store.fingerprint}
-    ) as tracker:
+    target = storage.join(config.storage, "models", name)
+    workers = default_workers(config.resources, side_by_side=False)
+    tags = {"regime": config.regime, "crops": store.fingerprint}
+    with start_run(config, "separator", name, tags=tags) as tracker:
         tracker.dataset(store.dataset, store.fingerprint, store.uri)
-        provenance: dict[str, Any] = {
-            "regime": config.regime,
-            "objective": task.objective,
-            "run_id": tracker.run_id,
-        }
-        provenance |= {"crops": store.fingerprint, "priors": task.priors, "git": git_revision()}
-        workers = default_workers(config.resources, side_by_side=False)
-        launch = Launch(
-            name, config.storage, config.tracking_uri, tracker.run_id, config.resources, workers, provenance
-        )
-        target = storage.join(config.storage, "models", name)
-        metrics = ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
+        origin = {**tags, "objective": task.objective, "priors": task.priors, "start": task.start}
+        metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **origin), target)
         alias = "yardstick" if config.regime == "C" else "champion"
         model_uri = tracker.register(storage.local_path(target), "vsep-separator", alias)
         figures = {k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")}

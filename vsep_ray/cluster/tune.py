@@ -18,7 +18,7 @@ from vsep_ray.cluster import train_priors
 from vsep_ray.cluster.held_out import QUIETEST
 from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.points import Point, configs_of, grid, label, metrics_of
-from vsep_ray.cluster.runs import git_revision, start_run
+from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.task import Launch
 from vsep_ray.cluster.train import forget, run_name, train
 from vsep_ray.cluster.train_separator import task_of
@@ -88,14 +88,10 @@ def _trial(
     name = run_name("trial", separator, *task.marks)
     if config.fresh:
         forget(config.storage, name)
-    provenance = {
-        "regime": separator.regime,
-        "run_id": run_id,
-        "crops": store.fingerprint,
-        "git": git_revision(),
-        "point": point,
-    }
-    launch = Launch(name, config.storage, config.tracking_uri, run_id, config.resources, 1, provenance)
+    launch = Launch.of(
+        dataclasses.replace(separator, resources=config.resources), name, run_id, 1,
+        regime=separator.regime, crops=store.fingerprint, point=point,
+    )  # fmt: skip
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
