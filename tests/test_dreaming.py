@@ -2,7 +2,8 @@ import pytest
 import torch
 from gaussian import GaussianPrior, white
 
-from vsep_ray.dreaming import SCARCE, agreement, evenly, strongest_semitone
+from vsep_ray.config import UserError
+from vsep_ray.dreaming import SCARCE, DreamConfig, agreement, evenly, strongest_semitone
 
 RATE, LENGTH = 8_000, 1_024
 
@@ -25,10 +26,24 @@ def test_silence_and_infrasound_are_the_lowest_semitone():
 def test_groups_are_equally_likely_but_for_strays():
     torch.manual_seed(0)
     groups = torch.tensor([3] * 900 + [5] * 90 + [40])
-    drawn = groups[evenly(groups, 20_000)]
+    drawn = groups[evenly(groups, torch.ones(991, dtype=torch.bool), 20_000)]
     share = {g: (drawn == g).double().mean().item() for g in (3, 5, 40)}
     assert share[3] == pytest.approx(share[5], rel=0.05)
     assert share[40] == pytest.approx(share[5] / SCARCE, rel=0.2)
+
+
+def test_silence_keeps_its_share():
+    groups, audible = torch.tensor([0] * 50 + [3] * 40 + [5] * 10), torch.arange(100) >= 50
+    drawn = groups[evenly(groups, audible, 20_000)]
+    share = {g: (drawn == g).double().mean().item() for g in (0, 3, 5)}
+    assert share == pytest.approx({0: 0.5, 3: 0.25, 5: 0.25}, abs=0.02)
+
+
+def test_mistakes_are_told_in_words():
+    with pytest.raises(UserError, match="at least one temperature"):
+        DreamConfig(temperatures=())
+    with pytest.raises(UserError, match="the prior of bass knows"):
+        agreement(torch.zeros(1, 1, 64), "bass", {"bass": white(1.0, 64)}, 1e4)
 
 
 def test_agreement_keeps_what_its_own_prior_denoises_best():

@@ -52,7 +52,7 @@ def alarms(metrics: Mapping[str, float]) -> list[str]:
     """What the logged scalars warn of, one sentence each.
 
     Example:
-        >>> alarms({"train/energy_share/drums": 1e-5, "train/skipped_updates": 0.0})
+        >>> alarms({"energy_share/drums": 1e-5, "skipped_updates": 0.0})
         ['drums has gone silent: 0.001 % of the energy']
     """
     found = [

@@ -1,11 +1,13 @@
 """Dreams: clips drawn from the priors, and which of them to learn from."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from vsep_ray.config import UserError
 from vsep_ray.priors.prior import Prior, per_item_noise
 
 LOWEST_HZ = 27.5
@@ -27,11 +29,15 @@ class DreamConfig:
     noise_std: float = 0.0
     """Noise level of the draws (units of the waveform); 0: the smallest that the priors know."""
     even_pitch: bool = True
-    """Choose clips so that their strongest frequencies are spread evenly over the semitones: priors sample
-    some pitches too often, and a separator learns to tell sources by them."""
+    """Choose audible clips so that their strongest frequencies are spread evenly over the semitones: priors
+    of pitched sources sample some pitches too often, and a separator learns to tell sources by them."""
     agreement: float = 0.0
     """Noise level (units of the waveform) at which a clip must be denoised better by its own prior than by
     those of the other sources, all from the objective's priors; 0: no clip is rejected."""
+
+    def __post_init__(self) -> None:
+        if not self.temperatures:
+            raise UserError("dreams need at least one temperature")
 
 
 def strongest_semitone(x: Tensor, sample_rate: int) -> Tensor:
@@ -43,10 +49,16 @@ def strongest_semitone(x: Tensor, sample_rate: int) -> Tensor:
     return (12 * torch.log2(hertz.clamp_min(LOWEST_HZ) / LOWEST_HZ)).round().long()
 
 
-def evenly(groups: Tensor, num: int) -> Tensor:
-    """Indices of ``num`` clips, drawn with replacement so that every group is equally likely; one of fewer
-    than `SCARCE` clips is as much less likely. Shape: (N,) -> (num,)."""
-    weights = 1 / torch.bincount(groups)[groups].clamp_min(SCARCE).double()
+def evenly(groups: Tensor, audible: Tensor, num: int) -> Tensor:
+    """Indices of ``num`` clips, drawn with replacement so that every group of audible ones is equally likely;
+    one of fewer than `SCARCE` clips is as much less likely. Silence keeps its share.
+
+    Shape: (N,), (N,) of bool -> (num,).
+    """
+    weights = torch.ones(len(groups), dtype=torch.double)
+    heard = groups[audible]
+    even = 1 / torch.bincount(heard)[heard].clamp_min(SCARCE).double()
+    weights[audible] = even * (len(heard) / even.sum())
     return torch.multinomial(weights, num, replacement=True)
 
 
@@ -56,15 +68,32 @@ def agreement(x: Tensor, source: str, priors: Mapping[str, Prior], noise_std: fl
     one that drew it, a clip is junk or nobody's. A clip's own likelihood is no such test: it prefers silence.
 
     Shape: (N, C, T) -> (N,), of bool.
+
+    Raises:
+        UserError: a noise level that a prior does not know.
     """
+    for name, prior in priors.items():
+        check_level("--dreams.agreement", noise_std, name, prior)
+    whole = x.shape[-1] // (multiple := math.lcm(*(p.multiple for p in priors.values()))) * multiple
     better = []
-    for clips in x.split(64):
+    for clips in x[..., :whole].split(64):
         level = clips.new_full((len(clips),), noise_std)
         noisy = per_item_noise(clips, level)
         errors = {
             s: (noisy + noise_std**2 * p.score(noisy, level) - clips).square().mean((1, 2))
             for s, p in priors.items()
         }
-        others = torch.stack([e for s, e in errors.items() if s != source])
-        better.append(errors[source] < others.min(0).values)
+        least = torch.stack(list(errors.values())).min(0).values
+        better.append(errors[source] <= least)
     return torch.cat(better)
+
+
+def check_level(flag: str, noise_std: float, source: str, prior: Prior) -> None:
+    """Raises:
+    UserError: a noise level that the prior does not know.
+    """
+    low, high = prior.noise_range
+    if not low <= noise_std <= high:
+        raise UserError(
+            f"{flag} {noise_std} leaves the range [{low}, {high}] that the prior of {source} knows"
+        )

@@ -11,6 +11,7 @@ from vsep_ray.cluster.held_out import BOUND, QUIETEST, mixture_scores
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.priors import ScoreConfig
+from vsep_ray.separators import FactorisedNormalConfig, SeparatorConfig
 
 STDS, LENGTH = {"bass": 0.3, "drums": 0.6}, 64
 
@@ -21,6 +22,7 @@ class Exact(ExactSeparator):
     def __init__(self, stds, mixing):
         super().__init__(stds, mixing)
         self.stds = torch.nn.Parameter(self.stds)
+        self.config = SeparatorConfig()
 
 
 @pytest.fixture
@@ -62,6 +64,22 @@ def test_estimates_give_no_bound(mixtures):
     estimate = Joint(dict.fromkeys(STDS, prior), q.mixing)
     assert mixture_scores(q, None, joint=estimate).keys() == {QUIETEST}
     assert mixture_scores(q, None).keys() == {QUIETEST}
+
+
+def test_there_is_no_bound_where_wake_would_refuse(mixtures):
+    q = Exact(STDS, LinearMixing((1.0, 1.0)))
+    assert BOUND in mixture_scores(q, None, joint=joint_of(q))
+    assert BOUND not in mixture_scores(q, None, joint=joint_of(q), noise_std=1e3)
+    q.config = SeparatorConfig(posterior=FactorisedNormalConfig())
+    assert BOUND not in mixture_scores(q, None, joint=joint_of(q))
+
+
+def test_mixtures_are_cut_to_what_the_priors_take(mixtures, monkeypatch):
+    q = Exact(STDS, LinearMixing((1.0, 1.0)))
+    expected = mixture_scores(q, None, joint=joint_of(q))[BOUND]
+    longer = torch.nn.functional.pad(mixtures, (0, 3))
+    monkeypatch.setattr(held_out, "held_out_mixtures", lambda store, length: longer)
+    assert mixture_scores(q, None, joint=joint_of(q))[BOUND] == pytest.approx(expected)
 
 
 def test_a_silent_source_is_seen(mixtures):

@@ -71,15 +71,16 @@ def test_regimes_are_selected_by_what_they_may_look_at():
 
 
 def test_the_grid_takes_any_field_and_refuses_others():
-    axes = ("fit.learning_rate=0.001,0.0003", "regime=A,B", "temperatures=[0.3]")
+    axes = ("fit.learning_rate=0.001,0.0003", "gradient=entropy,path", "temperatures=[0.3]")
     found = points.grid(TuneConfig(betas=(1.0,), depths=(4, 8), axes=axes))
-    assert len(found) == 8 and found[-1]["regime"] == "B" and found[-1]["temperatures"] == [0.3]
+    assert len(found) == 8 and found[-1]["gradient"] == "path" and found[-1]["temperatures"] == [0.3]
     priors, separator = points.configs_of(TuneConfig(), found[-1])
-    assert (priors.prior.steps, separator.fit.learning_rate, separator.regime) == (8, 0.0003, "B")
+    assert (priors.prior.steps, separator.fit.learning_rate, separator.gradient) == (8, 0.0003, "path")
     for axis, words in [
         ("fit.rate=1", "no field 'rate'"),
         ("fit.steps=many", "got 'many'"),
         ("fit.steps", "path=value"),
+        ("regime=A,B", "cannot be compared"),
     ]:
         with pytest.raises(UserError, match=words):
             points.grid(TuneConfig(axes=(axis,)))

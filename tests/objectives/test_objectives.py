@@ -15,6 +15,7 @@ from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.objectives import Anchored, MaximumLikelihood, Objective, Remix, Sleep, Supervised, Wake
+from vsep_ray.objectives.wake import _blurred
 from vsep_ray.priors import FlowConfig
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators import (
@@ -250,6 +251,20 @@ def test_the_path_gradient_is_another_estimate_of_the_same_gradient(noise_std, p
     )
     assert cosine(gradients(closed), gradients(path)) > 0.99
     torch.testing.assert_close(closed(batch(), 0)["elbo"], path(batch(), 0)["elbo"], rtol=0.02, atol=0.5)
+
+
+@pytest.mark.parametrize("posterior", contracts.POSTERIORS.values())
+def test_a_blurred_posterior_stands_still_without_a_graph(posterior):
+    q = separator(0.1, posterior)(batch()["mixture"])
+    value = torch.randn(4, 2, 1, LENGTH)
+    with torch.no_grad():
+        blurred = _blurred(q, 0.3)
+    assert not blurred.log_prob(value).requires_grad
+
+
+def test_every_buffer_can_be_written_to_as_ddp_does():
+    assert all(b.is_contiguous() for b in wake(temperatures=(0.5,)).buffers())
+    assert all(b.is_contiguous() for b in wake().buffers())
 
 
 def test_the_path_gradient_has_no_noise_at_the_true_posterior():

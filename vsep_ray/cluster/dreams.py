@@ -15,12 +15,13 @@ from vsep_ray.cluster.inputs import prior_marks
 from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore, SourceStatistics, SplitStatistics, partition, to_table
-from vsep_ray.dreaming import DreamConfig, agreement, evenly, strongest_semitone
+from vsep_ray.data.pcm import SILENCE_DB
+from vsep_ray.dreaming import DreamConfig, agreement, check_level, evenly, strongest_semitone
 from vsep_ray.priors import Prior
 from vsep_ray.training import step_seed
 
-BATCH = 512
-"""Clips that are drawn together: a WaveNet takes hardly longer for many than for few."""
+BATCH_SAMPLES = 512 * 1_024
+"""Waveform samples that are drawn together: a WaveNet takes hardly longer for many clips than for few."""
 FEWEST = 0.05
 """Share of the clips that must be left after rejection."""
 
@@ -80,6 +81,8 @@ def _dream(
 ) -> SourceStatistics:
     torch.manual_seed(seed)
     module = _prior(prior)
+    if config.noise_std:
+        check_level("--dreams.noise-std", config.noise_std, source, module)
     clips = _draw(module, config, length)
     if config.agreement:
         clips = clips[agreement(clips, source, {s: _prior(d) for s, d in judges.items()}, config.agreement)]
@@ -90,7 +93,8 @@ def _dream(
             "train them longer, or set --dreams.agreement 0"
         )
     if config.even_pitch:
-        clips = clips[evenly(strongest_semitone(clips, module.sample_rate), config.num)]
+        audible = clips.square().mean((1, 2)) > 10 ** (SILENCE_DB / 10)
+        clips = clips[evenly(strongest_semitone(clips, module.sample_rate), audible, config.num)]
     else:
         clips = clips[torch.arange(config.num) % len(clips)]
     return _write(uri, source, clips.numpy())
@@ -98,11 +102,12 @@ def _dream(
 
 def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
     whole = -(-length // module.multiple) * module.multiple
+    batch = max(1, BATCH_SAMPLES // whole)
     parts = np.array_split(np.arange(config.num), len(config.temperatures))
     batches = [
-        module.sample(min(BATCH, len(part) - i), whole, temperature, config.noise_std)
+        module.sample(min(batch, len(part) - i), whole, temperature, config.noise_std)
         for part, temperature in zip(parts, config.temperatures, strict=True)
-        for i in range(0, len(part), BATCH)
+        for i in range(0, len(part), batch)
     ]
     return torch.nan_to_num(torch.cat(batches)[..., :length], nan=0.0, posinf=1.0, neginf=-1.0).clamp(-4, 4)
 

@@ -1,4 +1,4 @@
-"""What a separator makes of held-out data: remixed clips, which no regime trains on, and mixtures alone."""
+"""What a separator makes of held-out data: remixed clips and mixtures alone."""
 
 import numpy as np
 import torch
@@ -14,10 +14,11 @@ from vsep_ray.inference import amortized
 from vsep_ray.joint import Joint
 from vsep_ray.objectives import Wake
 from vsep_ray.schedules import Schedule
-from vsep_ray.separators import Separator
+from vsep_ray.separators import ConditionedNormalConfig, Separator
 
 VALID_MIXTURES = 256
-BATCH = 32
+BATCH = 8
+"""Mixtures at a time: the priors see all their sources at once."""
 BOUND = "bound_nats_per_sample"
 QUIETEST = "quietest_share"
 
@@ -30,7 +31,7 @@ def remix_scores(
     sources = held_out_remix(store, length, level_db)
     device = next(separator.parameters()).device
     mixture = separator.mixing.mix(sources.to(device))
-    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(32)])
+    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(4 * BATCH)])
     scores = si_sdr(estimates, sources)
     floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
     gain, level = summarize(scores - floor), summarize(scores)
@@ -67,24 +68,33 @@ def mixture_scores(
     joint: Joint | None = None,
     noise_std: float = 0.1,
 ) -> dict[str, float]:
-    """What can be known without any source: the share of the energy that the quietest source gets, and under
-    a joint of exact or bounding priors the ELBO at beta = 1 and one noise level (nats per waveform sample).
+    """What can be known without any source: the share of the energy that the quietest source gets, and, where
+    `bounded`, the ELBO at beta = 1 and one noise level (nats per waveform sample).
 
-    The bound is the same functional whatever beta, temperatures and levels a separator was trained with; its
-    draws are the same at every call.
+    The bound is the same functional whatever beta, temperatures and levels of Wake a separator was trained
+    with (not across mixing noise, which changes what is measured); its draws are the same at every call.
     """
     mixtures = held_out_mixtures(store, length)
     device = next(separator.parameters()).device
     batches = [m.to(device) for m in mixtures.split(BATCH)]
     estimates = torch.cat([amortized(m, separator=separator) for m in batches])
     scores = {QUIETEST: energy_shares(separator.mixing.shares(estimates)).min().item()}
-    if joint is None or not joint.exact:
+    if joint is None or not bounded(separator, joint, noise_std):
         return scores
-    wake = Wake(separator, joint.to(device), Schedule(noise_std, noise_std), samples=4)
+    whole = mixtures.shape[-1] // joint.multiple * joint.multiple
+    wake = Wake(separator, joint, Schedule(noise_std, noise_std)).to(device)
     with torch.no_grad(), torch.random.fork_rng():
         torch.manual_seed(0)
-        bounds = torch.stack([wake({"mixture": m}, 0)["elbo"] * len(m) for m in batches])
-    return scores | {BOUND: bounds.sum().item() / estimates.numel()}
+        bounds = torch.stack([wake({"mixture": m[..., :whole]}, 0)["elbo"] * len(m) for m in batches])
+    return scores | {BOUND: bounds.sum().item() / estimates[..., :whole].numel()}
+
+
+def bounded(separator: Separator, joint: Joint, noise_std: float) -> bool:
+    """Whether there is a bound: densities that are no estimates, a noise level that the priors know, and a
+    posterior that knows its mixture."""
+    low, high = joint.noise_range
+    conditioned = isinstance(separator.config.posterior, ConditionedNormalConfig)
+    return joint.exact and low <= noise_std <= high and (conditioned or separator.mixing.noise_std > 0)
 
 
 def held_out_mixtures(store: CropStore, length: int = 0) -> Tensor:

@@ -13,13 +13,14 @@ from vsep_ray.presets import TrainPriorsConfig, TrainSeparatorConfig, TuneConfig
 IMPROVEMENT = "si_sdr_improvement_db"
 """Median over remixes of held-out clips: no paired song is looked at."""
 FIGURES = (IMPROVEMENT, "si_sdr_improvement_mean_db")
+INCOMPARABLE = ("regime", "separator.noise_std")
 Point = dict[str, Any]
 
 
 def metrics_of(config: TuneConfig) -> tuple[str, ...]:
     """The metrics of a trial, the one that selects first: in regime A the bound at beta = 1 and one noise
     level, which sees mixtures alone; in B and C the SI-SDR of remixed held-out clips. Both can be compared
-    across beta, temperatures and noise levels, which the training loss cannot."""
+    across beta, temperatures and Wake's noise levels, which the training loss cannot."""
     return (BOUND, *FIGURES) if config.separator.regime == "A" else FIGURES
 
 
@@ -69,6 +70,10 @@ def configs_of(
 
 def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
     path, _, values = text.partition("=")
+    if path in INCOMPARABLE:
+        raise UserError(
+            f"--axes {path}: trials of different {path} cannot be compared; run one sweep for each"
+        )
     if not values:
         raise UserError(f"--axes takes path=value,value such as fit.learning_rate=0.001,0.0003, got {text!r}")
     try:

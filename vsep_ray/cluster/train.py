@@ -86,32 +86,34 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
 
     Args:
         job: first part of the name.
-        config: the job's config; where things lie and how many workers there are does not count.
+        config: the job's config; where things lie and how many workers there are does not count, at any
+            depth.
         inputs: fingerprints of the data and models that go in.
     """
-    values = to_dict(config)
-    for name in (
-        "preset",
-        "storage",
-        "tracking_uri",
-        "experiment",
-        "parent_run",
-        "dry_run",
-        "fresh",
-        "crops",
-        "resources",
-        "force",
-    ):
-        values.pop(name, None)
-    return f"{job}-{fingerprint([_what_counts(values), *inputs])}"
+    return f"{job}-{fingerprint([_what_counts(to_dict(config)), *inputs])}"
+
+
+BUDGET = ("steps", "log_every", "checkpoint_every")
+PLACES = (
+    "preset",
+    "storage",
+    "tracking_uri",
+    "experiment",
+    "parent_run",
+    "dry_run",
+    "fresh",
+    "resources",
+    "force",
+)
+PATHS = ("crops", "priors", "start")
+"""Names of what may be given by its path; its fingerprint is among the inputs."""
 
 
 def _what_counts(values: Any) -> Any:
-    """Values without step budgets and without the paths of models, whose weights are among the inputs."""
     if not isinstance(values, dict):
         return values
-    left_out = {"steps", "log_every", "checkpoint_every"} if values.get("type") == "FitConfig" else set()
-    left_out |= {k for k in ("priors", "start") if isinstance(values.get(k), str)}
+    left_out = {*PLACES, *(BUDGET if values.get("type") == "FitConfig" else ())}
+    left_out |= {k for k in PATHS if isinstance(values.get(k), str)}
     return {k: _what_counts(v) for k, v in values.items() if k not in left_out}
 
 

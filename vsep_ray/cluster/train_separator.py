@@ -1,5 +1,7 @@
 """train_separator: q(s | m) under regime A, B or C."""
 
+import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +27,8 @@ from vsep_ray.presets import TrainSeparatorConfig
 from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -101,7 +105,8 @@ class SeparatorTask(Task):
 
     def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
         """SI-SDR on remixes of held-out clips of different songs, a yardstick for all regimes that no
-        training step sees; in regime A also what needs no sources, by which its settings may be chosen."""
+        training step sees (where there is a split valid); in regime A also what needs no sources, by which
+        its settings may be chosen."""
         assert isinstance(module, Separator)
         scores = remix_scores(module, self.store, self.length, self.config.augment.level_db)
         if self.config.regime == "A" and MIXTURE in self.store.statistics:
@@ -113,7 +118,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Train, publish and register a separator; the figures of the JSON line."""
     store = crop_store(config)
     task = task_of(config, store)
-    name = run_name(f"train_separator-{config.regime}", config, *task.marks)
+    name = run_name(f"train_separator-{config.regime}", relevant(config), *task.marks)
     if config.fresh:
         forget(config.storage, name)
     target = storage.join(config.storage, "models", name)
@@ -122,6 +127,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     with start_run(config, "separator", name, tags=tags) as tracker:
         tracker.dataset(store.dataset, store.fingerprint, store.uri)
         origin = {**tags, "objective": task.objective, "priors": task.priors, "start": task.start}
+        origin |= {"clips": task.clips.uri, "dream_priors": config.dreams.priors}
         metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **origin), target)
         alias = "yardstick" if config.regime == "C" else "champion"
         model_uri = tracker.register(storage.local_path(target), "vsep-separator", alias)
@@ -139,6 +145,29 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
 def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
     """What `run` would do."""
     return {"regime": config.regime, "steps": config.fit.steps, "batch_size": config.fit.batch_size}
+
+
+def relevant(config: TrainSeparatorConfig) -> TrainSeparatorConfig:
+    """The config with its defaults wherever the regime and the objective do not look."""
+    plain = TrainSeparatorConfig()
+    left_out = [] if config.regime == "A" else ["dreams"]
+    if not _self_trains(config):
+        left_out += [
+            "self_training",
+            "refinement",
+            "noise_std",
+            "beta",
+            "temperatures",
+            "samples",
+            "gradient",
+        ]
+    return dataclasses.replace(config, **{name: getattr(plain, name) for name in left_out})
+
+
+def models_of(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
+    """Marks of the models that a config names itself: where it starts, and whose dreams it has."""
+    found = _find_priors(config, store, config.dreams.priors) if config.dreams.priors else {}
+    return prior_marks(found | ({"start": _find_start(config, store)} if config.start else {}))
 
 
 def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
@@ -178,6 +207,7 @@ def _find_start(config: TrainSeparatorConfig, store: CropStore) -> str:
 
 def _dreams(config: TrainSeparatorConfig, store: CropStore, judges: dict[str, str]) -> CropStore:
     dreamers = _find_priors(config, store, config.dreams.priors or config.priors)
+    log.info("dreams of %s (--dreams.priors), objective under %s (--priors)", dreamers, judges)
     folder, length = storage.join(config.storage, "dreams"), config.length or store.length
     return dreams(store, dreamers, judges, config.dreams, length, folder, config.fit.seed)
 

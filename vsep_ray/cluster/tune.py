@@ -15,16 +15,16 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from vsep_ray.alarms import SILENT_SHARE
 from vsep_ray.cluster import train_priors
-from vsep_ray.cluster.held_out import QUIETEST
+from vsep_ray.cluster.held_out import BOUND, QUIETEST
 from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.points import Point, configs_of, grid, label, metrics_of
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.task import Launch
 from vsep_ray.cluster.train import forget, run_name, train
-from vsep_ray.cluster.train_separator import task_of
-from vsep_ray.config import to_dict
+from vsep_ray.cluster.train_separator import models_of, relevant, task_of
+from vsep_ray.config import UserError, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.crops import CropStore
+from vsep_ray.data.crops import MIXTURE, CropStore
 from vsep_ray.evaluation.sweeps import choose, dependence
 from vsep_ray.figures import dependence_figure, sweep_figure
 from vsep_ray.presets import TuneConfig
@@ -34,8 +34,14 @@ from vsep_ray.tracking import Tracker
 def run(config: TuneConfig) -> dict[str, Any]:
     """Train priors once per depth and seed, then the trials; the figures of the JSON line."""
     store, points = crop_store(config), grid(config)
+    if BOUND in metrics_of(config) and MIXTURE not in store.statistics:
+        raise UserError(
+            f"regime A is selected by the bound of mixtures, and {store.uri} has none; "
+            "prepare crops of a data set with mixtures, or set --separator.regime B"
+        )
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
-    name = run_name("tune", config, store.fingerprint, config.fit.steps, config.priors.fit.steps)
+    inputs = (store.fingerprint, config.fit.steps, config.priors.fit.steps)
+    name = run_name("tune", config, *inputs, models_of(config.separator, store))
     known = {} if config.fresh else _known_runs(config, name)
     with contextlib.ExitStack() as runs:  # whatever ends the sweep ends the runs of its trials
         parent = runs.enter_context(_sweep(config, name, known, store))
@@ -46,12 +52,14 @@ def run(config: TuneConfig) -> dict[str, Any]:
         children = {label(p): runs.enter_context(_child(below, name, known, p)) for p in points}
         _remember_runs(config, name, {"": parent.run_id} | {k: c.run_id for k, c in children.items()})
         trials = [_trial(below, store, priors, p, children[label(p)].run_id) for p in points]
+        _check_different(trials)
         rows = _rows(_tune(config, name, trials), points, config)
         for row in rows:
             _finish(children[label(row["point"])], row, metrics_of(config))
-        best = _export(config, rows, name, parent)
-        table = dependence(rows, metrics_of(config))
+        # where trials are stopped early the survivors say nothing of the axes
+        table = dependence(rows, metrics_of(config)) if config.reduction <= 1 else []
         _record(config, rows, table, parent)
+        best = _export(config, rows, name, parent)
     count = {s: sum(r["status"] == s for r in rows) for s in ("stopped", "silent", "failed")}
     return {
         "run_id": parent.run_id,
@@ -85,7 +93,7 @@ def _trial(
     _, separator = configs_of(config, point)
     separator = dataclasses.replace(separator, crops=store.uri, priors=priors[point["depth"], point["seed"]])
     task = task_of(separator, store)
-    name = run_name("trial", separator, *task.marks)
+    name = run_name("trial", relevant(separator), *task.marks)
     if config.fresh:
         forget(config.storage, name)
     launch = Launch.of(
@@ -93,6 +101,14 @@ def _trial(
         regime=separator.regime, crops=store.fingerprint, point=point,
     )  # fmt: skip
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
+
+
+def _check_different(trials: Sequence[Mapping[str, Any]]) -> None:
+    """Raises:
+    UserError: two points train the same, and would write to the same place.
+    """
+    if len({t["launch"].name for t in trials}) < len(trials):
+        raise UserError("two points of the sweep train the same: an axis decides nothing in this config")
 
 
 def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tune.ResultGrid:

@@ -27,7 +27,7 @@ def dependence(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, An
     """Mean and deviation over seeds of each metric at each value of each axis.
 
     A seed's number is the mean over its finished trials with that value, so the deviation (of the sample,
-    N - 1) is that of seeds alone; axes of one value are left out.
+    N - 1) is that of seeds alone, as long as every trial ran to its end; axes of one value are left out.
 
     Returns:
         One row per axis and value: axis, value, seeds, trials, and per metric its mean and deviation (None of

@@ -64,7 +64,9 @@ class Wake(Objective):
         _check_settings(joint, noise_std, temperatures)
         self.separator, self.joint, self.beta = separator, joint, beta
         self.noise_std, self.samples, self.gradient = noise_std, samples, gradient
-        taus = torch.tensor(list(temperatures) or [1.0]).expand(len(joint.sources))
+        taus = (
+            torch.tensor(list(temperatures) or [1.0]).expand(len(joint.sources)).clone()
+        )  # DDP writes to it
         self.register_buffer("temperatures", taus, persistent=False)
 
     def forward(self, batch: Batch, step: int) -> Metrics:
@@ -112,7 +114,7 @@ def _check_settings(joint: Joint, noise_std: Schedule, temperatures: Sequence[fl
 
 
 def _blurred(q: Distribution, sigma: float) -> Distribution:
-    """The law of s + sigma e, s from q, e ~ N(0, I)."""
+    """The law of s + sigma e, s from q, e ~ N(0, I); its entropy does not depend on the mean."""
     if isinstance(q, ConditionedNormal):
         return q.convolved(sigma)
-    return Independent(normal(q.mean, (q.variance + sigma**2).sqrt()), 3, validate_args=False)
+    return Independent(normal(q.mean.detach(), (q.variance + sigma**2).sqrt()), 3, validate_args=False)

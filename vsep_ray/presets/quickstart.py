@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, field, replace
 
-from vsep_ray.data.batches import AugmentConfig
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
@@ -34,9 +33,10 @@ class QuickstartConfig(JobConfig):
 
     def regimes(self) -> dict[str, TrainSeparatorConfig]:
         """The separator jobs, B last, so that it ends as the champion. The levels of dreams are the priors'
-        own, hence the random gain."""
+        own, hence a random gain of 6 dB where none is asked for."""
         fit = replace(self.separator.fit, steps=self.regime_a_steps)
-        a = replace(self.separator, regime="A", fit=fit, augment=AugmentConfig(gain_db=6))
+        augment = replace(self.separator.augment, gain_db=self.separator.augment.gain_db or 6.0)
+        a = replace(self.separator, regime="A", fit=fit, augment=augment)
         return {"A": a, "B": replace(self.separator, regime="B")}
 
 

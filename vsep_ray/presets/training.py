@@ -7,6 +7,7 @@ from vsep_ray.config import short_name
 from vsep_ray.data.batches import AugmentConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
+from vsep_ray.objectives.wake import Gradient
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.priors import (
     FlowConfig,
@@ -147,7 +148,7 @@ class TrainSeparatorConfig(JobConfig):
     """Prior temperatures tau_k, one per source or one for all. Default: ones."""
     samples: int = 1
     """Posterior draws per mixture in Wake."""
-    gradient: Literal["entropy", "path"] = "entropy"
+    gradient: Gradient = "entropy"
     """Wake's entropy in closed form, or -log q along the draws' path."""
     force: bool = False
     """Train even though the priors did not pass their gate."""

@@ -130,7 +130,7 @@ class VQVAEPrior(Prior):
 
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: codes from their prior, then the decoder,."""
+        """See `Prior.sample`: codes from their prior, then the decoder."""
         self.check_length(length)
         levels = self.levels(num, noise_std)
         vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, levels, temperature))
