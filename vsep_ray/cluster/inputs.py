@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +13,8 @@ from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore, latest_store
 from vsep_ray.presets import PREPARE_CROPS
+
+log = logging.getLogger(__name__)
 
 
 class _WithCrops(Protocol):
@@ -107,8 +110,8 @@ def _check_gate(folder: str, force: bool) -> None:
     failed = json.loads(storage.read_bytes(storage.join(folder, "discrimination.json")))["discrimination"][
         "failed_gate"
     ]
+    words = f"the priors of {', '.join(failed)} do not prefer their own source"
     if failed and not force:
-        raise UserError(
-            f"the priors of {', '.join(failed)} do not prefer their own source; "
-            "train them longer, or pass --force"
-        )
+        raise UserError(f"{words}; train them longer, or pass --force")
+    if failed:
+        log.warning("%s; used all the same", words)
