@@ -3,6 +3,7 @@
 import dataclasses
 
 import pytest
+import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster import train_separator
@@ -11,6 +12,7 @@ from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets import TRAIN_SEPARATOR
 from vsep_ray.schedules import Schedule
+from vsep_ray.separators import SpectrogramUNetConfig
 from vsep_ray.tracking import resolve_model
 from vsep_ray.tracking.client import client
 
@@ -85,13 +87,38 @@ def test_dreams_that_no_prior_takes_for_their_source_are_refused(config):
         train_separator.task_of(asked, CropStore.open(config.crops))
 
 
-@pytest.mark.parametrize("steps", [0, 2])
-def test_self_training_by_remixing_end_to_end(config, steps):
-    changes = {"self_training": "remix", "sleep_fraction": Schedule(0.5, 0.5)}
+@pytest.mark.parametrize(("kind", "steps"), [("remix", 0), ("remix", 2), ("wake", 0)])
+def test_self_training_end_to_end_on_two_workers(config, kind, steps):
+    changes = {"self_training": kind, "sleep_fraction": Schedule(0.5, 0.5)}
     refinement = dataclasses.replace(config.refinement, steps=steps)
-    figures = train_separator.run(dataclasses.replace(config, refinement=refinement, **changes))
+    resources = dataclasses.replace(config.resources, num_workers=2)
+    asked = dataclasses.replace(config, refinement=refinement, resources=resources, **changes)
+    figures = train_separator.run(asked)
     assert figures["steps"] == 4
-    assert checkpoint.read_provenance(figures["model"])["objective"] == "Sleep and remix"
+    assert checkpoint.read_provenance(figures["model"])["objective"] == f"Sleep and {kind}"
+
+
+def test_a_run_starts_from_the_separator_that_it_is_given(config):
+    """Without a step worth the name, the weights are those of the start; another shape is refused."""
+    first = train_separator.run(config)
+    still = dataclasses.replace(config.fit, learning_rate=1e-12)
+    figures = train_separator.run(dataclasses.replace(config, start=first["model"], fit=still))
+    assert figures["model"] != first["model"]
+    weights = [dict(checkpoint.load(m["model"]).named_parameters()) for m in (first, figures)]
+    for name, value in weights[0].items():
+        torch.testing.assert_close(weights[1][name], value, atol=1e-6, rtol=0)
+    wider = dataclasses.replace(config.separator, backbone=SpectrogramUNetConfig(width=16))
+    with pytest.raises(UserError, match="other sources, format or backbone"):
+        train_separator.run(dataclasses.replace(config, start=first["model"], separator=wider))
+
+
+def test_settings_that_an_objective_does_not_read_do_not_name_its_run(config):
+    for change in ({"beta": 3.0}, {"dreams": DreamConfig(99)}, {"gradient": "path"}):
+        assert train_separator.relevant(dataclasses.replace(config, **change)) == train_separator.relevant(
+            config
+        )
+    wake = dataclasses.replace(config, sleep_fraction=Schedule(0.5, 0.5))
+    assert train_separator.relevant(dataclasses.replace(wake, beta=3.0)).beta == 3.0
 
 
 def test_mistakes_come_before_training(config, tmp_path):
