@@ -2,12 +2,16 @@
 
 import fcntl
 import json
+import logging
 import os
 import shutil
+import tempfile
 import threading
+import uuid
 from pathlib import Path
 from typing import Any
 
+log = logging.getLogger(__name__)
 SENT = "sent"
 
 
@@ -129,3 +133,17 @@ class Spool:
         self._log.seek(0)
         content = self._log.read()
         self._log.truncate(content.rfind(b"\n") + 1)
+
+
+def new_spool(root: Path | str) -> Spool:
+    """A fresh spool below ``root``, or with a warning below a temporary folder where that cannot be written."""
+    name = f"local-{uuid.uuid4().hex[:12]}"
+    try:
+        return Spool.create(_local(root) / name)
+    except OSError as error:
+        log.warning("cannot spool tracking in %s (%s); a temporary folder is used", root, error)
+        return Spool.create(Path(tempfile.mkdtemp()) / name)
+
+
+def _local(root: Path | str) -> Path:
+    return Path(tempfile.gettempdir()) / "vsep_spool" if "://" in str(root) else Path(root)

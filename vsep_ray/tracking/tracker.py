@@ -5,10 +5,8 @@ import io
 import logging
 import math
 import re
-import tempfile
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -17,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self
 import numpy as np
 
 from vsep_ray.tracking.sender import Sender, replay
-from vsep_ray.tracking.spool import Spool
+from vsep_ray.tracking.spool import Spool, new_spool
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -108,7 +106,7 @@ class Tracker:
 
     @classmethod
     def _open(cls, tracking_uri: str, spool: Path | str, begin: Event, *, ends: bool) -> Self:
-        queue = _new_spool(spool)
+        queue = new_spool(spool)
         queue.append({**begin, "tracking_uri": tracking_uri})
         return cls(queue, Sender(queue, tracking_uri), ends=ends)
 
@@ -225,19 +223,6 @@ class Tracker:
     def _add(self, event: Event) -> None:
         self._spool.append(event)
         self._sender.wake()
-
-
-def _new_spool(root: Path | str) -> Spool:
-    name = f"local-{uuid.uuid4().hex[:12]}"
-    try:
-        return Spool.create(_local(root) / name)
-    except OSError as error:
-        log.warning("cannot spool tracking in %s (%s); a temporary folder is used", root, error)
-        return Spool.create(Path(tempfile.mkdtemp()) / name)
-
-
-def _local(root: Path | str) -> Path:
-    return Path(tempfile.gettempdir()) / "vsep_spool" if "://" in str(root) else Path(root)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
