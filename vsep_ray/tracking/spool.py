@@ -136,7 +136,7 @@ class Spool:
 
 
 def new_spool(root: Path | str) -> Spool:
-    """A fresh spool below ``root``, or with a warning below a temporary folder where that cannot be written."""
+    """A fresh spool below ``root``; with a warning below a temporary folder where that cannot be written."""
     name = f"local-{uuid.uuid4().hex[:12]}"
     try:
         return Spool.create(_local(root) / name)
