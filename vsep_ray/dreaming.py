@@ -89,8 +89,10 @@ def agreement(x: Tensor, source: str, priors: Mapping[str, Prior], noise_std: fl
 
 
 def check_level(flag: str, noise_std: float, source: str, prior: Prior) -> None:
-    """Raises:
-    UserError: a noise level that the prior does not know.
+    """Refuse a noise level (units of the waveform) that the prior does not know.
+
+    Raises:
+        UserError: names the flag, the range and the source.
     """
     low, high = prior.noise_range
     if not low <= noise_std <= high:

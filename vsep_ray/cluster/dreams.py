@@ -10,12 +10,12 @@ import ray
 import torch
 from torch import Tensor
 
-from vsep_ray import checkpoint
 from vsep_ray.cluster.inputs import prior_marks
+from vsep_ray.cluster.models import load_prior
 from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore, SourceStatistics, SplitStatistics, partition, to_table
-from vsep_ray.data.pcm import SILENCE_DB
+from vsep_ray.data.pcm import SILENCE_DB, level_db
 from vsep_ray.dreaming import DreamConfig, agreement, check_level, evenly, strongest_semitone
 from vsep_ray.priors import Prior
 from vsep_ray.training import step_seed
@@ -80,12 +80,13 @@ def _dream(
     uri: str, source: str, prior: str, judges: dict[str, str], config: DreamConfig, length: int, seed: int
 ) -> SourceStatistics:
     torch.manual_seed(seed)
-    module = _prior(prior)
+    module = load_prior(prior, source)
     if config.noise_std:
         check_level("--dreams.noise-std", config.noise_std, source, module)
     clips = _draw(module, config, length)
     if config.agreement:
-        clips = clips[agreement(clips, source, {s: _prior(d) for s, d in judges.items()}, config.agreement)]
+        priors = {s: load_prior(d, s) for s, d in judges.items()}
+        clips = clips[agreement(clips, source, priors, config.agreement)]
         print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
     if len(clips) < FEWEST * config.num:
         raise UserError(
@@ -93,7 +94,7 @@ def _dream(
             "train them longer, or set --dreams.agreement 0"
         )
     if config.even_pitch:
-        audible = clips.square().mean((1, 2)) > 10 ** (SILENCE_DB / 10)
+        audible = torch.from_numpy(level_db(clips.numpy()) > SILENCE_DB)
         clips = clips[evenly(strongest_semitone(clips, module.sample_rate), audible, config.num)]
     else:
         clips = clips[torch.arange(config.num) % len(clips)]
@@ -110,12 +111,6 @@ def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
         for i in range(0, len(part), batch)
     ]
     return torch.nan_to_num(torch.cat(batches)[..., :length], nan=0.0, posinf=1.0, neginf=-1.0).clamp(-4, 4)
-
-
-def _prior(directory: str) -> Prior:
-    module = checkpoint.load(storage.local_path(directory))
-    assert isinstance(module, Prior), f"{directory} is not a prior"
-    return module
 
 
 def _write(uri: str, source: str, clips: np.ndarray) -> SourceStatistics:

@@ -27,9 +27,8 @@ def work(config: dict[str, Any]) -> str | None:
     try:
         _fit(task, launch)
     except UserError as error:
-        if launch.splits(
-            task
-        ):  # only this worker's shard may be at fault, and the others wait for its gradients
+        # of divided streams this worker's shard alone may be at fault, and the others wait for its gradients
+        if launch.splits(task):
             raise
         return str(error)
     return None

@@ -34,13 +34,19 @@ def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
     Raises:
         UserError: a checkpoint is not that of a prior.
     """
-    modules: dict[str, Prior] = {}
-    for source in separator.sources:
-        module = checkpoint.load(storage.local_path(priors[source]))
-        if not isinstance(module, Prior):
-            raise UserError(f"{priors[source]} is a separator; expected the prior of {source}")
-        modules[source] = module
-    return Joint(modules, separator.mixing)
+    return Joint({s: load_prior(priors[s], s) for s in separator.sources}, separator.mixing)
+
+
+def load_prior(directory: str, source: str) -> Prior:
+    """The prior of a checkpoint directory, in eval mode on the CPU.
+
+    Raises:
+        UserError: the checkpoint is not that of a prior.
+    """
+    module = checkpoint.load(storage.local_path(directory))
+    if not isinstance(module, Prior):
+        raise UserError(f"{directory} is a separator; expected the prior of {source}")
+    return module
 
 
 def _latest(root: str) -> str:

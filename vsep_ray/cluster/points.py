@@ -78,5 +78,5 @@ def _axis(text: str) -> tuple[str, tuple[Any, ...]]:
         raise UserError(f"--axes takes path=value,value such as fit.learning_rate=0.001,0.0003, got {text!r}")
     try:
         return path, tuple(json.loads(f"[{values}]"))
-    except json.JSONDecodeError:  # words, as in regime=A,B
+    except json.JSONDecodeError:  # words, as in gradient=entropy,path
         return path, tuple(values.split(","))

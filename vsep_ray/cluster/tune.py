@@ -34,11 +34,7 @@ from vsep_ray.tracking import Tracker
 def run(config: TuneConfig) -> dict[str, Any]:
     """Train priors once per depth and seed, then the trials; the figures of the JSON line."""
     store, points = crop_store(config), grid(config)
-    if BOUND in metrics_of(config) and MIXTURE not in store.statistics:
-        raise UserError(
-            f"regime A is selected by the bound of mixtures, and {store.uri} has none; "
-            "prepare crops of a data set with mixtures, or set --separator.regime B"
-        )
+    _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
     inputs = (store.fingerprint, config.fit.steps, config.priors.fit.steps)
     name = run_name("tune", config, *inputs, models_of(config.separator, store))
@@ -82,9 +78,8 @@ def plan(config: TuneConfig) -> dict[str, Any]:
 def _priors(config: TuneConfig, store: CropStore, depth: int, seed: int) -> str:
     priors, _ = configs_of(config, {"beta": 1.0, "depth": depth, "seed": seed})
     priors = dataclasses.replace(priors, crops=store.uri, resources=config.resources)
-    return train_priors.run(priors, "sweeps/priors")[
-        "priors"
-    ]  # not among the models that jobs find by default
+    figures = train_priors.run(priors, "sweeps/priors")  # not among the models that jobs find by default
+    return figures["priors"]
 
 
 def _trial(
@@ -103,9 +98,24 @@ def _trial(
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
+def _check_mixtures(config: TuneConfig, store: CropStore) -> None:
+    """Refuse a sweep whose trials could not be compared.
+
+    Raises:
+        UserError: regime A on a store without mixtures.
+    """
+    if BOUND in metrics_of(config) and MIXTURE not in store.statistics:
+        raise UserError(
+            f"regime A is selected by the bound of mixtures, and {store.uri} has none; "
+            "prepare crops of a data set with mixtures, or set --separator.regime B"
+        )
+
+
 def _check_different(trials: Sequence[Mapping[str, Any]]) -> None:
-    """Raises:
-    UserError: two points train the same, and would write to the same place.
+    """Refuse two points that train the same: they would write to the same place.
+
+    Raises:
+        UserError: an axis decides nothing.
     """
     if len({t["launch"].name for t in trials}) < len(trials):
         raise UserError("two points of the sweep train the same: an axis decides nothing in this config")

@@ -64,10 +64,8 @@ class Wake(Objective):
         _check_settings(joint, noise_std, temperatures)
         self.separator, self.joint, self.beta = separator, joint, beta
         self.noise_std, self.samples, self.gradient = noise_std, samples, gradient
-        taus = (
-            torch.tensor(list(temperatures) or [1.0]).expand(len(joint.sources)).clone()
-        )  # DDP writes to it
-        self.register_buffer("temperatures", taus, persistent=False)
+        taus = torch.tensor(list(temperatures) or [1.0]).expand(len(joint.sources))
+        self.register_buffer("temperatures", taus.clone(), persistent=False)  # DDP writes to it
 
     def forward(self, batch: Batch, step: int) -> Metrics:
         """See `Objective.forward`; mixture (B, C, T)."""
