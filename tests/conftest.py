@@ -3,6 +3,7 @@ session."""
 
 import os
 import shutil
+import uuid
 from pathlib import Path
 
 ENVIRONMENT = {
@@ -15,6 +16,9 @@ ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
     "MPLBACKEND": "Agg",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_EC2_METADATA_DISABLED": "true",
 }
 for name, value in ENVIRONMENT.items():
     os.environ.setdefault(name, value)
@@ -50,6 +54,28 @@ def ray_session():
     )
     yield ray
     ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def s3_server():
+    """An S3 server on a free port, as the options of a URI."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    yield "?region=us-east-1&scheme=http&endpoint_override={}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server):
+    """The URI of an empty bucket: ``storage.join`` keeps its options."""
+    from pyarrow import fs
+
+    name = f"b{uuid.uuid4().hex}"
+    system, _ = fs.FileSystem.from_uri(f"s3://{name}{s3_server}&allow_bucket_creation=true")
+    system.create_dir(name)
+    return f"s3://{name}{s3_server}"
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropConfig, CropStore, latest_store, read_crops, read_paired
 from vsep_ray.data.pcm import decode
-from vsep_ray.data.shards import Layout, begin, divide, finish, records
+from vsep_ray.data.shards import UNIT_BYTES, Layout, begin, divide, finish, records
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.data.track import Stem, Track
 from vsep_ray.presets import PrepareCropsConfig
@@ -106,16 +106,18 @@ def test_clips_with_bad_files_among_them(ray_session, tmp_path):
 
 
 def test_a_track_that_kills_its_process_is_quarantined_and_takes_nobody_with_it(ray_session, tmp_path):
-    tracks = [Track(f"t{i}", stems=(Stem("drums", (f"t{i}.wav",)),)) for i in range(5)]
+    tracks = [Track(f"t{i}", stems=(Stem("drums", (f"t{i}.wav",)),), split="train") for i in range(5)]
     layout = Layout(str(tmp_path / "store"), "sources", CROP, ("drums",), (1.0,), False, "abc")
 
-    def load(track):
+    def open_track(track):
         if track.id == "t2":
             os._exit(1)
-        return {"drums": np.full((1, 256), 0.1, np.float32)}
+        return {"drums": iter([np.full((1, 256), 0.1, np.float32)])}
 
     begin(layout, fresh=False)
-    write_units(layout, divide(tracks, 1), load)
+    units = divide(tracks, [UNIT_BYTES // 4] * 5)
+    assert [len(u.tracks) for u in units] == [4, 1]
+    write_units(layout, units, open_track)
     finish(layout, records(layout.uri), "")
     assert sorted(read_crops(CropStore.open(layout.uri), "train", "drums").track) == ["t0", "t1", "t3", "t4"]
     (rejected,) = pq.read_table(f"{layout.uri}/_quarantine.parquet").to_pylist()
@@ -130,4 +132,33 @@ def test_what_is_no_bad_file_ends_the_job(ray_session, tmp_path):
         raise OSError("No space left on device")
 
     with pytest.raises(RuntimeError, match="No space left"):
-        write_units(layout, divide([Track("t")], 1), load)
+        write_units(layout, divide([Track("t", split="train")], [1]), load)
+
+
+def test_from_a_bucket_into_a_bucket(ray_session, bucket, tmp_path):
+    audio = np.random.default_rng(0).integers(-9_000, 9_000, 900).astype(np.int16)
+    soundfile.write(tmp_path / "a.wav", audio, 8_000)
+    for name in ("drums/a.wav", "drums/b.wav", "bass/c.wav"):
+        storage.upload(tmp_path / "a.wav", storage.join(bucket, "music", name))
+    storage.write_bytes(storage.join(bucket, "music/bass/bad.wav"), b"this is not sound")
+    wanted = config(
+        tmp_path,
+        dataset="sources",
+        root=storage.join(bucket, "music"),
+        storage=bucket,
+        valid_fraction=0.0,
+        max_failed=0.3,
+    )
+    figures = prepare(wanted)
+    assert (figures["status"], figures["tracks"], figures["crops"], figures["quarantined"]) == (
+        "done",
+        3,
+        12,
+        1,
+    )
+    assert figures["output"].startswith("s3://") and latest_store(bucket) == figures["output"]
+    store = CropStore.open(figures["output"])
+    stored = read_crops(store, "train", "bass").audio.reshape(-1)
+    np.testing.assert_array_equal(stored[:900] * 32_768, audio)
+    assert crop_dataset(store, "train", "drums").count() == 8
+    assert prepare(wanted) == figures

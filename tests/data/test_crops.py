@@ -6,9 +6,11 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from vsep_ray.audio.dsp import fit_length
 from vsep_ray.config import UserError
 from vsep_ray.data.crops import (
     SCHEMA,
+    CropConfig,
     CropStore,
     SourceStatistics,
     SplitStatistics,
@@ -22,7 +24,13 @@ from vsep_ray.data.storage import write_local
 RNG = np.random.default_rng(0)
 
 
-def make_store(uri, paired=True, num=3):
+def table_of(track, audio, length, encoding="pcm"):
+    starts = range(0, audio.shape[1], length)
+    crops = np.stack([fit_length(audio[:, i:], length) for i in starts])
+    return to_table([track] * len(crops), list(starts), crops, CropConfig(8_000, 2, length, encoding))
+
+
+def make_store(uri, paired=True, num=3, encoding="pcm"):
     store = CropStore(
         uri=str(uri),
         dataset="stems",
@@ -36,6 +44,7 @@ def make_store(uri, paired=True, num=3):
         statistics={"drums": SourceStatistics(6, 0.0, -20.0), "bass": SourceStatistics(6, 0.5, -30.0)},
         quarantined=0,
         fingerprint="abc",
+        encoding=encoding,
     )
     audio = {
         (s, i): RNG.uniform(-0.5, 0.5, (2, 100)).astype(np.float32) for s in store.sources for i in range(num)
@@ -43,23 +52,25 @@ def make_store(uri, paired=True, num=3):
     for (source, i), samples in audio.items():
         # part names in another order than track ids, as parallel writers leave them
         with write_local(f"{store.partition('train', source)}/part-{9 - i}.parquet") as path:
-            pq.write_table(to_table(f"song {i}", samples, 64), path)
+            pq.write_table(table_of(f"song {i}", samples, 64, encoding), path)
     store.save()
     return store, audio
 
 
 def test_the_table_knows_level_peak_and_silence():
     audio = np.concatenate([np.full((2, 64), 0.1), np.full((2, 64), 1e-4), np.zeros((2, 10))], axis=1)
-    table = to_table("song", audio.astype(np.float32), 64)
+    table = table_of("song", audio.astype(np.float32), 64)
     assert table.schema == SCHEMA
     np.testing.assert_allclose(table["rms_db"].to_numpy(), [-20, -80, -120], atol=1e-4)
     np.testing.assert_allclose(table["peak"].to_numpy(), [0.1, 1e-4, 0], atol=1e-6)
     assert table["silent"].to_pylist() == [False, True, True]
     assert table["offset"].to_pylist() == [0, 64, 128]
+    assert table["activity"].to_pylist() == [1, 0, 0]
 
 
-def test_read_crops_is_sorted_and_limited_evenly(tmp_path):
-    store, audio = make_store(tmp_path)
+@pytest.mark.parametrize("encoding", ["pcm", "flac"])
+def test_read_crops_is_sorted_and_limited_evenly(tmp_path, encoding):
+    store, audio = make_store(tmp_path, encoding=encoding)
     crops = read_crops(CropStore.open(str(tmp_path)), "train", "bass")
     assert crops.track == ["song 0"] * 2 + ["song 1"] * 2 + ["song 2"] * 2
     assert crops.offset.tolist() == [0, 64] * 3

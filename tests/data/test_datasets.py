@@ -5,6 +5,7 @@ import pytest
 from vsep_ray.config import UserError
 from vsep_ray.data import datasets
 from vsep_ray.data.crops import CropConfig
+from vsep_ray.data.streams import whole
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.data.track import Stem, Track
 
@@ -18,13 +19,14 @@ def test_toy_waves_need_no_root_and_mix_to_their_mean():
     config = ToyConfig(train_tracks=2, valid_tracks=1, test_tracks=0)
     tracks = datasets.find("toy", "", toy_config=config)
     assert [t.split for t in tracks] == ["train", "train", "valid"]
-    audio = datasets.load("toy", tracks[0], crop=CropConfig(channels=2, length=64), toy_config=config)
+    audio = whole(
+        datasets.open_track("toy", tracks[0], crop=CropConfig(channels=2, length=64), toy_config=config)
+    )
     assert {name: samples.shape for name, samples in audio.items()} == dict.fromkeys(config.shapes, (2, 64))
     assert datasets.scales("toy", 4) == (0.25,) * 4 and datasets.scales("stems", 2) == (1.0, 1.0)
-    assert datasets.split("toy", tracks, 0.5, 0.4) == tracks
 
 
-@pytest.mark.parametrize("dataset", ["musdb18hq", "stems", "sources"])
+@pytest.mark.parametrize("dataset", ["musdb18hq", "slakh", "stems", "sources", "manifest"])
 def test_other_data_sets_need_one(dataset):
     with pytest.raises(UserError, match="--root"):
         datasets.find(dataset, "")
@@ -41,8 +43,12 @@ def test_sources_can_be_chosen():
 def test_a_listing_names_files_below_the_root_and_their_sizes(tmp_path):
     (tmp_path / "d.wav").write_bytes(b"123")
     track = Track("a", stems=(Stem("drums", (str(tmp_path / "d.wav"), str(tmp_path / "gone.wav"))),))
-    assert datasets.listing(track, str(tmp_path)) == [
-        "a",
-        "train",
-        [("drums", "/d.wav", 3), ("drums", "/gone.wav", -1)],
-    ]
+    entries, sizes = datasets.listing([track], str(tmp_path))
+    assert entries == [["a", "", [("drums", "/d.wav", 3), ("drums", "/gone.wav", -1)]]]
+    assert sizes == [3]
+
+
+def test_only_clips_are_unpaired():
+    clips = [Track("a", stems=(Stem("drums", ("d",)),)), Track("a", stems=(Stem("bass", ("b",)),))]
+    assert not datasets.paired("sources", clips) and not datasets.paired("manifest", clips)
+    assert datasets.paired("stems", clips) and datasets.paired("manifest", TRACKS)

@@ -6,9 +6,10 @@ import soundfile
 
 from vsep_ray.config import UserError
 from vsep_ray.data import musdb as ours
-from vsep_ray.data import stems
+from vsep_ray.data import streams
 from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, read_crops, read_paired
-from vsep_ray.data.shards import BadFileError, Layout, begin, divide, finish, write_unit
+from vsep_ray.data.shards import Layout, begin, divide, finish, write_unit
+from vsep_ray.data.streams import BadFileError, whole
 
 VALID = "Actions - One Minute Smile"
 RATE = 44_100
@@ -60,18 +61,23 @@ def test_splits_are_those_of_musdb(request, is_wav):
     )
 
 
-def store_of(uri, tracks, load):
+CROP = CropConfig(sample_rate=RATE, channels=2, length=10_000)
+
+
+def store_of(uri, tracks, open_track):
     layout = Layout(
         uri=str(uri),
         dataset="musdb18",
-        crop=CropConfig(sample_rate=RATE, channels=2, length=10_000),
+        crop=CROP,
         sources=ours.STREAMS[1:],
         scales=(1.0,) * 4,
         paired=True,
         fingerprint="abc",
     )
     begin(layout, fresh=False)
-    return finish(layout, [write_unit(layout, unit, load) for unit in divide(tracks, 1)], "")
+    return finish(
+        layout, [write_unit(layout, unit, open_track) for unit in divide(tracks, [1] * len(tracks))], ""
+    )
 
 
 def joined(audio):
@@ -82,7 +88,7 @@ def test_stem_files_come_back_sample_exact_against_musdb(stem_root, tmp_path):
     import musdb
 
     tracks = ours.stem_tracks(str(stem_root))
-    store = store_of(tmp_path, tracks, lambda t: ours.load_stems(t, RATE, 2))
+    store = store_of(tmp_path, tracks, lambda t: ours.open_stems(t, CROP))
     direct = musdb.DB(root=str(stem_root), subsets="test")[0].stems.astype(np.float32).swapaxes(1, 2)
     length = direct.shape[2]
     for stream, expected in zip(ours.STREAMS, direct, strict=True):
@@ -97,7 +103,7 @@ def test_stem_files_come_back_sample_exact_against_musdb(stem_root, tmp_path):
 def test_wav_files_come_back_sample_exact_and_need_no_ffmpeg(wav_root, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     tracks = ours.wav_tracks(str(wav_root))
-    store = store_of(tmp_path, tracks, lambda t: stems.load(t, RATE, 2))
+    store = store_of(tmp_path, tracks, lambda t: streams.open_stems(t, CROP))
     for source, name in ((PUBLISHED, "mixture"), ("vocals", "vocals")):
         expected, _ = soundfile.read(wav_root / "train" / VALID / f"{name}.wav", dtype="float32")
         np.testing.assert_array_equal(joined(read_crops(store, "valid", source).audio)[:, :RATE], expected.T)
@@ -109,11 +115,11 @@ def test_a_damaged_stem_file_is_one_bad_file(stem_root, tmp_path):
     path.write_bytes(b"rubbish" * 100)
     (track,) = ours.stem_tracks(str(tmp_path))
     with pytest.raises(BadFileError, match="Invalid data") as caught:
-        ours.load_stems(track, RATE, 2)
+        whole(ours.open_stems(track, CROP))
     assert (caught.value.uri, caught.value.stage) == (str(path), "decode")
     path.unlink()
     with pytest.raises(BadFileError) as caught:
-        ours.load_stems(track, RATE, 2)
+        whole(ours.open_stems(track, CROP))
     assert caught.value.stage == "read"
 
 

@@ -11,13 +11,17 @@ from vsep_ray.audio.formats import AudioError
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, CropStore, read_crops, read_paired
-from vsep_ray.data.shards import BadFileError, Layout, align, begin, divide, finish, records, write_unit
+from vsep_ray.data.parts import cut
+from vsep_ray.data.shards import UNIT_BYTES, Layout, begin, divide, finish, records, write_unit
+from vsep_ray.data.streams import BadFileError
 from vsep_ray.data.track import Stem, Track
 
 RNG = np.random.default_rng(0)
 TRACKS = [
     Track(
-        f"song {i}", stems=(Stem("drums", ("d",)), Stem("bass", ("b",))), split="valid" if i == 3 else "train"
+        f"song {i}",
+        stems=(Stem("drums", (f"drums/song {i}.wav",)), Stem("bass", (f"bass/song {i}.wav",))),
+        split="valid" if i == 3 else "train",
     )
     for i in range(5)
 ]
@@ -39,50 +43,71 @@ def layout(tmp_path, **changes):
     return dataclasses.replace(plain, **changes)
 
 
-def load(track):
-    if track.id == "song 1":
-        raise BadFileError("bass/song 1.wav", AudioError("decode", "damaged"))
-    return AUDIO[track.id]
+def pieces(audio):
+    return {s: iter([a[:, i : i + 40] for i in range(0, a.shape[1], 40)]) for s, a in audio.items()}
+
+
+def damaged(stream):
+    yield next(stream)
+    raise BadFileError("bass/song 1.wav", AudioError("decode", "damaged"))
+
+
+def open_track(track):
+    streams = pieces(AUDIO[track.id])
+    return streams | ({"bass": damaged(streams["bass"])} if track.id == "song 1" else {})
+
+
+def pairs(tracks):
+    return divide(tracks, [UNIT_BYTES // 2] * len(tracks))
 
 
 def contents(uri):
     return {name: Path(uri, name).read_bytes() for name in storage.list_files(uri)}
 
 
-def test_units_hold_tracks_of_one_split(tmp_path):
-    units = divide(TRACKS, 3)
+def test_units_hold_neighbours_of_one_split_up_to_a_size():
+    sizes = [UNIT_BYTES // 3] * 3 + [1, 2 * UNIT_BYTES]
+    units = divide(TRACKS, sizes)
     assert [(u.key, u.split, len(u.tracks)) for u in units] == [
         ("0000000", "train", 3),
         ("0000001", "train", 1),
         ("0000002", "valid", 1),
     ]
-    assert divide(TRACKS, 3) == units
+    assert divide(TRACKS, sizes) == units
 
 
-def test_paired_sources_are_aligned_with_their_mixture(tmp_path):
+def cut_whole(audio, paired):
+    tracks = [Track("t")]
+    crops = cut(
+        tracks, lambda t: {s: iter([a]) for s, a in audio.items()}, ("drums", "bass"), (1.0, 0.5), paired, 4
+    )
+    return [(t, at, {s: c.tolist() for s, c in sources.items()}) for t, at, sources in crops]
+
+
+def test_paired_sources_are_aligned_with_their_mixture():
     audio = {
         "bass": np.ones((1, 3), np.float32),
         PUBLISHED: np.full((1, 4), 0.25, np.float32),
         "junk": np.ones((1, 9)),
     }
-    aligned = align(audio, layout(tmp_path))
-    assert {name: samples.tolist() for name, samples in aligned.items()} == {
+    aligned = {
         "drums": [[0, 0, 0, 0]],
         "bass": [[1, 1, 1, 0]],
         PUBLISHED: [[0.25] * 4],
         MIXTURE: [[0.5, 0.5, 0.5, 0]],
     }
+    assert cut_whole(audio, paired=True) == [("t", 0, aligned)]
 
 
-def test_clips_of_a_folder_per_source_stay_as_they_are(tmp_path):
+def test_clips_of_a_folder_per_source_have_no_mixture():
     audio = {"bass": np.ones((1, 3), np.float32)}
-    assert align(audio, layout(tmp_path, paired=False)) == audio
+    assert cut_whole(audio, paired=False) == [("t", 0, {"bass": [[1, 1, 1, 0]]})]
 
 
 def test_a_store_is_written_and_a_bad_track_is_quarantined(tmp_path):
     plan = layout(tmp_path)
     begin(plan, fresh=False)
-    store = finish(plan, [write_unit(plan, unit, load) for unit in divide(TRACKS, 2)], "rev")
+    store = finish(plan, [write_unit(plan, unit, open_track) for unit in pairs(TRACKS)], "rev")
     assert CropStore.open(plan.uri) == store
     assert (store.splits["train"].tracks, store.splits["train"].crops, store.splits["valid"].tracks) == (
         3,
@@ -104,20 +129,21 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path):
     plan, whole = layout(tmp_path), layout(tmp_path / "undisturbed")
     for one in (plan, whole):
         begin(one, fresh=False)
-    units = divide(TRACKS, 2)
-    finish(whole, [write_unit(whole, unit, load) for unit in units], "")
-    write_unit(plan, units[1], load)
-    cut_off = write_unit(plan, units[0], load)
+    units = pairs(TRACKS)
+    finish(whole, [write_unit(whole, unit, open_track) for unit in units], "")
+    write_unit(plan, units[1], open_track)
+    cut_off = write_unit(plan, units[0], open_track)
     storage.delete(storage.join(plan.uri, "_units", f"{cut_off.key}.json"))  # killed between parts and record
     begin(plan, fresh=False)
     done = {r.key for r in records(plan.uri)}
     for unit in units:
         if unit.key not in done:
-            write_unit(plan, unit, load)
+            write_unit(plan, unit, open_track)
     finish(plan, records(plan.uri), "")
     mine, theirs = contents(plan.uri), contents(whole.uri)
     differing = {name for name in mine | theirs if mine.get(name) != theirs.get(name)}
     assert differing == {"_plan.json", "_store.json"}  # these name the folder
+    assert CropStore.open(plan.uri).content
     moved = dataclasses.replace(CropStore.open(plan.uri), uri="")
     assert moved == dataclasses.replace(CropStore.open(whole.uri), uri="")
 
@@ -125,7 +151,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bytes(tmp_path):
 def test_a_folder_is_never_a_mix_of_two_stores(tmp_path):
     plan = layout(tmp_path)
     begin(plan, fresh=False)
-    write_unit(plan, divide(TRACKS, 2)[0], load)
+    write_unit(plan, pairs(TRACKS)[0], open_track)
     other = layout(tmp_path, fingerprint="def")
     with pytest.raises(UserError, match=r"abc.*def.*--fresh"):
         begin(other, fresh=False)
@@ -146,8 +172,31 @@ def test_a_source_without_audible_crops_is_refused(tmp_path):
     plan = layout(tmp_path)
     begin(plan, fresh=False)
     silent = {"drums": AUDIO["song 0"]["drums"]}
-    done = [write_unit(plan, unit, lambda track: silent) for unit in divide(TRACKS, 9)]
+    done = [write_unit(plan, unit, lambda track: pieces(silent)) for unit in pairs(TRACKS)]
     with pytest.raises(UserError, match=r"'bass'.*_quarantine\.parquet"):
         finish(plan, done, "")
     with pytest.raises(UserError, match="no finished crop store"):
         CropStore.open(plan.uri)
+
+
+def test_the_content_is_that_of_the_rows(tmp_path):
+    stores = []
+    for name, change in (("a", 0), ("b", 0), ("c", 1e-3)):
+        plan = layout(tmp_path, uri=str(tmp_path / name))
+        begin(plan, fresh=False)
+        audio = {s: a + np.float32(change) for s, a in AUDIO["song 0"].items()}
+        done = [write_unit(plan, unit, lambda track, a=audio: pieces(a)) for unit in pairs(TRACKS)]
+        stores.append(finish(plan, done, ""))
+    assert stores[0].content == stores[1].content != stores[2].content
+
+
+def test_a_deadly_track_is_quarantined_unopened(tmp_path):
+    plan = layout(tmp_path)
+    begin(plan, fresh=False)
+    unit = dataclasses.replace(pairs(TRACKS)[0], deadly=("song 1",))
+    record = write_unit(plan, unit, open_track)
+    assert record.tracks == ("song 0",)
+    assert [(r.uri, r.stage) for r in record.rejected] == [
+        ("drums/song 1.wav", "crash"),
+        ("bass/song 1.wav", "crash"),
+    ]

@@ -53,3 +53,23 @@ def test_upload_download(tmp_path):
     assert (tmp_path / "copy" / "z").read_bytes() == b"abc"
     with storage.read_local(f"file://{tmp_path}/y/z") as path:
         assert path.read_bytes() == b"abc"
+
+
+def test_a_bucket_is_read_and_written_like_a_folder(bucket, tmp_path):
+    target = storage.join(bucket, "a", "b c.txt")
+    assert not storage.exists(target) and storage.list_files(bucket) == [] and storage.size(target) == -1
+    storage.write_bytes(target, b"abc")
+    assert storage.list_files(bucket) == ["a/b c.txt"] and storage.is_directory(storage.join(bucket, "a"))
+    assert storage.sizes([target, storage.join(bucket, "x")]) == [3, -1]
+    with storage.read_local(target) as path:
+        assert path.read_bytes() == b"abc" and path.suffix == ".txt"
+    with pytest.raises(RuntimeError), storage.write_local(target) as path:
+        path.write_bytes(b"half")
+        raise RuntimeError
+    assert storage.read_bytes(target) == b"abc"
+    with pytest.raises(FileNotFoundError), storage.read_local(storage.join(bucket, "x")):
+        pass
+    storage.download(storage.join(bucket, "a"), tmp_path / "copy")
+    assert (tmp_path / "copy" / "b c.txt").read_bytes() == b"abc"
+    storage.delete(target)
+    assert storage.list_files(bucket) == []

@@ -49,6 +49,26 @@ def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> It
         yield from _not_empty(stream.resample_chunk(np.zeros((0, channels), np.float32), last=True))
 
 
+def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:
+    """The same stream in pieces of another length: (C, n) blocks in, (C, length) out, the last one shorter.
+
+    Example:
+        >>> [piece.tolist() for piece in rechunk([np.array([[1.0, 2.0, 3.0]]), np.array([[4.0]])], 2)]
+        [[[1.0, 2.0]], [[3.0, 4.0]]]
+    """
+    held: list[Audio] = []
+    wanted = length
+    for block in blocks:
+        while block.shape[1] >= wanted:
+            yield np.concatenate([*held, block[:, :wanted]], axis=1)
+            held, block, wanted = [], block[:, wanted:], length
+        if block.shape[1]:
+            held.append(block)
+            wanted -= block.shape[1]
+    if held:
+        yield np.concatenate(held, axis=1)
+
+
 def _not_empty(chunk: NDArray[np.float32]) -> Iterator[Audio]:
     if len(chunk):
         yield np.ascontiguousarray(chunk.T)

@@ -1,26 +1,27 @@
 """Crop stores by Ray Data: made in parallel over tracks, read by training workers."""
 
+import contextlib
 import dataclasses
 import functools
 import json
 import logging
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import ray.data
 
-from vsep_ray.audio.dsp import Audio
 from vsep_ray.cluster.runs import git_revision
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
-from vsep_ray.data import crops, datasets, shards, storage
+from vsep_ray.data import crops, datasets, shards, splits, storage
+from vsep_ray.data.parts import Open
 from vsep_ray.data.pcm import encode
+from vsep_ray.data.streams import BadFileError
 from vsep_ray.data.track import Track
 from vsep_ray.presets import PrepareCropsConfig
 
-Load = Callable[[Track], Mapping[str, Audio]]
 log = logging.getLogger(__name__)
 READ_CPUS = 0.25
 """Logical CPUs of a task that reads crops: training workers leave that much of theirs."""
@@ -28,16 +29,17 @@ BLOCKS_PER_CPU = 2
 """Reading tasks per CPU and pass: few, since every fresh worker process first imports for seconds."""
 MAX_TASKS = 1_000
 """Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
-TOY_UNIT = 256
-"""Toy tracks per unit of work: about half a second of rendering."""
+VERSION = 2
+"""Of the store's layout and of the division into units; part of the fingerprint, so that stores of different
+versions are never mixed."""
 
 
 def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     """Cut a data set into a crop store, in parallel over tracks; what an earlier run finished is kept.
 
     Returns:
-        The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, output and statistics
-        per source.
+        The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, content, output and
+        statistics per source; status ``failed`` if more than ``max_failed`` of the tracks are quarantined.
 
     Raises:
         UserError: nothing found at the root, a class without audible crops, or an output folder with other
@@ -47,12 +49,15 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     shards.begin(layout, config.fresh)
     if storage.exists(storage.join(layout.uri, crops.STORE_FILE)):
         log.info("%s is complete", layout.uri)
-        return _figures(crops.CropStore.open(layout.uri))
+        return _figures(crops.CropStore.open(layout.uri), units, config.max_failed)
     missing = _missing(layout, units)
     log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
-    load = functools.partial(datasets.load, config.dataset, crop=config.crop, toy_config=config.toy)
-    write_units(layout, missing, load)
-    return _figures(shards.finish(layout, shards.records(layout.uri), git_revision()))
+    open_track = functools.partial(
+        datasets.open_track, config.dataset, crop=config.crop, toy_config=config.toy
+    )
+    write_units(layout, missing, open_track)
+    store = shards.finish(layout, shards.records(layout.uri), git_revision())
+    return _figures(store, units, config.max_failed)
 
 
 def plan(config: PrepareCropsConfig) -> dict[str, Any]:
@@ -81,7 +86,8 @@ def crop_dataset(store: crops.CropStore, split: str, source: str) -> ray.data.Da
 def _layout(config: PrepareCropsConfig) -> tuple[shards.Layout, list[shards.Unit]]:
     tracks = _tracks(config)
     sources = config.sources or datasets.sources_of(tracks)
-    mark = _fingerprint(config, sources, tracks)
+    entries, sizes = datasets.listing(tracks, _root(config))
+    mark = _fingerprint(config, sources, entries)
     uri = config.output or storage.join(config.storage, "crops", f"{config.dataset}-{mark}")
     layout = shards.Layout(
         uri=uri if storage.is_remote(uri) else str(storage.local_path(uri)),
@@ -89,16 +95,16 @@ def _layout(config: PrepareCropsConfig) -> tuple[shards.Layout, list[shards.Unit
         crop=config.crop,
         sources=sources,
         scales=datasets.scales(config.dataset, len(sources)),
-        paired=config.dataset != "sources",
+        paired=datasets.paired(config.dataset, tracks),
         fingerprint=mark,
     )
-    return layout, shards.divide(tracks, TOY_UNIT if config.dataset == "toy" else 1)
+    return layout, shards.divide(tracks, sizes)
 
 
 def _tracks(config: PrepareCropsConfig) -> list[Track]:
     found = datasets.find(config.dataset, _root(config), mapping=config.map, toy_config=config.toy)
     kept = datasets.select(found, config.sources or datasets.sources_of(found))
-    return datasets.split(config.dataset, kept, config.valid_fraction, config.test_fraction)
+    return splits.assign(kept, config.valid_fraction, config.test_fraction)
 
 
 def _root(config: PrepareCropsConfig) -> str:
@@ -106,42 +112,78 @@ def _root(config: PrepareCropsConfig) -> str:
     return str(storage.local_path(config.root)) if local else config.root
 
 
-def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], tracks: list[Track]) -> str:
+def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], entries: list[Any]) -> str:
     """A hash of what decides the content: options, and the tracks with the sizes of their files."""
-    options: dict[str, Any] = {
-        "dataset": config.dataset,
-        "sources": list(sources),
-        "crop": to_dict(config.crop),
-    }
-    if config.dataset == "toy":
-        return fingerprint({**options, "toy": to_dict(config.toy)})
-    return fingerprint({**options, "tracks": [datasets.listing(t, _root(config)) for t in tracks]})
+    return fingerprint(
+        {
+            "version": VERSION,
+            "dataset": config.dataset,
+            "sources": list(sources),
+            "crop": to_dict(config.crop),
+            "content": to_dict(config.toy) if config.dataset == "toy" else entries,
+        }
+    )
 
 
-def write_units(layout: shards.Layout, units: Sequence[shards.Unit], load: Load) -> None:
-    """Write units in parallel. What a crash took with it is tried once more, alone; then it is quarantined.
+def write_units(layout: shards.Layout, units: Sequence[shards.Unit], open_track: Open) -> None:
+    """Write units in parallel. The tracks of those that a crash took with it are tried one by one; what dies
+    again is quarantined, the rest is written.
 
     Raises:
         RuntimeError: a unit failed by other than a bad file, such as a full disk.
     """
-    _attempt(layout, units, load, min(len(units), MAX_TASKS))
+    write = functools.partial(shards.write_unit, layout, open_track=open_track)
+    _each(units, write)
     lost = _missing(layout, units)
-    _attempt(layout, lost, load, len(lost))
-    for unit in _missing(layout, lost):
-        shards.give_up(layout, unit, "a process died on it, twice")
+    deadly = _deadly(lost, open_track)
+    _each([dataclasses.replace(unit, deadly=deadly) for unit in lost], write)
+    gone = _missing(layout, lost)  # nothing of it kills a process alone
+    _each([dataclasses.replace(unit, deadly=tuple(t.id for t in unit.tracks)) for unit in gone], write)
 
 
-def _attempt(layout: shards.Layout, units: Sequence[shards.Unit], load: Load, num_blocks: int) -> None:
+def _deadly(lost: Sequence[shards.Unit], open_track: Open) -> tuple[str, ...]:
+    """The ids of the tracks that take a process with them when it does nothing but read them."""
+    alone = [dataclasses.replace(unit, tracks=(track,)) for unit in lost for track in unit.tracks]
+    alive = set(_each(alone, functools.partial(_read_through, open_track=open_track)))
+    return tuple(track.id for unit in alone for track in unit.tracks if _key(unit) not in alive)
+
+
+def _read_through(unit: shards.Unit, open_track: Open) -> None:
+    with contextlib.suppress(BadFileError):  # it is found again, and recorded, when the unit is written
+        for stream in open_track(unit.tracks[0]).values():
+            for _ in stream:
+                pass
+
+
+def _each(units: Sequence[shards.Unit], do: Callable[[shards.Unit], Any]) -> list[str]:
+    """Run ``do`` on every unit, in parallel; the keys of those that no crash took with it."""
     if not units:
-        return
-    rows = [{"unit": json.dumps(to_dict(u))} for u in units]
-    dataset = ray.data.from_items(rows, override_num_blocks=num_blocks)
+        return []
+    rows = [{"unit": json.dumps(to_dict(unit))} for unit in units]
+    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))
     dataset.context.max_errored_blocks = -1  # a dead process loses its block, not the job
-    write = functools.partial(_write_one, layout=layout, load=load)
+    done = []
     # without a limit Ray starts a task that kills its process again for ever
-    for row in dataset.map(write, max_retries=0).iter_rows():
+    for row in dataset.map(functools.partial(_one, do=do), max_retries=0).iter_rows():
         if row["error"]:
             raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")
+        done.append(row["key"])
+    return done
+
+
+def _one(row: dict[str, Any], do: Callable[[shards.Unit], Any]) -> dict[str, Any]:
+    unit = from_dict(shards.Unit, json.loads(row["unit"]))
+    try:
+        do(unit)
+    except (
+        Exception
+    ):  # a full disk or a bug, never a bad file; as text, since Ray cannot carry every exception
+        return {"key": _key(unit), "error": traceback.format_exc()}
+    return {"key": _key(unit), "error": ""}
+
+
+def _key(unit: shards.Unit) -> str:
+    return f"{unit.key} {unit.tracks[0].id}"
 
 
 def _missing(layout: shards.Layout, units: Sequence[shards.Unit]) -> list[shards.Unit]:
@@ -149,24 +191,17 @@ def _missing(layout: shards.Layout, units: Sequence[shards.Unit]) -> list[shards
     return [unit for unit in units if unit.key not in done]
 
 
-def _write_one(row: dict[str, Any], layout: shards.Layout, load: Load) -> dict[str, Any]:
-    unit = from_dict(shards.Unit, json.loads(row["unit"]))
-    try:
-        shards.write_unit(layout, unit, load)
-    except (
-        Exception
-    ):  # a full disk or a bug, never a bad file; as text, since Ray cannot carry every exception
-        return {"key": unit.key, "error": traceback.format_exc()}
-    return {"key": unit.key, "error": ""}
-
-
-def _figures(store: crops.CropStore) -> dict[str, Any]:
+def _figures(store: crops.CropStore, units: Sequence[shards.Unit], max_failed: float) -> dict[str, Any]:
+    planned = sum(len(unit.tracks) for unit in units)
+    stored = sum(len(record.tracks) for record in shards.records(store.uri))
     return {
+        "status": "failed" if planned - stored > max_failed * planned else "done",
         "tracks": sum(s.tracks for s in store.splits.values()),
         "crops": sum(s.crops for s in store.splits.values()),
         "seconds": round(sum(s.seconds for s in store.splits.values()), 3),
         "quarantined": store.quarantined,
         "fingerprint": store.fingerprint,
+        "content": store.content,
         "output": store.uri,
         "sources": {name: dataclasses.asdict(s) for name, s in store.statistics.items()},
     }

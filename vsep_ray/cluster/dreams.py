@@ -2,10 +2,9 @@
 regime A reads what it reads in regime B."""
 
 import dataclasses
+import functools
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import ray
 import torch
 from torch import Tensor
@@ -14,8 +13,10 @@ from vsep_ray.cluster.inputs import prior_marks
 from vsep_ray.cluster.models import load_prior
 from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.crops import CropStore, SourceStatistics, SplitStatistics, partition, to_table
+from vsep_ray.data.crops import CropConfig, CropStore, partition
+from vsep_ray.data.parts import write_parts
 from vsep_ray.data.pcm import SILENCE_DB, level_db
+from vsep_ray.data.statistics import SourceCount, SplitStatistics, source_statistics
 from vsep_ray.dreaming import DreamConfig, agreement, check_level, evenly, strongest_semitone
 from vsep_ray.priors import Prior
 from vsep_ray.training import step_seed
@@ -63,13 +64,13 @@ def dreams(
         _dream.remote(uri, s, priors[s], judges, config, length, step_seed(seed, k))
         for k, s in enumerate(store.sources)
     ]
-    statistics = dict(zip(store.sources, ray.get(tasks), strict=True))
+    counts = ray.get(tasks)
     count = config.num * len(store.sources)
     split = SplitStatistics(count, count, count * length / store.sample_rate)
     dreamed = dataclasses.replace(
         store, uri=uri, dataset="dreams", length=length, paired=False, splits={"train": split},
-        statistics=statistics,
-        quarantined=0, fingerprint=mark,
+        statistics=source_statistics(counts), quarantined=0, fingerprint=mark, encoding="pcm",
+        content=fingerprint([c.digest for c in counts]),
     )  # fmt: skip
     dreamed.save()
     return dreamed
@@ -78,7 +79,7 @@ def dreams(
 @ray.remote
 def _dream(
     uri: str, source: str, prior: str, judges: dict[str, str], config: DreamConfig, length: int, seed: int
-) -> SourceStatistics:
+) -> SourceCount:
     torch.manual_seed(seed)
     module = load_prior(prior, source)
     if config.noise_std:
@@ -98,7 +99,7 @@ def _dream(
         clips = clips[evenly(strongest_semitone(clips, module.sample_rate), audible, config.num)]
     else:
         clips = clips[torch.arange(config.num) % len(clips)]
-    return _write(uri, source, clips.numpy())
+    return _write(uri, source, clips.numpy(), module.sample_rate)
 
 
 def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
@@ -113,11 +114,10 @@ def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
     return torch.nan_to_num(torch.cat(batches)[..., :length], nan=0.0, posinf=1.0, neginf=-1.0).clamp(-4, 4)
 
 
-def _write(uri: str, source: str, clips: np.ndarray) -> SourceStatistics:
-    rows = [to_table(f"dream-{source}-{i}", clip, clip.shape[-1]) for i, clip in enumerate(clips)]
-    table = pa.concat_tables(rows)
-    with storage.write_local(storage.join(partition(uri, "train", source), "part-0.parquet")) as path:
-        pq.write_table(table, path)
-    levels = zip(table["rms_db"].to_pylist(), table["silent"].to_pylist(), strict=True)
-    loud = [level for level, silent in levels if not silent]
-    return SourceStatistics(len(clips), 1 - len(loud) / len(clips), float(np.mean(loud)) if loud else -120.0)
+def _write(uri: str, source: str, clips: np.ndarray, sample_rate: int) -> SourceCount:
+    num, _, length = clips.shape
+    names = [f"dream-{source}-{i}" for i in range(num)]
+    rows = ((name, 0, {source: clip}) for name, clip in zip(names, clips, strict=True))
+    folder = functools.partial(partition, uri, "train")
+    (count,) = write_parts(folder, "part-0.parquet", CropConfig(sample_rate, clips.shape[1], length), rows)
+    return count

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor
 
 from vsep_ray.audio.dsp import Audio, fit_length
+from vsep_ray.audio.io import BLOCK
 from vsep_ray.config import UserError
 from vsep_ray.data import crops, datasets, storage
 from vsep_ray.data.crops import PUBLISHED, CropConfig, CropStore
 from vsep_ray.data.datasets import Dataset
+from vsep_ray.data.streams import whole
 from vsep_ray.data.track import Track
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.separators import Separator
@@ -86,8 +88,8 @@ def read(unit: Unit, separator: Separator) -> list[Example]:
     """
     if isinstance(unit, CropPart):
         return _read_crops(unit, separator)
-    crop = CropConfig(separator.sample_rate, separator.channels)
-    audio = datasets.load(unit.dataset, unit.track, crop=crop)
+    crop = CropConfig(separator.sample_rate, separator.channels, BLOCK)
+    audio = whole(datasets.open_track(unit.dataset, unit.track, crop=crop))
     length = max(a.shape[-1] for a in audio.values())
     audio = {name: fit_length(a, length) for name, a in audio.items()}
     published = audio.pop(PUBLISHED, None)

@@ -1,6 +1,5 @@
 """What to separate and where the stems go: a folder, a glob or a manifest -> Tracks -> output names."""
 
-import io
 import itertools
 import os
 import re
@@ -9,16 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from string import Formatter
 
-import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
-
 from vsep_ray.audio.formats import AUDIO_ENDINGS
 from vsep_ray.config import UserError
-from vsep_ray.data import storage
+from vsep_ray.data import manifest, storage
 from vsep_ray.data.track import Track
 
-MANIFESTS = (".csv", ".parquet")
 FIELDS = ("path", "suffix", "source", "ext")
 
 
@@ -36,7 +30,7 @@ def read_catalog(uri: str) -> list[Track]:
     Raises:
         UserError: nothing there, no sound in it, or a manifest without the column.
     """
-    if uri.lower().endswith(MANIFESTS):
+    if uri.lower().endswith(manifest.ENDINGS):
         tracks = _from_manifest(uri)
     elif storage.is_directory(uri):
         tracks = _listed(uri, filter(_is_audio, storage.list_files(uri)))
@@ -117,25 +111,8 @@ def _translate(pattern: str) -> str:
 
 
 def _from_manifest(uri: str) -> list[Track]:
-    if storage.size(uri) < 0:
-        raise UserError(f"manifest {uri!r} is not there")
-    content = io.BytesIO(storage.read_bytes(uri))
-    try:
-        table = pq.read_table(content) if uri.lower().endswith(".parquet") else pa.csv.read_csv(content)
-    except pa.ArrowInvalid as error:
-        raise UserError(f"manifest {uri!r} cannot be read: {error}") from error
-    column = next((name for name in ("path", "uri") if name in table.column_names), None)
-    if column is None:
-        raise UserError(
-            f"manifest {uri!r} has no column 'path' or 'uri'; it has {', '.join(table.column_names)}"
-        )
-    paths = list(dict.fromkeys(str(path) for path in table[column].to_pylist() if path))
-    folder = uri.rpartition("/")[0] or "."
-    return [Track(name, _resolve(folder, path)) for name, path in zip(_names(paths), paths, strict=True)]
-
-
-def _resolve(folder: str, path: str) -> str:
-    return path if "://" in path or path.startswith(("/", "~")) else storage.join(folder, path)
+    paths = list(dict.fromkeys(path for path in manifest.column(manifest.read(uri), uri) if path))
+    return [Track(name, manifest.resolve(uri, path)) for name, path in zip(_names(paths), paths, strict=True)]
 
 
 def _names(paths: Sequence[str]) -> list[str]:

@@ -9,6 +9,7 @@
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from pyarrow.fs import FileSelector
 
 from vsep_ray.config import UserError, from_dict, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.pcm import SILENCE_DB, cut, decode, encode, level_db
+from vsep_ray.data.pcm import SILENCE_DB, Encoding, activity, decode, encode, level_db, pack, unpack
 from vsep_ray.data.statistics import SourceStatistics, SplitStatistics
 
 MIXTURE = "mixture"
@@ -35,8 +36,9 @@ SCHEMA = pa.schema(
         ("rms_db", pa.float32()),
         ("peak", pa.float32()),
         ("silent", pa.bool_()),
+        ("activity", pa.float32()),  # share of its 50 ms frames that are not silent
         ("gain", pa.float32()),  # audio = gain * pcm / 32768; 1 unless the crop exceeds full scale
-        ("audio", pa.binary()),  # little-endian int16 of shape (T, C)
+        ("audio", pa.binary()),  # little-endian int16 of shape (T, C), or a FLAC file of it
     ]
 )
 
@@ -50,7 +52,9 @@ class CropConfig:
     channels: int = 1
     """Audio channels: 1 averages, 2 duplicates a mono file and keeps the first two of more."""
     length: int = 1_024
-    """Samples per crop; a shorter file is padded with silence, the rest of a longer one is cut."""
+    """Samples per crop; files are cut into crops one after the other, and silence fills up the last one."""
+    encoding: Encoding = "pcm"
+    """16-bit PCM, or FLAC: as exact, fewer bytes to keep and to send, more work to read."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class CropStore:
         statistics: statistics per source, ``mixture`` included where it is stored.
         quarantined: number of rows in the quarantine table.
         fingerprint: hash of the options and of the listing of the inputs.
+        content: hash of all rows; "" for stores that are older than it.
+        encoding: of the column ``audio``.
         revision: git revision of the code that wrote it, or ``""``.
     """
 
@@ -85,6 +91,8 @@ class CropStore:
     statistics: dict[str, SourceStatistics]
     quarantined: int
     fingerprint: str
+    content: str = ""
+    encoding: Encoding = "pcm"
     revision: str = ""
 
     @classmethod
@@ -135,19 +143,21 @@ def partition(uri: str, split: str, source: str) -> str:
     return storage.join(uri, f"split={split}", f"source={source}")
 
 
-def to_table(track: str, audio: np.ndarray, length: int) -> pa.Table:
-    """All crops of one source of one track, as rows of `SCHEMA`; ``audio`` is float32 (C, T)."""
-    crops = cut(audio, length)
+def to_table(
+    tracks: Sequence[str], offsets: Sequence[int], crops: np.ndarray, config: CropConfig
+) -> pa.Table:
+    """Crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T)."""
     pcm, gain = encode(crops)
     rms_db = level_db(crops)
     columns = {
-        "track": [track] * len(crops),
-        "offset": np.arange(len(crops)) * length,
+        "track": tracks,
+        "offset": offsets,
         "rms_db": rms_db,
         "peak": np.abs(crops).max(axis=(1, 2)),
         "silent": rms_db < SILENCE_DB,
+        "activity": activity(crops, config.sample_rate),
         "gain": gain,
-        "audio": [item.tobytes() for item in pcm],
+        "audio": [pack(item, config.encoding, config.sample_rate) for item in pcm],
     }
     return pa.table(columns, schema=SCHEMA)
 
@@ -183,9 +193,9 @@ def read_paired(store: CropStore, split: str, limit: int | None = None) -> tuple
 
 
 def read_part(store: CropStore, split: str, source: str, name: str) -> pa.Table:
-    """One part file of one source, as rows of `SCHEMA`."""
+    """One part file of one source, as rows of `SCHEMA`, the audio as PCM."""
     filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
-    return pq.read_table(path, filesystem=filesystem, schema=SCHEMA, partitioning=None)
+    return _unpacked(pq.read_table(path, filesystem=filesystem, schema=SCHEMA, partitioning=None), store)
 
 
 def read_aligned(store: CropStore, split: str, name: str) -> tuple[list[str], np.ndarray, np.ndarray]:
@@ -218,7 +228,14 @@ def _read(store: CropStore, split: str, source: str, limit: int | None) -> pa.Ta
     order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()
     if limit is not None and limit < len(order):
         order = order[np.linspace(0, len(order) - 1, limit).round().astype(int)]
-    return rows.take(pa.array(order))
+    return _unpacked(rows.take(pa.array(order)), store)
+
+
+def _unpacked(table: pa.Table, store: CropStore) -> pa.Table:
+    if store.encoding == "pcm":
+        return table
+    audio = pa.array([unpack(item.as_py(), store.encoding) for item in table["audio"]], pa.binary())
+    return table.set_column(table.schema.get_field_index("audio"), "audio", audio)
 
 
 def _decode_table(table: pa.Table, channels: int) -> np.ndarray:

@@ -1,17 +1,17 @@
-"""All kinds of data sets behind two functions: `find` their tracks, `load` a track's audio."""
+"""All kinds of data sets behind two functions: `find` their tracks, `open_track` its audio."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from vsep_ray.audio.dsp import Audio
 from vsep_ray.config import UserError
-from vsep_ray.data import musdb, splits, stems, storage, toy
+from vsep_ray.data import manifest, musdb, slakh, stems, storage, streams, toy
 from vsep_ray.data.crops import CropConfig
+from vsep_ray.data.streams import Stream
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.data.track import Track
 
-Dataset = Literal["toy", "musdb18", "musdb18hq", "stems", "sources"]
+Dataset = Literal["toy", "musdb18", "musdb18hq", "slakh", "stems", "sources", "manifest"]
 
 
 def find(
@@ -20,14 +20,14 @@ def find(
     """The tracks of a data set, in an order that depends on nothing but its content.
 
     Args:
-        root: folder or URI; toy needs none.
+        root: folder, or the file of a manifest, or its URI; toy needs none.
         mapping: SOURCE=GLOB pairs of `stems.parse_rules`.
 
     Raises:
         UserError: there is no such folder, or nothing in it that this kind of data set could hold.
     """
     if dataset != "toy" and not root:
-        raise UserError(f"--dataset {dataset} needs --root, the folder of the data set")
+        raise UserError(f"--dataset {dataset} needs --root, the folder (or manifest) of the data set")
     match dataset:
         case "toy":
             return toy.tracks(toy_config or ToyConfig())
@@ -35,27 +35,32 @@ def find(
             return musdb.stem_tracks(root)
         case "musdb18hq":
             return musdb.wav_tracks(root)
+        case "slakh":
+            return slakh.tracks(root, stems.parse_rules(mapping))
+        case "manifest":
+            return manifest.tracks(root)
         case "stems":
             return stems.folder_per_track(root, stems.parse_rules(mapping))
         case "sources":
             return stems.folder_per_source(root, stems.parse_rules(mapping))
 
 
-def load(
+def open_track(
     dataset: Dataset, track: Track, *, crop: CropConfig, toy_config: ToyConfig | None = None
-) -> dict[str, Audio]:
-    """A track's audio by source, each (C, T) at the rate and channels of ``crop``; sources may differ in T.
+) -> Mapping[str, Stream]:
+    """A track's audio by source, at the rate, channels and length of ``crop``; sources may differ in length.
 
     Raises:
-        BadFileError: a file of the track cannot be used.
+        BadFileError: at once or on the way, where a file of the track cannot be used.
     """
     match dataset:
         case "toy":
-            return toy.render(track, toy_config or ToyConfig(), crop.sample_rate, crop.channels, crop.length)
+            waves = toy.render(track, toy_config or ToyConfig(), crop.sample_rate, crop.channels, crop.length)
+            return {source: iter([wave]) for source, wave in waves.items()}
         case "musdb18":
-            return musdb.load_stems(track, crop.sample_rate, crop.channels)
-        case "musdb18hq" | "stems" | "sources":
-            return stems.load(track, crop.sample_rate, crop.channels)
+            return musdb.open_stems(track, crop)
+        case _:
+            return streams.open_stems(track, crop)
 
 
 def scales(dataset: Dataset, num: int) -> tuple[float, ...]:
@@ -82,22 +87,25 @@ def sources_of(tracks: Sequence[Track]) -> tuple[str, ...]:
     return tuple(sorted({s.source for t in tracks for s in t.stems}))
 
 
-def split(
-    dataset: Dataset, tracks: Sequence[Track], valid_fraction: float, test_fraction: float
-) -> list[Track]:
-    """Tracks with their split: the data set's own where it has splits, else by `splits.assign`."""
-    own = dataset in ("toy", "musdb18", "musdb18hq")
-    return list(tracks) if own else splits.assign(tracks, valid_fraction, test_fraction)
+def paired(dataset: Dataset, tracks: Sequence[Track]) -> bool:
+    """Whether the sources of one track belong together: not in a folder per source, nor in a manifest of
+    clips."""
+    return dataset not in ("sources", "manifest") or any(len(t.stems) > 1 or t.uri for t in tracks)
 
 
-def listing(track: Track, root: str) -> list[Any]:
-    """What a fingerprint takes of a track: id, split, and path below the root, source and bytes of every
-    file."""
+def listing(tracks: Sequence[Track], root: str) -> tuple[list[Any], list[int]]:
+    """What a fingerprint takes of tracks: of each its id, split, and path below the root, source and bytes of
+    every file; and the bytes of each track."""
     base = root.partition("?")[0]
-    files = [("", track.uri)] if track.uri else []
-    files += [(s.source, uri) for s in track.stems for uri in s.uris]
-    return [
-        track.id,
-        track.split,
-        [(source, uri.removeprefix(base), storage.size(uri)) for source, uri in files],
+    files = list(dict.fromkeys(uri for track in tracks for uri in track.files))
+    size = dict(zip(files, storage.sizes(files), strict=True))
+    entries = [
+        [track.id, track.split, [(s, uri.removeprefix(base), size[uri]) for s, uri in _uses(track)]]
+        for track in tracks
     ]
+    return entries, [sum(max(size[uri], 0) for uri in track.files) for track in tracks]
+
+
+def _uses(track: Track) -> list[tuple[str, str]]:
+    mixture = [("", track.uri)] if track.uri else []
+    return mixture + [(s.source, uri) for s in track.stems for uri in s.uris]

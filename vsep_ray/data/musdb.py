@@ -7,21 +7,26 @@ The published mixture went through mastering and is not the sum of the stems; it
 import importlib.util
 import shutil
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
-from vsep_ray.audio.dsp import Audio, map_channels, resample
+from vsep_ray.audio.dsp import map_channels, rechunk, resample_blocks
 from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.io import BLOCK
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
-from vsep_ray.data.crops import PUBLISHED
-from vsep_ray.data.shards import BadFileError
+from vsep_ray.data.crops import PUBLISHED, CropConfig
+from vsep_ray.data.streams import BadFileError, Stream
 from vsep_ray.data.track import Stem, Track
 
 ENDING = ".stem.mp4"
 STREAMS = (PUBLISHED, "drums", "bass", "other", "vocals")
 """The streams of a stem file, in order."""
+SLACK_SECONDS = 0.1
+"""How much less than a stream's stated duration may be decoded: encoders pad (s)."""
 
 
 def stem_tracks(root: str) -> list[Track]:
@@ -59,11 +64,12 @@ def wav_tracks(root: str) -> list[Track]:
     return _some(tracks, root, "<artist> - <title>/{mixture,drums,bass,other,vocals}.wav")
 
 
-def load_stems(track: Track, sample_rate: int, channels: int) -> dict[str, Audio]:
-    """The streams of a stem file, (C, T) at ``sample_rate`` (Hz) and ``channels``, decoded to 16 bit by
-    musdb.
+def open_stems(track: Track, crop: CropConfig) -> dict[str, Stream]:
+    """The streams of a stem file, decoded to 16 bit by musdb, at the rate, channels and length of ``crop``.
 
-    The published mixture is returned under `PUBLISHED`. HQ tracks are loaded by `stems.load`.
+    musdb decodes whole streams: five minutes take 0.5 GB on the way.
+
+    The published mixture is among them under `PUBLISHED`. HQ tracks are opened by `streams.open_stems`.
 
     Raises:
         BadFileError: the file is not there, damaged, or does not hold five streams.
@@ -78,8 +84,7 @@ def load_stems(track: Track, sample_rate: int, channels: int) -> dict[str, Audio
         raise BadFileError(track.uri, AudioError("read", error.strerror or str(error))) from error
     except AudioError as error:
         raise BadFileError(track.uri, error) from error
-    parts = (map_channels(stream.T.astype(np.float32), channels) for stream in audio)
-    return {s: resample(part, rate, sample_rate) for s, part in zip(STREAMS, parts, strict=True)}
+    return {s: _stream(part, rate, crop) for s, part in zip(STREAMS, audio, strict=True)}
 
 
 def require_ffmpeg() -> None:
@@ -105,22 +110,50 @@ def validation_tracks() -> frozenset[str]:
     return frozenset(yaml.safe_load(config.read_text())["validation_tracks"])
 
 
-def _decode(path: Path) -> tuple[np.ndarray, int]:
+def _decode(path: Path) -> tuple[list[np.ndarray], int]:
+    """The audio streams, int16 (T, C) each, and their rate (Hz)."""
     import ffmpeg
-    import musdb
+    import stempeg
 
     try:
-        track = musdb.MultiTrack(path=str(path), name=path.name, stem_id=0, is_wav=False)
-        audio, rate = track.stems, int(track.rate)
+        info = stempeg.Info(str(path))
+        return [_decode_stream(path, info, i) for i in range(_five(info))], info.sample_rate(0)
+    except AudioError:
+        raise
     except ffmpeg.Error as error:
-        raise AudioError(
-            "decode", error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        ) from error
+        words = error.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise AudioError("decode", words) from error
     except Exception as error:  # whatever else musdb and stempeg make of a damaged file
         raise AudioError("decode", f"{type(error).__name__}: {error}") from error
-    if len(audio) != len(STREAMS) or not audio.shape[1]:
-        raise AudioError("decode", f"expected {len(STREAMS)} streams of audio, got shape {audio.shape}")
-    return audio, rate
+
+
+def _five(info: Any) -> int:
+    if info.nb_audio_streams != len(STREAMS):
+        raise AudioError(
+            "decode", f"expected {len(STREAMS)} streams of audio, the file has {info.nb_audio_streams}"
+        )
+    return len(STREAMS)
+
+
+def _decode_stream(path: Path, info: Any, i: int) -> np.ndarray:
+    import musdb
+
+    index = info.audio_stream_idx()[i]
+    samples = musdb.MultiTrack(path=str(path), name=path.name, stem_id=index, is_wav=False).audio
+    seconds = len(samples) / info.sample_rate(i)
+    if (
+        seconds < info.duration(i) - SLACK_SECONDS
+    ):  # ffmpeg leaves out what it cannot decode, without an error
+        raise AudioError("decode", f"truncated: {seconds:.2f} of {info.duration(i):.2f} s of {STREAMS[i]}")
+    return np.rint(samples * 32_768).astype(np.int16)  # exact: that is what musdb had from ffmpeg
+
+
+def _stream(samples: NDArray[np.int16], rate: int, crop: CropConfig) -> Stream:
+    blocks = (
+        np.divide(samples[i : i + BLOCK].T, 32_768, dtype=np.float32) for i in range(0, len(samples), BLOCK)
+    )
+    mapped = (map_channels(block, crop.channels) for block in blocks)
+    return rechunk(resample_blocks(mapped, rate, crop.sample_rate), crop.length)
 
 
 def _split(subset: str, title: str) -> str:

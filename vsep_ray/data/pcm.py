@@ -1,22 +1,19 @@
-"""Crops as 16-bit PCM: cutting, encoding, decoding, level."""
+"""Crops as 16-bit PCM or FLAC: encoding, decoding, level."""
 
+import io
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
+import soundfile
 
+Encoding = Literal["pcm", "flac"]
 SILENCE_DB = -60.0
 """RMS in dB re full scale below which a crop counts as silent."""
 FLOOR_DB = -120.0
 """RMS in dB that stands for digital silence."""
-
-
-def cut(audio: np.ndarray, length: int) -> np.ndarray:
-    """Non-overlapping crops, the last one padded with silence: (C, T) -> (N, C, length), N = ceil(T /
-    length)."""
-    channels, total = audio.shape
-    num = -(-total // length)
-    padded = np.pad(audio, ((0, 0), (0, num * length - total)))
-    return padded.reshape(channels, num, length).swapaxes(0, 1)
+FRAME_SECONDS = 0.05
+"""Length of the frames whose levels decide about `activity` (s)."""
 
 
 def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -28,23 +25,53 @@ def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Shape:
         float32 (N, C, T) -> int16 (N, T, C), float32 (N,).
     """
-    scaled = crops.astype(np.float64) * 32_768
+    scaled = crops * np.float32(32_768)  # exact: a power of two
     high, low = np.rint(scaled.max(axis=(1, 2))), np.rint(scaled.min(axis=(1, 2)))
     gain = np.maximum(1, np.maximum(high / 32_767, -low / 32_768)).astype(np.float32)
-    pcm = np.rint(scaled / gain[:, None, None]).clip(-32_768, 32_767)
-    return np.ascontiguousarray(pcm.swapaxes(1, 2)).astype("<i2"), gain
+    if gain.max(initial=1) > 1:
+        scaled = scaled.astype(np.float64) / gain[:, None, None]
+    pcm = np.rint(scaled).clip(-32_768, 32_767)
+    return np.ascontiguousarray(pcm.swapaxes(1, 2), "<i2"), gain
 
 
 def decode(audio: Sequence[bytes] | np.ndarray, gain: np.ndarray, channels: int) -> np.ndarray:
-    """The columns ``audio`` and ``gain`` of N rows as float32 (N, C, T); the inverse of `encode` up to
-    rounding."""
+    """PCM bytes and gains of N rows as float32 (N, C, T); the inverse of `encode` up to rounding."""
     if not len(audio):
         return np.zeros((0, channels, 0), np.float32)
     pcm = np.frombuffer(b"".join(audio), "<i2").reshape(len(audio), -1, channels)
     return pcm.swapaxes(1, 2) * (np.asarray(gain, np.float32) / 32_768)[:, None, None]
 
 
+def pack(pcm: np.ndarray, encoding: Encoding, sample_rate: int) -> bytes:
+    """What the store keeps of one crop: int16 (T, C) as it is, or as a FLAC file (lossless)."""
+    if encoding == "pcm":
+        return pcm.tobytes()
+    file = io.BytesIO()
+    soundfile.write(file, pcm, sample_rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def unpack(content: bytes, encoding: Encoding) -> bytes:
+    """The PCM bytes of what `pack` made."""
+    if encoding == "pcm":
+        return content
+    return soundfile.read(io.BytesIO(content), dtype="int16", always_2d=True)[0].astype("<i2").tobytes()
+
+
 def level_db(crops: np.ndarray) -> np.ndarray:
-    """RMS over channels and time in dB re full scale, at least `FLOOR_DB`: (N, C, T) -> (N,)."""
-    power = np.mean(np.square(crops, dtype=np.float64), axis=(1, 2))
+    """RMS over channels and time in dB re full scale, at least `FLOOR_DB`: (..., C, T) -> (...)."""
+    power = np.mean(np.square(crops, dtype=np.float64), axis=(-2, -1))
     return 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
+
+
+def activity(crops: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Share of a crop's 50 ms frames, counted from its start, that are not silent; a shorter crop is one
+    frame.
+
+    Shape:
+        (N, C, T) -> (N,).
+    """
+    num, channels, length = crops.shape
+    frame = min(length, max(1, round(FRAME_SECONDS * sample_rate)))
+    frames = crops[..., : length // frame * frame].reshape(num, channels, -1, frame).swapaxes(1, 2)
+    return (level_db(frames) >= SILENCE_DB).mean(axis=1)

@@ -1,4 +1,4 @@
-"""Writing a crop store, unit by unit: a unit is a few tracks of one split, done by one process, and done
+"""Writing a crop store, unit by unit: a unit is some tracks of one split, done by one process, and done
 once.
 
 A unit writes its part files first and its record ``<uri>/_units/<key>.json`` last: the record is the commit.
@@ -6,42 +6,29 @@ Part names carry the unit's key, so that a unit that is done again replaces what
 a folder to one fingerprint.
 """
 
+import functools
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from vsep_ray.audio.dsp import Audio, fit_length
-from vsep_ray.audio.formats import AudioError
-from vsep_ray.config import UserError, from_dict, to_dict
+from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.crops import (
-    MIXTURE,
-    PUBLISHED,
-    CropConfig,
-    CropStore,
-    partition,
-    to_table,
-)
-from vsep_ray.data.statistics import SourceCount, SplitStatistics, count_crops, source_statistics
+from vsep_ray.data.crops import CropConfig, CropStore, partition
+from vsep_ray.data.parts import Open, cut, write_parts
+from vsep_ray.data.statistics import SourceCount, SplitStatistics, source_statistics
+from vsep_ray.data.streams import BadFileError
 from vsep_ray.data.track import Track
 
 PLAN_FILE = "_plan.json"
 UNITS = "_units"
 QUARANTINE_FILE = "_quarantine.parquet"
-ROW_GROUP_BYTES = 8 << 20
-"""Audio bytes of one Parquet row group, which a reader holds in memory whole."""
-
-
-class BadFileError(AudioError):
-    """An `AudioError` that knows which file it is about."""
-
-    def __init__(self, uri: str, error: AudioError) -> None:
-        super().__init__(error.stage, error.message)
-        self.uri = uri
+UNIT_BYTES = 32 << 20
+"""Input bytes of a unit: a second or so of work. A larger track is a unit of its own."""
+UNIT_TRACKS = 256
+"""The most tracks of a unit."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +46,13 @@ class Layout:
 
 @dataclass(frozen=True)
 class Unit:
-    """Tracks of one split that are written together."""
+    """Tracks of one split that are written together; ``deadly``: ids of those that take their process with
+    them, which are not opened."""
 
     key: str
     split: str
     tracks: tuple[Track, ...]
+    deadly: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -86,14 +75,23 @@ class Record:
     rejected: tuple[Rejected, ...]
 
 
-def divide(tracks: Sequence[Track], size: int) -> list[Unit]:
-    """Units of at most ``size`` tracks, each of one split; the same tracks make the same units."""
-    units: list[Unit] = []
+def divide(tracks: Sequence[Track], sizes: Sequence[int]) -> list[Unit]:
+    """Units of neighbouring tracks of one split; the same tracks make the same units.
+
+    Args:
+        tracks: all of the data set.
+        sizes: bytes of each track's files.
+    """
+    groups: list[list[Track]] = []
+    room = 0
     for split in dict.fromkeys(t.split for t in tracks):
-        chosen = [t for t in tracks if t.split == split]
-        for start in range(0, len(chosen), size):
-            units.append(Unit(f"{len(units):07d}", split, tuple(chosen[start : start + size])))
-    return units
+        for track, size in ((t, n) for t, n in zip(tracks, sizes, strict=True) if t.split == split):
+            if not groups or groups[-1][0].split != split or size > room or len(groups[-1]) == UNIT_TRACKS:
+                groups.append([])
+                room = UNIT_BYTES
+            groups[-1].append(track)
+            room -= size
+    return [Unit(f"{i:07d}", group[0].split, tuple(group)) for i, group in enumerate(groups)]
 
 
 def begin(layout: Layout, fresh: bool) -> None:
@@ -115,49 +113,31 @@ def begin(layout: Layout, fresh: bool) -> None:
         )
 
 
-def write_unit(layout: Layout, unit: Unit, load: Callable[[Track], Mapping[str, Audio]]) -> Record:
-    """Load the tracks of a unit, cut them, write a part file per source, then the record.
+def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
+    """Cut the tracks of a unit, write a part file per source, then the record. If a file is bad, the unit is
+    written again without the tracks that need it: bad files are rare, and no audio has to be held back.
 
     Args:
-        load: a track's audio by source, (C, T) at the store's rate and channels; raises `BadFileError`.
+        open_track: raises `BadFileError`, at once or on the way.
     """
-    tables: dict[str, list[pa.Table]] = {}
-    stored, rejected = [], []
-    for track in unit.tracks:
+    tracks = tuple(t for t in unit.tracks if t.id not in unit.deadly)
+    rejected = [
+        Rejected(uri, "crash", "a process died on it, twice")
+        for uri in dict.fromkeys(uri for t in unit.tracks if t.id in unit.deadly for uri in t.files)
+    ]
+    folder = functools.partial(partition, layout.uri, unit.split)
+    while True:
+        crops = cut(tracks, open_track, layout.sources, layout.scales, layout.paired, layout.crop.length)
         try:
-            audio = align(load(track), layout)
+            counts = write_parts(folder, f"part-{unit.key}.parquet", layout.crop, crops)
         except BadFileError as error:
             rejected.append(Rejected(error.uri, error.stage, error.message))
-            continue
-        stored.append(track.id)
-        for source, samples in audio.items():
-            tables.setdefault(source, []).append(to_table(track.id, samples, layout.crop.length))
-    counts = tuple(_write_part(layout, unit, source, pa.concat_tables(t)) for source, t in tables.items())
-    return _commit(layout, Record(unit.key, unit.split, tuple(stored), counts, tuple(rejected)))
-
-
-def give_up(layout: Layout, unit: Unit, reason: str) -> Record:
-    """Record a unit whose tracks take their process with them, so that no later run tries them again."""
-    uris = [uri for t in unit.tracks for s in t.stems for uri in s.uris]
-    rejected = tuple(Rejected(uri, "crash", reason) for uri in dict.fromkeys(uris))
-    return _commit(layout, Record(unit.key, unit.split, (), (), rejected))
-
-
-def align(audio: Mapping[str, Audio], layout: Layout) -> dict[str, Audio]:
-    """The partitions of one track: its clips as they are, or the aligned sources of a paired one with their
-    mixture.
-
-    Paired sources are padded to the longest; one that the track lacks is silent there. The mixture is sum_k
-    a_k s_k.
-    """
-    if not layout.paired:
-        return {source: samples for source, samples in audio.items() if source in layout.sources}
-    kept = [s for s in (*layout.sources, PUBLISHED) if s in audio]
-    length = max(audio[s].shape[1] for s in kept)
-    silence = np.zeros((layout.crop.channels, length), np.float32)
-    aligned = {s: fit_length(audio[s], length) if s in audio else silence for s in (*layout.sources, *kept)}
-    mixture = sum(a * aligned[s] for a, s in zip(layout.scales, layout.sources, strict=True))
-    return {**aligned, MIXTURE: np.asarray(mixture, np.float32)}
+            kept = tuple(t for t in tracks if error.uri not in t.files)
+            assert len(kept) < len(tracks), f"{error.uri} is none of the unit's files"
+            tracks = kept
+        else:
+            ids = tuple(t.id for t in tracks)
+            return _commit(layout, Record(unit.key, unit.split, ids, counts, tuple(rejected)))
 
 
 def records(uri: str) -> list[Record]:
@@ -192,6 +172,8 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
         statistics=source_statistics(c for r in done for c in r.counts),
         quarantined=len(rejected),
         fingerprint=layout.fingerprint,
+        content=fingerprint([[r.split, c.source, c.digest] for r in done for c in r.counts]),
+        encoding=layout.crop.encoding,
         revision=revision,
     )
     store.save()
@@ -210,14 +192,6 @@ def _commit(layout: Layout, record: Record) -> Record:
     uri = storage.join(layout.uri, UNITS, f"{record.key}.json")
     storage.write_bytes(uri, json.dumps(to_dict(record)).encode())
     return record
-
-
-def _write_part(layout: Layout, unit: Unit, source: str, table: pa.Table) -> SourceCount:
-    folder = partition(layout.uri, unit.split, source)
-    rows = max(1, ROW_GROUP_BYTES // (2 * layout.crop.channels * layout.crop.length))
-    with storage.write_local(storage.join(folder, f"part-{unit.key}.parquet")) as path:
-        pq.write_table(table, path, compression="zstd", row_group_size=rows)
-    return count_crops(source, table)
 
 
 def _check_audible(layout: Layout, done: Sequence[Record]) -> None:

@@ -10,8 +10,8 @@ from vsep_ray.data.track import Track
 
 
 def assign(tracks: Sequence[Track], valid_fraction: float, test_fraction: float) -> list[Track]:
-    """Tracks with their split: test where hash(id) < test_fraction, valid in the next valid_fraction, else
-    train.
+    """Tracks with a split, where they have none yet: test where hash(id) < test_fraction, valid in the next
+    valid_fraction, else train.
 
     Tracks of one id share a split. Every source keeps something to train on: one whose songs all fell into
     valid or test gives its song of the largest hash back to train, so valid gets nothing rather than train
@@ -25,10 +25,12 @@ def assign(tracks: Sequence[Track], valid_fraction: float, test_fraction: float)
             "--valid-fraction and --test-fraction must not be negative and must add up to less than 1, "
             f"got {valid_fraction} and {test_fraction}"
         )
-    splits = {t.id: _split(fraction(t.id), valid_fraction, test_fraction) for t in tracks}
+    given = {t.id: t.split for t in tracks if t.split}
+    splits = {t.id: _split(fraction(t.id), valid_fraction, test_fraction) for t in tracks} | given
     for songs in _songs_by_source(tracks).values():
-        if all(splits[song] != "train" for song in songs):
-            splits[max(songs, key=fraction)] = "train"
+        free = songs - given.keys()
+        if free and all(splits[song] != "train" for song in songs):
+            splits[max(free, key=fraction)] = "train"
     return [dataclasses.replace(t, split=splits[t.id]) for t in tracks]
 
 

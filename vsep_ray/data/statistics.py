@@ -25,28 +25,44 @@ class SourceStatistics:
         crops: number of crops.
         silence: share of crops that are silent.
         level_db: mean RMS of the other crops, in dB re full scale.
+        activity: share of all 50 ms frames that are not silent.
     """
 
     crops: int
     silence: float
     level_db: float
+    activity: float = 1.0
 
 
 @dataclass(frozen=True)
 class SourceCount:
-    """Crops of one source in one unit; ``level_sum_db`` adds up the levels of those that are not silent."""
+    """Crops of one source in one unit, or in a part of it.
+
+    Attributes:
+        source: the class.
+        crops: their number.
+        silent: how many of them are silent.
+        level_sum_db: sum of the levels of the others.
+        activity_sum: sum of their activities.
+        digest: SHA-256 of the unit's rows.
+    """
 
     source: str
-    crops: int
-    silent: int
-    level_sum_db: float
+    crops: int = 0
+    silent: int = 0
+    level_sum_db: float = 0.0
+    activity_sum: float = 0.0
+    digest: str = ""
 
 
 def count_crops(source: str, table: pa.Table) -> SourceCount:
-    """Count the rows of a crop table; it needs the columns ``silent`` and ``rms_db``."""
+    """Count the rows of a crop table; it needs the columns ``silent``, ``rms_db`` and ``activity``."""
     silent = table["silent"].to_numpy()
     level = table["rms_db"].to_numpy()[~silent].sum(dtype=float)
-    return SourceCount(source, len(silent), int(silent.sum()), round(float(level), 3))
+    active = table["activity"].to_numpy().sum(dtype=float)
+    return SourceCount(
+        source, len(silent), int(silent.sum()), round(float(level), 3), round(float(active), 3)
+    )
 
 
 def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatistics]:
@@ -54,10 +70,23 @@ def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatisti
     by_source: dict[str, list[SourceCount]] = {}
     for count in counts:
         by_source.setdefault(count.source, []).append(count)
-    return {source: _add_up(c) for source, c in by_source.items()}
+    return {source: _mean(add_up(c)) for source, c in by_source.items()}
 
 
-def _add_up(counts: list[SourceCount]) -> SourceStatistics:
-    crops, silent = sum(c.crops for c in counts), sum(c.silent for c in counts)
-    level_db = sum(c.level_sum_db for c in counts) / (crops - silent) if crops > silent else FLOOR_DB
-    return SourceStatistics(crops, silent / crops, round(level_db, 2))
+def add_up(counts: list[SourceCount]) -> SourceCount:
+    """The counts of one source together; the digests are left out."""
+    return SourceCount(
+        source=counts[0].source,
+        crops=sum(c.crops for c in counts),
+        silent=sum(c.silent for c in counts),
+        level_sum_db=round(sum(c.level_sum_db for c in counts), 3),
+        activity_sum=round(sum(c.activity_sum for c in counts), 3),
+    )
+
+
+def _mean(count: SourceCount) -> SourceStatistics:
+    audible = count.crops - count.silent
+    level_db = round(count.level_sum_db / audible, 2) if audible else FLOOR_DB
+    return SourceStatistics(
+        count.crops, count.silent / count.crops, level_db, round(count.activity_sum / count.crops, 3)
+    )

@@ -12,15 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-import numpy as np
-
-from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample_blocks
-from vsep_ray.audio.formats import AUDIO_ENDINGS, AudioError
-from vsep_ray.audio.io import open_blocks
+from vsep_ray.audio.formats import AUDIO_ENDINGS
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
-from vsep_ray.data.crops import MIXTURE, PUBLISHED
-from vsep_ray.data.shards import BadFileError
+from vsep_ray.data.crops import MIXTURE
 from vsep_ray.data.track import Stem, Track
 
 
@@ -92,25 +87,6 @@ def folder_per_source(root: str, rules: Sequence[Rule] = ()) -> list[Track]:
     return [_clip(root, name, _rule_of(root, name, rules)) for name in _audio_files(root)]
 
 
-def load(track: Track, sample_rate: int, channels: int) -> dict[str, Audio]:
-    """A track's stems, each the sum of its files, (C, T) at ``sample_rate`` (Hz) and ``channels``; they may
-    differ in T.
-
-    A published mixture is returned beside them under `PUBLISHED`.
-
-    Raises:
-        BadFileError: a file cannot be read, decoded or used.
-    """
-    audio = {s.source: add([_read(uri, sample_rate, channels) for uri in s.uris]) for s in track.stems}
-    return audio | ({PUBLISHED: _read(track.uri, sample_rate, channels)} if track.uri else {})
-
-
-def add(parts: Sequence[Audio]) -> Audio:
-    """The sum of (C, T_i) signals that begin together: (C, max T_i)."""
-    length = max(p.shape[1] for p in parts)
-    return np.sum([fit_length(p, length) for p in parts], axis=0, dtype=np.float32)
-
-
 def without_ending(name: str) -> str:
     """A file name without its audio ending; other dots stay.
 
@@ -171,15 +147,3 @@ def _song(name: str, pattern: str) -> str:
     parts = name.split("/")
     spelled_out = itertools.takewhile(lambda p: not set(p) & set("*?["), pattern.rstrip("/").split("/"))
     return without_ending(parts[min(len(list(spelled_out)), len(parts) - 1)])
-
-
-def _read(uri: str, sample_rate: int, channels: int) -> Audio:
-    try:
-        with open_blocks(uri) as (info, blocks):
-            mapped = (map_channels(block, channels) for block in blocks)
-            resampled = list(resample_blocks(mapped, info.sample_rate, sample_rate))
-        if not resampled:
-            raise AudioError("decode", f"shorter than one sample at {sample_rate} Hz")
-    except AudioError as error:
-        raise BadFileError(uri, error) from error
-    return np.concatenate(resampled, axis=1)

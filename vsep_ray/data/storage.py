@@ -11,7 +11,8 @@ import re
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from pyarrow import fs
@@ -91,6 +92,14 @@ def size(uri: str) -> int:
     """Bytes of a file; -1 where there is none."""
     info = _info(uri)
     return info.size if info.type == fs.FileType.File else -1
+
+
+def sizes(uris: Sequence[str]) -> list[int]:
+    """`size` of many files; remote ones are asked for side by side."""
+    if not any(map(is_remote, uris)):
+        return [size(uri) for uri in uris]
+    with ThreadPoolExecutor(32) as pool:
+        return list(pool.map(size, uris))
 
 
 def list_files(uri: str) -> list[str]:

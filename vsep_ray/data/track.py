@@ -26,13 +26,20 @@ class Track:
             with ``/``.
         uri: the mixture's file, or ``""`` where only stems exist.
         stems: its sources, where they are known; a folder-per-source clip has one stem.
-        split: ``"train"``, ``"valid"`` or ``"test"``; a track is in one split only.
+        split: ``"train"``, ``"valid"`` or ``"test"``; ``""`` where the data set does not say. A track is in
+            one split only.
     """
 
     id: str
     uri: str = ""
     stems: tuple[Stem, ...] = ()
-    split: str = "train"
+    split: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that it is read from, each once."""
+        uris = [self.uri] if self.uri else []
+        return tuple(dict.fromkeys(uris + [uri for stem in self.stems for uri in stem.uris]))
 
 
 @dataclass(frozen=True)

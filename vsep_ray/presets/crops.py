@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field, replace
 
 from vsep_ray.data.crops import CropConfig
+from vsep_ray.data.datasets import Dataset
 from vsep_ray.data.toy import ToyConfig
-from vsep_ray.presets.job import Dataset, JobConfig
+from vsep_ray.presets.job import JobConfig
 
 
 @dataclass(frozen=True)
@@ -12,10 +13,11 @@ class PrepareCropsConfig(JobConfig):
     """Cut a data set into a sharded Parquet crop store."""
 
     dataset: Dataset = "toy"
-    """toy | musdb18 (.stem.mp4) | musdb18hq (wav) | stems (a folder per track) | sources (a folder per
-    source, no pairing)."""
+    """toy | musdb18 (.stem.mp4) | musdb18hq (wav) | slakh (Slakh2100) | stems (a folder per track) | sources
+    (a folder per source, no pairing) | manifest (CSV or Parquet with columns path, source and, if known,
+    track and split)."""
     root: str = ""
-    """Folder of the data set; not needed for toy."""
+    """Folder of the data set, or the manifest; local, s3:// or gs://; not needed for toy."""
     output: str = ""
     """Folder of the crop store. Default: <storage>/crops/<dataset>-<fingerprint>"""
     sources: tuple[str, ...] = ()
@@ -23,8 +25,8 @@ class PrepareCropsConfig(JobConfig):
     map: tuple[str, ...] = ()
     """SOURCE=GLOB pairs for files or folders that do not have the name of their source, such as
     bass='killerbass/*'
-    (relative to the root; for `stems` relative to each track folder). A file takes the first pair that
-    matches it."""
+    (relative to the root; for `stems` relative to each track folder; for `slakh` instrument classes). A file
+    takes the first pair that matches it."""
     crop: CropConfig = field(default_factory=CropConfig)
     toy: ToyConfig = field(default_factory=ToyConfig)
     valid_fraction: float = 0.1
@@ -32,6 +34,8 @@ class PrepareCropsConfig(JobConfig):
     id)."""
     test_fraction: float = 0.0
     """Share of tracks in split test, likewise."""
+    max_failed: float = 0.05
+    """Share of quarantined tracks above which the exit code is 1; the store is finished all the same."""
 
 
 SMOKE_TOY = ToyConfig(lowest_hz=220, highest_hz=880, train_tracks=1_024, valid_tracks=64, test_tracks=64)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vsep_ray.data.datasets import Dataset
 from vsep_ray.inference import LangevinConfig, RefineConfig
-from vsep_ray.presets.job import Dataset, JobConfig
+from vsep_ray.presets.job import JobConfig
 
 Method = Literal["amortized", "refine", "langevin"]
 

@@ -1,9 +1,6 @@
 """What every job takes."""
 
 from dataclasses import dataclass
-from typing import Literal
-
-Dataset = Literal["toy", "musdb18", "musdb18hq", "stems", "sources"]
 
 
 @dataclass(frozen=True)

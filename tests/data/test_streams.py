@@ -1,0 +1,105 @@
+"""Tracks as streams: summed, resampled, side by side, and bad files named."""
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vsep_ray.audio.dsp import rechunk
+from vsep_ray.data.crops import PUBLISHED, CropConfig
+from vsep_ray.data.stems import folder_per_source, folder_per_track
+from vsep_ray.data.streams import BadFileError, aligned, open_stems, whole
+
+RNG = np.random.default_rng(0)
+CROP = CropConfig(sample_rate=8_000, channels=1, length=300)
+
+
+def write(path, length=800, sample_rate=8_000, channels=1):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    audio = RNG.integers(-9_000, 9_000, (length, channels)).astype(np.int16)
+    soundfile.write(path, audio, sample_rate)
+    return audio.T.astype(np.float32) / 32_768
+
+
+def ramp(length):
+    return np.arange(length, dtype=np.float32)[None]
+
+
+@given(st.lists(st.integers(0, 50), max_size=8), st.integers(1, 40))
+@settings(max_examples=50, deadline=None)
+def test_pieces_of_another_length_are_the_same_signal(sizes, length):
+    signal = ramp(sum(sizes))
+    blocks = np.split(signal, np.cumsum(sizes)[:-1], axis=1) if sizes else []
+    pieces = list(rechunk(iter(blocks), length))
+    assert all(p.shape[1] == length for p in pieces[:-1])
+    assert sum(p.shape[1] for p in pieces) == sum(sizes) and all(p.size for p in pieces)
+    if pieces:
+        np.testing.assert_array_equal(np.concatenate(pieces, axis=1), signal)
+
+
+def test_stems_are_summed_resampled_and_mapped_to_the_channels(tmp_path):
+    low = write(tmp_path / "t/bass/low.wav", 800, channels=2)
+    high = write(tmp_path / "t/bass/high.wav", 500)
+    write(tmp_path / "t/drums.wav", 44_100, sample_rate=44_100)
+    mixture = write(tmp_path / "t/mixture.wav", 900)
+    streams = {s: list(a) for s, a in open_stems(folder_per_track(str(tmp_path))[0], CROP).items()}
+    assert [p.shape for p in streams["bass"]] == [(1, 300), (1, 300), (1, 200)]
+    audio = whole(streams)
+    expected = low.mean(0, keepdims=True)
+    expected[:, :500] += high
+    np.testing.assert_allclose(audio["bass"], expected, atol=1e-6)
+    assert audio["drums"].shape == (1, 8_000) and audio["drums"].dtype == np.float32
+    np.testing.assert_array_equal(audio[PUBLISHED], mixture)
+
+
+def test_streams_go_on_side_by_side_until_the_longest_ends():
+    streams = {"a": rechunk([ramp(5)], 2), "b": rechunk([ramp(3)], 2)}
+    crops = [{s: c.tolist() for s, c in item.items()} for item in aligned(streams, 2, silent=["c"])]
+    assert [c["a"] for c in crops] == [[[0, 1]], [[2, 3]], [[4, 0]]]
+    assert [c["b"] for c in crops] == [[[0, 1]], [[2, 0]], [[0, 0]]]
+    assert [c["c"] for c in crops] == [[[0, 0]]] * 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage", "reason"),
+    [
+        ("empty", "decode", "empty"),
+        ("text", "decode", "Invalid data|not recognised"),
+        ("nan", "decode", "not finite"),
+        ("no samples", "decode", "no samples"),
+        ("one sample", "decode", "shorter than one sample"),
+        ("truncated", "decode", "truncated|damaged"),
+        ("directory", "read", "a directory"),
+        ("vanished", "read", "No such file"),
+        ("broken link", "read", "No such file"),
+    ],
+)
+def test_bad_files_are_found_and_named(tmp_path, kind, stage, reason):
+    path = tmp_path / "drums" / ("x.flac" if kind == "truncated" else "x.wav")
+    write(path, 8_000)
+    match kind:
+        case "empty":
+            path.write_bytes(b"")
+        case "text":
+            path.write_text("this is not sound")
+        case "nan":
+            soundfile.write(path, np.array([0.1, np.nan, 0.2]), 8_000, subtype="FLOAT")
+        case "no samples":
+            soundfile.write(path, np.zeros(0), 8_000)
+        case "one sample":
+            soundfile.write(path, np.ones(1), 192_000)
+        case "truncated":
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+        case "directory":
+            path.unlink()
+            path.mkdir()
+        case "broken link":
+            path.unlink()
+            path.symlink_to(tmp_path / "nowhere.wav")
+    (track,) = folder_per_source(str(tmp_path))
+    if kind == "vanished":
+        path.unlink()
+    with pytest.raises(BadFileError, match=reason) as caught:
+        whole(open_stems(track, CROP))
+    assert (caught.value.uri, caught.value.stage) == (str(path), stage)
