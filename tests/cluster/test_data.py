@@ -8,11 +8,10 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from vsep_ray.cluster.data import crop_dataset, plan, prepare, write_units
+from vsep_ray.cluster.data import plan, prepare, write_units
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropConfig, CropStore, latest_store, read_crops, read_paired
-from vsep_ray.data.pcm import decode
 from vsep_ray.data.shards import UNIT_BYTES, Layout, begin, divide, finish, records
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.data.track import Stem, Track
@@ -58,24 +57,6 @@ def test_the_same_command_does_nothing_and_a_changed_one_is_another_store(toy_st
     assert other["fingerprint"] != figures["fingerprint"] and other["output"] != figures["output"]
     with pytest.raises(UserError, match="--fresh"):
         prepare(config(folder, crop=CropConfig(length=128), output=figures["output"]))
-
-
-def test_training_reads_crops_as_a_ray_data_set(toy_store):
-    store = CropStore.open(toy_store[0]["output"])
-    dataset = crop_dataset(store, "train", "square")
-    rows = [
-        row
-        for batch in dataset.iter_batches(batch_size=64, batch_format="numpy")
-        for row in decode_batch(batch)
-    ]
-    crops = read_crops(store, "train", "square")
-    assert len(rows) == 300
-    for track, audio in rows:
-        np.testing.assert_array_equal(audio, crops.audio[crops.track.index(track)])
-
-
-def decode_batch(batch):
-    return zip(batch["track"], decode(batch["audio"], batch["gain"], 1), strict=True)
 
 
 def test_clips_with_bad_files_among_them(ray_session, tmp_path):
@@ -160,5 +141,4 @@ def test_from_a_bucket_into_a_bucket(ray_session, bucket, tmp_path):
     store = CropStore.open(figures["output"])
     stored = read_crops(store, "train", "bass").audio.reshape(-1)
     np.testing.assert_array_equal(stored[:900] * 32_768, audio)
-    assert crop_dataset(store, "train", "drums").count() == 8
     assert prepare(wanted) == figures

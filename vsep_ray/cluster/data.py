@@ -1,4 +1,4 @@
-"""Crop stores by Ray Data: made in parallel over tracks, read by training workers."""
+"""Crop stores, made by Ray Data in parallel over tracks."""
 
 import contextlib
 import dataclasses
@@ -9,24 +9,17 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
 import ray.data
 
 from vsep_ray.cluster.runs import git_revision
-from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
+from vsep_ray.config import fingerprint, from_dict, to_dict
 from vsep_ray.data import crops, datasets, shards, splits, storage
 from vsep_ray.data.parts import Open
-from vsep_ray.data.pcm import encode
 from vsep_ray.data.streams import BadFileError
 from vsep_ray.data.track import Track
 from vsep_ray.presets import PrepareCropsConfig
 
 log = logging.getLogger(__name__)
-READ_CPUS = 0.25
-"""Logical CPUs of a task that reads crops: training workers leave that much of theirs."""
-BLOCKS_PER_CPU = 2
-"""Reading tasks per CPU and pass: few, since every fresh worker process first imports for seconds."""
 MAX_TASKS = 1_000
 """Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
 VERSION = 2
@@ -72,15 +65,6 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
         "fingerprint": layout.fingerprint,
         "output": layout.uri,
     }
-
-
-def crop_dataset(store: crops.CropStore, split: str, source: str) -> ray.data.Dataset:
-    """The crops of one source as a lazy Ray data set of columns track, offset, gain, audio.
-
-    ``audio`` stays raw bytes; a consumer turns a batch into float32 (N, C, T) by
-    ``pcm.decode(batch["audio"], batch["gain"], store.channels)``.
-    """
-    return _parts(store, split, source, functools.partial(_clips, store=store, split=split, source=source))
 
 
 def _layout(config: PrepareCropsConfig) -> tuple[shards.Layout, list[shards.Unit]]:
@@ -205,41 +189,3 @@ def _figures(store: crops.CropStore, units: Sequence[shards.Unit], max_failed: f
         "output": store.uri,
         "sources": {name: dataclasses.asdict(s) for name, s in store.statistics.items()},
     }
-
-
-def paired_dataset(store: crops.CropStore, split: str) -> ray.data.Dataset:
-    """Aligned crops of all sources as a lazy Ray data set of columns track, offset, gain, audio.
-
-    ``pcm.decode(batch["audio"], batch["gain"], K * C)`` gives float32 (N, K * C, T), source by source.
-
-    Raises:
-        UserError: the store is not paired.
-    """
-    if not store.paired:
-        raise UserError(f"{store.uri} holds clips of a folder per source, which belong to no common mixture")
-    return _parts(store, split, store.sources[0], functools.partial(_aligned, store=store, split=split))
-
-
-def _parts(store: crops.CropStore, split: str, source: str, read: Callable[..., Any]) -> ray.data.Dataset:
-    """Part file by part file through ``read``.
-
-    Not `ray.data.read_parquet`: its listing task asks for a whole CPU, and on a small machine waits for ever
-    for the one that training holds.
-    """
-    found = storage.list_files(store.partition(split, source))
-    names = [n for n in found if n.endswith(".parquet")]  # a killed writer leaves a hidden .part behind
-    blocks = min(len(names), BLOCKS_PER_CPU * int(ray.cluster_resources().get("CPU", 1)))
-    rows = ray.data.from_items([{"name": n} for n in names], override_num_blocks=max(1, blocks))
-    return rows.map_batches(read, batch_size=1, num_cpus=READ_CPUS)
-
-
-def _clips(batch: dict[str, Any], store: crops.CropStore, split: str, source: str) -> pa.Table:
-    table = crops.read_part(store, split, source, batch["name"][0])
-    return table.select(["track", "offset", "gain", "audio"])
-
-
-def _aligned(batch: dict[str, Any], store: crops.CropStore, split: str) -> dict[str, Any]:
-    track, offset, audio = crops.read_aligned(store, split, batch["name"][0])
-    pcm, gain = encode(audio.reshape(len(audio), -1, audio.shape[-1]))
-    columns = {"track": np.array(track), "offset": offset, "gain": gain}
-    return {**columns, "audio": np.array([item.tobytes() for item in pcm], object)}

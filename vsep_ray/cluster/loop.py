@@ -1,6 +1,7 @@
 """The loop on each training worker: batches from its streams, `fit`, curves, checkpoints."""
 
 import copy
+import itertools
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -16,7 +17,7 @@ from vsep_ray.alarms import alarms
 from vsep_ray.cluster.runs import spool
 from vsep_ray.cluster.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
-from vsep_ray.data.batches import Window
+from vsep_ray.data.batches import Window, prefetch
 from vsep_ray.tracking import Tracker
 from vsep_ray.training import FitState, fit, step_seed
 
@@ -70,10 +71,14 @@ def _batches(
     if num * world != task.fit.batch_size:
         raise UserError(f"--fit.batch-size {task.fit.batch_size} cannot be divided among {world} workers")
     part = slice(None) if divided else slice(rank * num, (rank + 1) * num)
-    while True:
-        rng = np.random.default_rng(step_seed(task.fit.seed, state.step, rank if divided else 0))
+
+    def draw(step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng(step_seed(task.fit.seed, step, rank if divided else 0))
         batch = task.batch(windows, rng, num if divided else task.fit.batch_size)
-        yield {k: v[part].to(device, non_blocking=True) for k, v in batch.items()}
+        return {k: v[part] for k, v in batch.items()}
+
+    for batch in prefetch(map(draw, itertools.count(state.step)), pin=device.type == "cuda"):
+        yield {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 
 
 def _window(name: str, spec: StreamSpec, task: Task, launch: Launch) -> Window:

@@ -9,7 +9,7 @@ import numpy as np
 import ray.data
 from torch import Tensor
 
-from vsep_ray.cluster.data import crop_dataset, paired_dataset
+from vsep_ray.cluster.reading import crop_dataset, paired_dataset
 from vsep_ray.cluster.runs import git_revision
 from vsep_ray.data.batches import Window
 from vsep_ray.data.crops import CropStore
@@ -32,11 +32,11 @@ class StreamSpec:
     split: str
     source: str
 
-    def dataset(self) -> ray.data.Dataset:
-        """The lazy Ray data set of these crops."""
+    def dataset(self, seed: int) -> ray.data.Dataset:
+        """The lazy Ray data set of these crops; the seed decides about the order of every pass."""
         if self.source == PAIRED:
-            return paired_dataset(self.store, self.split)
-        return crop_dataset(self.store, self.split, self.source)
+            return paired_dataset(self.store, self.split, seed)
+        return crop_dataset(self.store, self.split, self.source, seed)
 
     @property
     def channels(self) -> int:

@@ -42,8 +42,11 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
     result: Any = ray.train.torch.TorchTrainer(
         loop,
         train_loop_config={"task": task, "launch": launch},
-        datasets={name: spec.dataset() for name, spec in task.streams().items()},
-        dataset_config=ray.train.DataConfig(datasets_to_split=launch.splits(task)),
+        datasets={name: spec.dataset(task.fit.seed) for name, spec in task.streams().items()},
+        dataset_config=ray.train.DataConfig(
+            datasets_to_split=launch.splits(task),
+            execution_options=ray.data.ExecutionOptions(preserve_order=True),  # a seed repeats a run
+        ),
         scaling_config=ray.train.ScalingConfig(
             num_workers=launch.num_workers, use_gpu=gpu, resources_per_worker=resources
         ),

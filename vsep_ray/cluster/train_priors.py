@@ -142,7 +142,7 @@ def _train_one(
     params = {"prior": config.prior, "fit": config.fit}
     tags = {"source": source, "crops": store.fingerprint}
     with start_run(config, "priors", f"{name}-{source}", parent=parent, tags=tags, params=params) as tracker:
-        tracker.dataset(store.dataset, store.fingerprint, store.uri)
+        tracker.dataset(store.dataset, store.content or store.fingerprint, store.uri)
         task = PriorTask(
             config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds
         )

@@ -125,7 +125,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     workers = default_workers(config.resources, side_by_side=False)
     tags = {"regime": config.regime, "crops": store.fingerprint}
     with start_run(config, "separator", name, tags=tags) as tracker:
-        tracker.dataset(store.dataset, store.fingerprint, store.uri)
+        tracker.dataset(store.dataset, store.content or store.fingerprint, store.uri)
         origin = {**tags, "objective": task.objective, "priors": task.priors, "start": task.start}
         origin |= {"clips": task.clips.uri, "dream_priors": config.dreams.priors}
         metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **origin), target)
