@@ -53,7 +53,8 @@ def test_integers_clip_at_full_scale(tmp_path):
 
 def test_blocks_concatenate_to_the_file_and_tags_come_back(tmp_path, noise):
     io.write(tmp_path / "x", noise, 8000, tags={"title": "Łąka", "artist": "A"})
-    blocks = list(io.read_blocks(tmp_path / "x", 999))
+    with io.open_blocks(tmp_path / "x", 999) as (_, stream):
+        blocks = list(stream)
     assert max(b.shape[1] for b in blocks) == 999
     assert np.array_equal(np.concatenate(blocks, 1), noise)
     assert io.read_tags(tmp_path / "x") == {"title": "Łąka", "artist": "A"}

@@ -12,7 +12,7 @@ from vsep_ray.cluster.data import plan, prepare, write_units
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropConfig, CropStore, latest_store, read_crops, read_paired
-from vsep_ray.data.shards import UNIT_BYTES, Layout, begin, divide, finish, records
+from vsep_ray.data.shards import Layout, Unit, begin, divide, finish, records
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.data.track import Stem, Track
 from vsep_ray.presets import PrepareCropsConfig
@@ -96,9 +96,9 @@ def test_a_track_that_kills_its_process_is_quarantined_and_takes_nobody_with_it(
         return {"drums": iter([np.full((1, 256), 0.1, np.float32)])}
 
     begin(layout, fresh=False)
-    units = divide(tracks, [UNIT_BYTES // 4] * 5)
-    assert [len(u.tracks) for u in units] == [4, 1]
-    write_units(layout, units, open_track)
+    write_units(
+        layout, [Unit("0", "train", tuple(tracks[:4])), Unit("1", "train", tuple(tracks[4:]))], open_track
+    )
     finish(layout, records(layout.uri), "")
     assert sorted(read_crops(CropStore.open(layout.uri), "train", "drums").track) == ["t0", "t1", "t3", "t4"]
     (rejected,) = pq.read_table(f"{layout.uri}/_quarantine.parquet").to_pylist()

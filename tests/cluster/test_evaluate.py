@@ -14,7 +14,7 @@ from vsep_ray.cluster.contenders import contenders
 from vsep_ray.cluster.evaluate import plan, run, table
 from vsep_ray.config import UserError
 from vsep_ray.data.crops import CropConfig
-from vsep_ray.data.shards import UNIT_BYTES, Layout, begin, divide, finish, write_unit
+from vsep_ray.data.shards import Layout, Unit, begin, finish, write_unit
 from vsep_ray.data.track import Stem, Track
 from vsep_ray.inference import amortized
 from vsep_ray.presets import EVALUATE
@@ -82,7 +82,9 @@ def store(root, sources=("bass", "other"), dataset="stems", rate=8000):
     def load(track):
         return {s.source: iter([random.uniform(-0.5, 0.5, (1, 512)).astype(np.float32)]) for s in track.stems}
 
-    done = [write_unit(layout, unit, load) for unit in divide(tracks, [UNIT_BYTES // 3] * len(tracks))]
+    groups = [tracks[:3], tracks[3:6], tracks[6:9], tracks[9:10], tracks[10:]]
+    units = [Unit(f"{i}", g[0].split, tuple(g)) for i, g in enumerate(groups)]
+    done = [write_unit(layout, unit, load) for unit in units]
     return finish(layout, done, "")
 
 

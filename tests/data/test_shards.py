@@ -12,7 +12,7 @@ from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, CropStore, read_crops, read_paired
 from vsep_ray.data.parts import cut
-from vsep_ray.data.shards import UNIT_BYTES, Layout, begin, divide, finish, records, write_unit
+from vsep_ray.data.shards import UNIT_BYTES, Layout, Unit, begin, divide, finish, records, write_unit
 from vsep_ray.data.streams import BadFileError
 from vsep_ray.data.track import Stem, Track
 
@@ -58,22 +58,28 @@ def open_track(track):
 
 
 def pairs(tracks):
-    return divide(tracks, [UNIT_BYTES // 2] * len(tracks))
+    chosen = [[t for t in tracks if t.split == s] for s in ("train", "valid")]
+    groups = [c[i : i + 2] for c in chosen for i in range(0, len(c), 2)]
+    return [Unit(f"{i:07d}", g[0].split, tuple(g)) for i, g in enumerate(groups)]
 
 
 def contents(uri):
     return {name: Path(uri, name).read_bytes() for name in storage.list_files(uri)}
 
 
+def shapes(units):
+    return [(u.split, len(u.tracks)) for u in units]
+
+
 def test_units_hold_neighbours_of_one_split_up_to_a_size():
-    sizes = [UNIT_BYTES // 3] * 3 + [1, 2 * UNIT_BYTES]
-    units = divide(TRACKS, sizes)
-    assert [(u.key, u.split, len(u.tracks)) for u in units] == [
-        ("0000000", "train", 3),
-        ("0000001", "train", 1),
-        ("0000002", "valid", 1),
-    ]
-    assert divide(TRACKS, sizes) == units
+    tracks = [Track(f"{i:03d}", split="train" if i < 150 else "valid") for i in range(200)]
+    units = divide(tracks, [1] * 200)  # a thirty-second part of them, rounded down
+    assert shapes(units) == [("train", 6)] * 25 + [("valid", 6)] * 8 + [("valid", 2)]
+    assert [u.key for u in units] == [f"{i:07d}" for i in range(34)]
+    assert [t.id for u in units for t in u.tracks] == [t.id for t in tracks]
+    large = divide(tracks, [UNIT_BYTES // 3] * 198 + [1, 2 * UNIT_BYTES])
+    assert shapes(large) == [("train", 3)] * 50 + [("valid", 3)] * 15 + [("valid", 4), ("valid", 1)]
+    assert shapes(divide(tracks[:5], [1] * 5)) == [("train", 1)] * 5
 
 
 def cut_whole(audio, paired):

@@ -1,7 +1,7 @@
 """Sound files in and out, whole or in blocks: soundfile (libsndfile) first, PyAV for what it cannot open.
 
 Everything that is wrong with a file is an `AudioError`, which names the stage: ``read`` (not there, not
-readable) or ``decode`` (empty, damaged, not sound, or with samples that are not finite).
+readable) or ``decode`` (empty, damaged, cut off, not sound, or with samples that are not finite).
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import soundfile
 from vsep_ray.audio import av_decoder
 from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import FORMATS, AudioError, libsndfile_subtype
+from vsep_ray.audio.truncation import truncation
 from vsep_ray.data import storage
 
 BLOCK = 65_536
@@ -62,16 +63,6 @@ def read(uri: str | Path) -> tuple[Audio, int]:
     """
     with open_blocks(uri) as (info, blocks):
         return np.concatenate(list(blocks), axis=1), info.sample_rate
-
-
-def read_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[Audio]:
-    """A sound file as float32 blocks (C, n), n <= ``block``.
-
-    Raises:
-        AudioError: stage ``read`` or ``decode``.
-    """
-    with open_blocks(uri, block) as (_, blocks):
-        yield from blocks
 
 
 @contextlib.contextmanager
@@ -140,12 +131,10 @@ def open_writer(
     Raises:
         AudioError: stage ``encode``, if the file cannot be written.
     """
-    name = libsndfile_subtype(format, subtype)
+    name, container = libsndfile_subtype(format, subtype), FORMATS[format].container
     bits = {"PCM_16": 16, "PCM_24": 24}.get(name)
     try:
-        with soundfile.SoundFile(
-            str(path), "w", sample_rate, channels, name, format=FORMATS[format].container
-        ) as file:
+        with soundfile.SoundFile(str(path), "w", sample_rate, channels, name, format=container) as file:
             for tag, value in (tags or {}).items():
                 setattr(file, tag, value)
             yield lambda audio: _append(file, audio, bits)
@@ -162,11 +151,11 @@ def _local_file(uri: str | Path) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         try:
             path = stack.enter_context(storage.read_local(str(uri)))
-            if path.is_dir():
-                raise AudioError("read", "a directory, not a file")
-            with path.open(
-                "rb"
-            ) as file:  # a missing or forbidden file in the system's words; libsndfile says "System error"
+            if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+                raise AudioError(
+                    "read", f"a {'directory' if path.is_dir() else 'device or pipe'}, not a file"
+                )
+            with path.open("rb") as file:  # missing or forbidden: in the system's words, not "System error"
                 empty = not file.read(1)
         except OSError as error:
             raise AudioError("read", error.strerror or str(error)) from error
@@ -178,9 +167,13 @@ def _local_file(uri: str | Path) -> Iterator[Path]:
 def _open(path: Path) -> soundfile.SoundFile | str:
     """The opened file, or libsndfile's reason not to open it."""
     try:
-        return soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(str(path))
     except soundfile.LibsndfileError as error:
         return error.error_string
+    if words := truncation(file.extra_info):
+        file.close()
+        raise AudioError("decode", words)
+    return file
 
 
 def _describe(file: soundfile.SoundFile) -> AudioInfo:

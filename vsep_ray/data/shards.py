@@ -29,6 +29,8 @@ UNIT_BYTES = 32 << 20
 """Input bytes of a unit: a second or so of work. A larger track is a unit of its own."""
 UNIT_TRACKS = 256
 """The most tracks of a unit."""
+FEWEST_UNITS = 32
+"""Units that a data set makes if it has so many tracks: work for several cores, little lost by a crash."""
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,12 @@ def divide(tracks: Sequence[Track], sizes: Sequence[int]) -> list[Unit]:
         tracks: all of the data set.
         sizes: bytes of each track's files.
     """
+    most = min(UNIT_TRACKS, max(1, len(tracks) // FEWEST_UNITS))
     groups: list[list[Track]] = []
     room = 0
     for split in dict.fromkeys(t.split for t in tracks):
         for track, size in ((t, n) for t, n in zip(tracks, sizes, strict=True) if t.split == split):
-            if not groups or groups[-1][0].split != split or size > room or len(groups[-1]) == UNIT_TRACKS:
+            if not groups or groups[-1][0].split != split or size > room or len(groups[-1]) == most:
                 groups.append([])
                 room = UNIT_BYTES
             groups[-1].append(track)
