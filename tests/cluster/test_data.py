@@ -11,7 +11,8 @@ import soundfile
 from vsep_ray.cluster.data import plan, prepare, write_units
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
-from vsep_ray.data.crops import CropConfig, CropStore, latest_store, read_crops, read_paired
+from vsep_ray.data.crops import CropConfig, CropStore, latest_store
+from vsep_ray.data.reading import read_crops, read_paired
 from vsep_ray.data.shards import Layout, Unit, begin, divide, finish, records
 from vsep_ray.data.toy import ToyConfig
 from vsep_ray.data.track import Stem, Track

@@ -15,10 +15,9 @@ from vsep_ray.data.crops import (
     SourceStatistics,
     SplitStatistics,
     latest_store,
-    read_crops,
-    read_paired,
     to_table,
 )
+from vsep_ray.data.reading import read_crops, read_paired
 from vsep_ray.data.storage import write_local
 
 RNG = np.random.default_rng(0)

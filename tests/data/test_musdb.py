@@ -7,7 +7,8 @@ import soundfile
 from vsep_ray.config import UserError
 from vsep_ray.data import musdb as ours
 from vsep_ray.data import streams
-from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, read_crops, read_paired
+from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig
+from vsep_ray.data.reading import read_crops, read_paired
 from vsep_ray.data.shards import Layout, begin, divide, finish, write_unit
 from vsep_ray.data.streams import BadFileError, whole
 

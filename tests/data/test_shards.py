@@ -10,8 +10,9 @@ import pytest
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
-from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, CropStore, read_crops, read_paired
+from vsep_ray.data.crops import MIXTURE, PUBLISHED, CropConfig, CropStore
 from vsep_ray.data.parts import cut
+from vsep_ray.data.reading import read_crops, read_paired
 from vsep_ray.data.shards import UNIT_BYTES, Layout, Unit, begin, divide, finish, records, write_unit
 from vsep_ray.data.streams import BadFileError
 from vsep_ray.data.track import Stem, Track

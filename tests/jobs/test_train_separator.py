@@ -8,7 +8,8 @@ import torch
 from vsep_ray import checkpoint
 from vsep_ray.cluster import train_separator
 from vsep_ray.config import UserError
-from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
+from vsep_ray.data.crops import MIXTURE, CropStore
+from vsep_ray.data.reading import read_crops
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets import TRAIN_SEPARATOR
 from vsep_ray.schedules import Schedule

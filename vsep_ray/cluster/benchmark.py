@@ -3,6 +3,10 @@
 ========== ======================================================= =========================================
 case       system                                                  bare
 ========== ======================================================= =========================================
+writing    files into a crop store, by Ray Data                    decode + resample + encode alone
+reading    a batch remixed from the store                          a batch decoded from .stem.mp4 by musdb
+flac       crops kept as FLAC                                      the same as PCM
+preparing  peak of the process that cuts the long file             the same for the short file
 separation files through the worker of ``separate_catalog.py``     decode + model on audio in memory + encode
 training   steps of Ray Train fed by Ray Data, one worker          steps of a plain loop on tensors in memory
 memory     peak of the process that separates the long file        the same for the short file
@@ -22,6 +26,7 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.benchmark_cases import Row, memory, separation, stitching, training
+from vsep_ray.cluster.benchmark_data import codecs, make_music, preparing, reading, writing
 from vsep_ray.cluster.benchmark_generation import generation
 from vsep_ray.cluster.data import prepare
 from vsep_ray.cluster.runs import start_run
@@ -47,8 +52,14 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
             PREPARE_CROPS["toy"], storage=folder, tracking_uri=config.tracking_uri, toy=config.toy
         )
         store = CropStore.open(prepare(recipe)["output"])
+        music = Path(folder, "music")
+        make_music(config, music)
         worker = Worker(_settings(config, store, Path(folder)))
         rows = [
+            writing(config, music),
+            reading(config, music),
+            codecs(config, music),
+            preparing(config, Path(folder)),
             separation(config, worker, Path(folder)),
             training(config, store, tracker, folder),
             memory(config, worker.settings, Path(folder)),
@@ -64,7 +75,16 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
 def plan(config: BenchmarkConfig) -> dict[str, Any]:
     """What `run` would do."""
     return {
-        "cases": ["separation", "training", "memory", "stitching", "generation"],
+        "cases": [
+            "writing",
+            "reading",
+            "flac",
+            "separation",
+            "training",
+            "memory",
+            "stitching",
+            "generation",
+        ],
         "repeats": config.repeats,
     }
 

@@ -22,7 +22,8 @@ from vsep_ray.cluster.train import train
 from vsep_ray.cluster.train_separator import task_of
 from vsep_ray.cluster.worker import Task as Track
 from vsep_ray.cluster.worker import Worker, WorkerSettings, chunking
-from vsep_ray.data.crops import CropStore, read_crops
+from vsep_ray.data.crops import CropStore
+from vsep_ray.data.reading import read_crops
 from vsep_ray.inference import SeparateFn
 from vsep_ray.presets import BenchmarkConfig, ResourcesConfig, TrainSeparatorConfig
 from vsep_ray.streaming import Chunking
@@ -77,11 +78,11 @@ def separation(config: BenchmarkConfig, worker: Worker, folder: Path) -> Row:
     rate, channels = worker.model.sample_rate, worker.model.channels
     paths = [folder / f"{i}.wav" for i in range(config.files)]
     for i, path in enumerate(paths):
-        _write_noise(path, rate, channels, config.file_seconds, seed=i)
+        write_noise(path, rate, channels, config.file_seconds, seed=i)
     audio = [io.read(path)[0] for path in paths]
     batches = [b for a in audio for b in _batches(worker, torch.from_numpy(a))]
     stems = [(folder / f"bare{k}.wav", a) for a in audio for k in range(len(worker.model.sources))]
-    seconds = _medians(
+    seconds = medians(
         config.repeats,
         system=lambda: [worker(Track(p.stem, str(p), 0).to_row()) for p in paths],
         decode=lambda: [io.read(path) for path in paths],
@@ -144,7 +145,7 @@ def memory(config: BenchmarkConfig, settings: WorkerSettings, folder: Path) -> R
     peaks = []
     for minutes in config.minutes:
         path = folder / "long.wav"
-        _write_noise(path, MEMORY_RATE, 2, 60 * minutes, seed=0)
+        write_noise(path, MEMORY_RATE, 2, 60 * minutes, seed=0)
         # not "spawn": a process that a large one starts inherits its peak through exec
         with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
             peaks.append(pool.submit(peak_mib, settings, str(path)).result())
@@ -166,7 +167,7 @@ def stitching(config: BenchmarkConfig, worker: Worker) -> Row:
     blocks = mixture.split(io.BLOCK, -1)
     sizes = {"chunk": grid.chunk, "hop": grid.hop, "batch_size": grid.batch_size}
     results: dict[str, Tensor] = {}
-    seconds = _medians(
+    seconds = medians(
         config.repeats,
         system=lambda: results.update(a=torch.cat(list(overlap_add(model.separate, blocks, **sizes)), -1)),
         bare=lambda: results.update(b=overlap_add_in_memory(model.separate, mixture, **sizes)),
@@ -216,7 +217,7 @@ def _stem_error(worker: Worker, mixture: Tensor, track: str) -> float:
     return float(np.abs(written - expected.numpy()).max())
 
 
-def _medians(repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
+def medians(repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
     """Seconds of each call: the median of some rounds, in which they take turns, after one that warms up."""
     for call in calls.values():
         call()
@@ -234,7 +235,8 @@ def _encode(stems: list[tuple[Path, np.ndarray]], rate: int) -> None:
         io.write(path, audio, rate)
 
 
-def _write_noise(path: Path, rate: int, channels: int, seconds: float, seed: int) -> None:
+def write_noise(path: Path, rate: int, channels: int, seconds: float, seed: int) -> None:
+    """A 16-bit wav file of white noise."""
     rng = np.random.default_rng(seed)
     left = round(seconds * rate)
     with io.open_writer(path, rate, channels, subtype="16") as append:

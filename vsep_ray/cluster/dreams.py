@@ -13,7 +13,7 @@ from vsep_ray.cluster.inputs import prior_marks
 from vsep_ray.cluster.models import load_prior
 from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.crops import CropConfig, CropStore, partition
+from vsep_ray.data.crops import CropConfig, CropStore, partition, write_index
 from vsep_ray.data.parts import write_parts
 from vsep_ray.data.pcm import SILENCE_DB, level_db
 from vsep_ray.data.statistics import SourceCount, SplitStatistics, source_statistics
@@ -23,6 +23,7 @@ from vsep_ray.training import step_seed
 
 BATCH_SAMPLES = 512 * 1_024
 """Waveform samples that are drawn together: a WaveNet takes hardly longer for many clips than for few."""
+PART = "part-0.parquet"
 FEWEST = 0.05
 """Share of the clips that must be left after rejection."""
 
@@ -72,6 +73,7 @@ def dreams(
         statistics=source_statistics(counts), quarantined=0, fingerprint=mark, encoding="pcm",
         content=fingerprint([c.digest for c in counts]),
     )  # fmt: skip
+    write_index(uri, [("train", c.source, PART, c.groups) for c in counts])
     dreamed.save()
     return dreamed
 
@@ -119,5 +121,5 @@ def _write(uri: str, source: str, clips: np.ndarray, sample_rate: int) -> Source
     names = [f"dream-{source}-{i}" for i in range(num)]
     rows = ((name, 0, {source: clip}) for name, clip in zip(names, clips, strict=True))
     folder = functools.partial(partition, uri, "train")
-    (count,) = write_parts(folder, "part-0.parquet", CropConfig(sample_rate, clips.shape[1], length), rows)
+    (count,) = write_parts(folder, PART, CropConfig(sample_rate, clips.shape[1], length), rows)
     return count

@@ -12,7 +12,7 @@ from torch import Tensor
 from vsep_ray.audio.dsp import Audio, fit_length
 from vsep_ray.audio.io import BLOCK
 from vsep_ray.config import UserError
-from vsep_ray.data import crops, datasets, storage
+from vsep_ray.data import crops, datasets, reading, storage
 from vsep_ray.data.crops import PUBLISHED, CropConfig, CropStore
 from vsep_ray.data.datasets import Dataset
 from vsep_ray.data.streams import whole
@@ -138,7 +138,7 @@ def _crop_parts(store: CropStore, limit: int) -> list[CropPart]:
 
 def _read_crops(unit: CropPart, separator: Separator) -> list[Example]:
     store = unit.store
-    track, offset, audio = crops.read_aligned(store, unit.split, unit.name)
+    track, offset, audio = reading.read_aligned(store, unit.split, unit.name)
     chosen = np.linspace(0, len(track) - 1, min(unit.count, len(track))).round().astype(int)
     weights = dict(zip(store.sources, store.scales, strict=True))
     return [

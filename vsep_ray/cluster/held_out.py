@@ -8,7 +8,8 @@ from vsep_ray.alarms import energy_shares
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import level_factors
-from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
+from vsep_ray.data.crops import MIXTURE, CropStore
+from vsep_ray.data.reading import read_crops
 from vsep_ray.evaluation.sdr import si_sdr, summarize
 from vsep_ray.inference import amortized
 from vsep_ray.joint import Joint

@@ -11,7 +11,8 @@ from vsep_ray.audio.io import write
 from vsep_ray.cluster import data, evaluate, separate, train_priors, train_separator
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.data import storage
-from vsep_ray.data.crops import MIXTURE, CropStore, read_crops
+from vsep_ray.data.crops import MIXTURE, CropStore
+from vsep_ray.data.reading import read_crops
 from vsep_ray.presets import EvaluateConfig, QuickstartConfig, SeparateCatalogConfig
 from vsep_ray.tracking import Tracker
 

@@ -9,7 +9,7 @@ import numpy as np
 import ray.data
 from torch import Tensor
 
-from vsep_ray.cluster.reading import crop_dataset, paired_dataset
+from vsep_ray.cluster.crop_streams import crop_dataset, paired_dataset
 from vsep_ray.cluster.runs import git_revision
 from vsep_ray.data.batches import Window
 from vsep_ray.data.crops import CropStore

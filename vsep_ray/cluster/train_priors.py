@@ -22,7 +22,8 @@ from vsep_ray.cluster.train import default_workers, forget, run_name, train_apar
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.batches import AugmentConfig, Window, draw_clips
-from vsep_ray.data.crops import CropStore, read_crops
+from vsep_ray.data.crops import CropStore
+from vsep_ray.data.reading import read_crops
 from vsep_ray.evaluation.likelihood import Discrimination, cross_likelihood, gate
 from vsep_ray.figures import cross_likelihood_figure
 from vsep_ray.objectives import MaximumLikelihood, Objective

@@ -70,7 +70,7 @@ class Window:
         self.whole = following is None
         if self.whole:
             self.resident.sort(key=lambda row: row[:2])
-        self.rows = chain([] if following is None else [following], rows, self._endless())
+        self.rows = chain([] if following is None else [following], rows, endless_rows(stream))
         self.oldest = 0
 
     def draw(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
@@ -94,15 +94,17 @@ class Window:
             self.resident[self.oldest] = next(self.rows)
             self.oldest = (self.oldest + 1) % len(self.resident)
 
-    def _endless(self) -> Iterator[tuple]:
-        while True:
-            yield from stream_rows(self.stream())
-
 
 def stream_rows(blocks: Iterable[Block]) -> Iterator[tuple]:
     """(track, offset, gain, audio bytes) row by row."""
     for block in blocks:
         yield from zip(block["track"], block["offset"], block["gain"], block["audio"], strict=True)
+
+
+def endless_rows(stream: Stream) -> Iterator[tuple]:
+    """The rows of pass after pass."""
+    while True:
+        yield from stream_rows(stream())
 
 
 def draw_clips(window: Window, rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:

@@ -3,6 +3,7 @@
 ::
 
     <uri>/_store.json                               rate, length, sources, scales, splits, statistics
+    <uri>/_parts.parquet                            split, source, name, row groups of every part file
     <uri>/_quarantine.parquet                       uri, stage, reason of what could not be stored
     <uri>/split=train/source=drums/part-*.parquet   one row per crop (`SCHEMA`)
     <uri>/split=train/source=mixture/...            paired data only: sum_k a_k s_k of the aligned crops
@@ -14,14 +15,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
 
 from vsep_ray.config import UserError, from_dict, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.pcm import SILENCE_DB, Encoding, activity, decode, encode, level_db, pack, unpack
+from vsep_ray.data.pcm import SILENCE_DB, Encoding, activity, encode, level_db, pack
 from vsep_ray.data.statistics import SourceStatistics, SplitStatistics
 
 MIXTURE = "mixture"
@@ -29,6 +28,7 @@ MIXTURE = "mixture"
 PUBLISHED = "mixture_published"
 """Name of the partition of a data set's own mixtures, which mastering keeps from being the stems' sum."""
 STORE_FILE = "_store.json"
+PARTS_FILE = "_parts.parquet"
 SCHEMA = pa.schema(
     [
         ("track", pa.string()),  # the song: excerpts of one song never meet in a training mixture of regime B
@@ -120,22 +120,33 @@ class CropStore:
         """The folder that holds the crops of one source in one split."""
         return partition(self.uri, split, source)
 
+    @property
+    def contents(self) -> str:
+        """Splits and sources, in words."""
+        return f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
 
-@dataclass(frozen=True)
-class Crops:
-    """Crops of one source in memory.
+    def row_groups(self, split: str, source: str) -> list[tuple[str, int]]:
+        """All row groups of one source in one split: name of the part file, and index in it.
 
-    Attributes:
-        track: song ids, N of them.
-        offset: int64 (N,), samples.
-        silent: bool (N,).
-        audio: float32 (N, C, T).
-    """
+        Raises:
+            UserError: the store has no such split or source.
+        """
+        filesystem, path = storage.open_filesystem(storage.join(self.uri, PARTS_FILE))
+        chosen = [("split", "=", split), ("source", "=", source)]
+        parts = pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
+        if not parts:
+            raise UserError(
+                f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {self.contents}"
+            )
+        return [(part["name"], i) for part in parts for i in range(part["groups"])]
 
-    track: list[str]
-    offset: np.ndarray
-    silent: np.ndarray
-    audio: np.ndarray
+
+def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
+    """Write ``<uri>/_parts.parquet``: split, source, name and number of row groups of every part file."""
+    names = ("split", "source", "name", "groups")
+    table = pa.table({n: [part[i] for part in parts] for i, n in enumerate(names)})
+    with storage.write_local(storage.join(uri, PARTS_FILE)) as path:
+        pq.write_table(table, path)
 
 
 def partition(uri: str, split: str, source: str) -> str:
@@ -162,51 +173,6 @@ def to_table(
     return pa.table(columns, schema=SCHEMA)
 
 
-def read_crops(store: CropStore, split: str, source: str, limit: int | None = None) -> Crops:
-    """Crops of one source, sorted by (track, offset); with ``limit`` that many, evenly spread over the split.
-
-    Raises:
-        UserError: the store has no such split or source.
-    """
-    table = _read(store, split, source, limit)
-    return Crops(
-        track=table["track"].to_pylist(),
-        offset=table["offset"].to_numpy(),
-        silent=table["silent"].to_numpy(),
-        audio=_decode_table(table, store.channels),
-    )
-
-
-def read_paired(store: CropStore, split: str, limit: int | None = None) -> tuple[list[str], np.ndarray]:
-    """Aligned crops of all K sources, joined by (track, offset): song ids and float32 (N, K, C, T).
-
-    Raises:
-        UserError: the store is not paired, or has no such split.
-    """
-    if not store.paired:
-        raise UserError(f"{store.uri} holds clips of a folder per source, which belong to no common mixture")
-    tables = [_read(store, split, source, limit) for source in store.sources]
-    keys = [t.select(["track", "offset"]) for t in tables]
-    assert all(k.equals(keys[0]) for k in keys), "a paired store holds every source of every crop"
-    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
-    return keys[0]["track"].to_pylist(), audio
-
-
-def read_part(store: CropStore, split: str, source: str, name: str) -> pa.Table:
-    """One part file of one source, as rows of `SCHEMA`, the audio as PCM."""
-    filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
-    return _unpacked(pq.read_table(path, filesystem=filesystem, schema=SCHEMA, partitioning=None), store)
-
-
-def read_aligned(store: CropStore, split: str, name: str) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """One part file of each source of a paired store: song ids, offsets (samples), float32 (N, K, C, T)."""
-    tables = [read_part(store, split, source, name) for source in store.sources]
-    keys = [t.select(["track", "offset"]) for t in tables]
-    assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"
-    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
-    return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
-
-
 def latest_store(root: str) -> str | None:
     """The finished store in ``<root>/crops`` that was written last, or None."""
     filesystem, folder = storage.open_filesystem(storage.join(root, "crops"))
@@ -214,33 +180,3 @@ def latest_store(root: str) -> str | None:
     files = filesystem.get_file_info([f"{folder}/{name}/{STORE_FILE}" for name in names])
     written = [(file.mtime_ns, name) for file, name in zip(files, names, strict=True) if file.is_file]
     return storage.join(root, "crops", max(written)[1]) if written else None
-
-
-def _read(store: CropStore, split: str, source: str, limit: int | None) -> pa.Table:
-    folder = store.partition(split, source)
-    filesystem, path = storage.open_filesystem(folder)
-    if not storage.exists(folder):
-        raise UserError(
-            f"no crops of source {source!r} in split {split!r} of {store.uri}; it has {_contents(store)}"
-        )
-    rows = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet", schema=SCHEMA)
-    keys = rows.to_table(columns=["track", "offset"])
-    order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()
-    if limit is not None and limit < len(order):
-        order = order[np.linspace(0, len(order) - 1, limit).round().astype(int)]
-    return _unpacked(rows.take(pa.array(order)), store)
-
-
-def _unpacked(table: pa.Table, store: CropStore) -> pa.Table:
-    if store.encoding == "pcm":
-        return table
-    audio = pa.array([unpack(item.as_py(), store.encoding) for item in table["audio"]], pa.binary())
-    return table.set_column(table.schema.get_field_index("audio"), "audio", audio)
-
-
-def _decode_table(table: pa.Table, channels: int) -> np.ndarray:
-    return decode(table["audio"].to_pylist(), table["gain"].to_numpy(), channels)
-
-
-def _contents(store: CropStore) -> str:
-    return f"splits {', '.join(store.splits)} and sources {', '.join(store.statistics)}"

@@ -16,8 +16,9 @@ from vsep_ray.data.statistics import SourceCount, add_up, count_crops
 from vsep_ray.data.streams import Stream, aligned
 from vsep_ray.data.track import Track
 
-ROW_GROUP_BYTES = 8 << 20
-"""Audio bytes of one Parquet row group, which writers and readers hold in memory whole."""
+ROW_GROUP_BYTES = 4 << 20
+"""Audio bytes of one Parquet row group, which writers hold in memory and readers fetch at once. Training
+shuffles row groups: smaller ones mix the songs better, larger ones are fewer requests to a bucket."""
 
 Open = Callable[[Track], Mapping[str, Stream]]
 """A track's audio by source, at the store's rate, channels and crop length."""

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.crops import CropConfig, CropStore, partition
+from vsep_ray.data.crops import CropConfig, CropStore, partition, write_index
 from vsep_ray.data.parts import Open, cut, write_parts
 from vsep_ray.data.statistics import SourceCount, SplitStatistics, source_statistics
 from vsep_ray.data.streams import BadFileError
@@ -132,7 +132,7 @@ def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
     while True:
         crops = cut(tracks, open_track, layout.sources, layout.scales, layout.paired, layout.crop.length)
         try:
-            counts = write_parts(folder, f"part-{unit.key}.parquet", layout.crop, crops)
+            counts = write_parts(folder, _part_name(unit.key), layout.crop, crops)
         except BadFileError as error:
             rejected.append(Rejected(error.uri, error.stage, error.message))
             kept = tuple(t for t in tracks if error.uri not in t.files)
@@ -151,7 +151,7 @@ def records(uri: str) -> list[Record]:
 
 
 def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
-    """Write the quarantine table and, last of all, ``_store.json``.
+    """Write the quarantine table, the list of part files and, last of all, ``_store.json``.
 
     Raises:
         UserError: a source has no audible crop to train on.
@@ -162,6 +162,8 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
     with storage.write_local(storage.join(layout.uri, QUARANTINE_FILE)) as path:
         pq.write_table(pa.table(columns, schema=schema), path)
     _check_audible(layout, done)
+    parts = [(r.split, c.source, _part_name(r.key), c.groups) for r in done for c in r.counts]
+    write_index(layout.uri, parts)
     store = CropStore(
         uri=layout.uri,
         dataset=layout.dataset,
@@ -181,6 +183,10 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
     )
     store.save()
     return store
+
+
+def _part_name(key: str) -> str:
+    return f"part-{key}.parquet"
 
 
 def _claim(uri: str) -> str | None:

@@ -44,6 +44,7 @@ class SourceCount:
         silent: how many of them are silent.
         level_sum_db: sum of the levels of the others.
         activity_sum: sum of their activities.
+        groups: Parquet row groups that hold them.
         digest: SHA-256 of the unit's rows.
     """
 
@@ -52,16 +53,20 @@ class SourceCount:
     silent: int = 0
     level_sum_db: float = 0.0
     activity_sum: float = 0.0
+    groups: int = 0
     digest: str = ""
 
 
 def count_crops(source: str, table: pa.Table) -> SourceCount:
-    """Count the rows of a crop table; it needs the columns ``silent``, ``rms_db`` and ``activity``."""
+    """Count the rows of a row group; it needs the columns ``silent``, ``rms_db`` and ``activity``."""
     silent = table["silent"].to_numpy()
-    level = table["rms_db"].to_numpy()[~silent].sum(dtype=float)
-    active = table["activity"].to_numpy().sum(dtype=float)
     return SourceCount(
-        source, len(silent), int(silent.sum()), round(float(level), 3), round(float(active), 3)
+        source=source,
+        crops=len(silent),
+        silent=int(silent.sum()),
+        level_sum_db=round(float(table["rms_db"].to_numpy()[~silent].sum(dtype=float)), 3),
+        activity_sum=round(float(table["activity"].to_numpy().sum(dtype=float)), 3),
+        groups=1,
     )
 
 
@@ -81,6 +86,7 @@ def add_up(counts: list[SourceCount]) -> SourceCount:
         silent=sum(c.silent for c in counts),
         level_sum_db=round(sum(c.level_sum_db for c in counts), 3),
         activity_sum=round(sum(c.activity_sum for c in counts), 3),
+        groups=sum(c.groups for c in counts),
     )
 
 

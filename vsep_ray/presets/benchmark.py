@@ -34,6 +34,10 @@ class BenchmarkConfig(JobConfig):
     """Seconds of audio in one forward pass."""
     batch_size: int = 4
     """Chunks per forward pass."""
+    tracks: int = 12
+    """Tracks of the data cases: four sources at 44.1 kHz, stereo, as wav, FLAC, MP3 and .stem.mp4."""
+    track_seconds: float = 30.0
+    """Their length (s)."""
     generated: int = 4_096
     """Samples of the waveform in the generation case."""
     repeats: int = 3
@@ -52,6 +56,8 @@ BENCHMARK = {
         minutes=(0.1, 0.6),
         chunk_seconds=1.0,
         batch_size=2,
+        tracks=8,
+        track_seconds=2.5,
         generated=128,
         repeats=1,
     ),

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 import ray.data
 
-from vsep_ray.cluster.reading import crop_dataset, paired_dataset
+from vsep_ray.cluster.crop_streams import crop_dataset, paired_dataset
 from vsep_ray.config import UserError
-from vsep_ray.data.crops import CropConfig, read_crops, read_paired
+from vsep_ray.data.crops import CropConfig
 from vsep_ray.data.pcm import decode
+from vsep_ray.data.reading import read_crops, read_paired
 from vsep_ray.data.shards import UNIT_BYTES, Layout, begin, divide, finish, write_unit
 from vsep_ray.data.track import Stem, Track
 
