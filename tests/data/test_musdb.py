@@ -1,5 +1,8 @@
 """MUSDB18 trees made on the fly: musdb's splits, and audio exact to the 16 bits that musdb decodes to."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import soundfile
@@ -13,8 +16,10 @@ from vsep_ray.data.shards import Layout, begin, divide, finish, write_unit
 from vsep_ray.data.streams import BadFileError, whole
 
 VALID = "Actions - One Minute Smile"
+VALIDS = [VALID, "Clara Berry And Wooldog - Waltz For My Victims", "Johnny Lokke - Promises & Lies"]
 RATE = 44_100
-TREE = [("train", "A - One"), ("train", VALID), ("test", "B - Two")]
+TRAINS, TESTS = [f"A - {i}" for i in range(3)], [f"B - {i}" for i in range(3)]
+TREE = [("train", t) for t in TRAINS + VALIDS] + [("test", t) for t in TESTS]
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +62,7 @@ def test_splits_are_those_of_musdb(request, is_wav):
     root = request.getfixturevalue("wav_root" if is_wav else "stem_root")
     tracks = (ours.wav_tracks if is_wav else ours.stem_tracks)(str(root))
     found = {split: sorted(t.id for t in tracks if t.split == split) for split in ("train", "valid", "test")}
-    assert (
-        found == names_by_musdb(root, is_wav) == {"train": ["A - One"], "valid": [VALID], "test": ["B - Two"]}
-    )
+    assert found == names_by_musdb(root, is_wav) == {"train": TRAINS, "valid": VALIDS, "test": TESTS}
 
 
 CROP = CropConfig(sample_rate=RATE, channels=2, length=10_000)
@@ -90,15 +93,42 @@ def test_stem_files_come_back_sample_exact_against_musdb(stem_root, tmp_path):
 
     tracks = ours.stem_tracks(str(stem_root))
     store = store_of(tmp_path, tracks, lambda t: ours.open_stems(t, CROP))
-    direct = musdb.DB(root=str(stem_root), subsets="test")[0].stems.astype(np.float32).swapaxes(1, 2)
-    length = direct.shape[2]
-    for stream, expected in zip(ours.STREAMS, direct, strict=True):
-        stored = joined(read_crops(store, "test", stream).audio)
-        np.testing.assert_array_equal(stored[:, :length], expected)
-        assert not stored[:, length:].any()
+    for track in musdb.DB(root=str(stem_root), subsets="test"):
+        direct = track.stems.astype(np.float32).swapaxes(1, 2)
+        check_stored(store, "test", track.name, direct)
     _, sources = read_paired(store, "test")
     mixture = read_crops(store, "test", MIXTURE).audio
     np.testing.assert_allclose(mixture, sources.sum(1), atol=1 / 65_536 * 1.01)
+
+
+def check_stored(store, split, title, direct):
+    """Against (5, C, T) of a direct decode, sample by sample."""
+    length = direct.shape[2]
+    for stream, expected in zip(ours.STREAMS, direct, strict=True):
+        crops = read_crops(store, split, stream)
+        stored = joined(crops.audio[[t == title for t in crops.track]])
+        np.testing.assert_array_equal(stored[:, :length], expected)
+        assert not stored[:, length:].any()
+
+
+def test_a_real_stem_file_comes_back_sample_exact_against_ffmpeg(tmp_path):
+    import stempeg
+
+    (tmp_path / "root/train").mkdir(parents=True)
+    title = "The Easton Ellises - Falcon 69"
+    shutil.copy(stempeg.example_stem_path(), tmp_path / f"root/train/{title}.stem.mp4")
+    tracks = ours.stem_tracks(str(tmp_path / "root"))
+    store = store_of(tmp_path / "store", tracks, lambda t: ours.open_stems(t, CROP))
+    direct = np.stack([decoded(tracks[0].uri, k) for k in range(5)])
+    assert direct.shape[2] > 5 * RATE and direct.any()
+    check_stored(store, "train", title, direct)
+
+
+def decoded(path, k):
+    """Stream k by ffmpeg itself: float32 (2, T)."""
+    command = ["ffmpeg", "-v", "error", "-i", path, "-map", f"0:{k}", "-f", "s16le", "-"]
+    content = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(content, "<i2").reshape(-1, 2).T.astype(np.float32) / 32_768
 
 
 def test_wav_files_come_back_sample_exact_and_need_no_ffmpeg(wav_root, tmp_path, monkeypatch):
@@ -107,7 +137,9 @@ def test_wav_files_come_back_sample_exact_and_need_no_ffmpeg(wav_root, tmp_path,
     store = store_of(tmp_path, tracks, lambda t: streams.open_stems(t, CROP))
     for source, name in ((PUBLISHED, "mixture"), ("vocals", "vocals")):
         expected, _ = soundfile.read(wav_root / "train" / VALID / f"{name}.wav", dtype="float32")
-        np.testing.assert_array_equal(joined(read_crops(store, "valid", source).audio)[:, :RATE], expected.T)
+        crops = read_crops(store, "valid", source)
+        stored = joined(crops.audio[[t == VALID for t in crops.track]])
+        np.testing.assert_array_equal(stored[:, :RATE], expected.T)
 
 
 def test_a_damaged_stem_file_is_one_bad_file(stem_root, tmp_path):
