@@ -13,8 +13,12 @@ A folder per source, with clips from several collections (the first pair that ma
         --map vocals=album/vocals drums=album/drums bass=album/bass other=album/other \
         vocals=solo_singing bass=bass_notes bass='one_shots/bass_*' other='one_shots/guit_*' drums=one_shots
 
+    python jobs/prepare_crops.py --dataset manifest --root s3://bucket/songs.csv --storage s3://bucket/vsep
+    python jobs/prepare_crops.py --dataset slakh --root /data/slakh --map bass=bass drums=drums other='*'
+
 The same command again does only what is missing. Files that cannot be used are listed, with the reason, in
-<output>/_quarantine.parquet; the rest goes on. Exit 2 if a source has nothing left to train on.
+<output>/_quarantine.parquet; the rest goes on. Exit 1 if more than --max-failed of the tracks are in it, 2 if a
+source has nothing left to train on.
 """
 
 import sys

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vsep_ray"
 LAYERS = [
-    {"config"},
+    {"config", "ahead"},
     {"data", "audio"},
     {"nn"},
     {"mixing"},

@@ -1,7 +1,6 @@
 """One file through the whole stream: sums, lengths, equality with in-memory overlap-add, errors, threads."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -12,7 +11,7 @@ from vsep_ray.audio import io
 from vsep_ray.audio.dsp import map_channels, resample
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.chunking import overlap_add
-from vsep_ray.streaming import Chunking, Model, ahead, encode, measure, separate_file
+from vsep_ray.streaming import Chunking, Model, encode, measure, separate_file
 
 CHUNKING = Chunking(chunk=2000, hop=1500, batch_size=2)
 
@@ -120,16 +119,3 @@ def test_errors_in_a_thread_surface_and_no_thread_stays(tmp_path):
     with pytest.raises(AudioError, match="decode: sample 300000 is not finite"):
         separate(tmp_path, uri, model())
     assert threading.active_count() == before
-
-
-def test_ahead_overlaps_its_producer_with_its_consumer():
-    def slow():
-        for i in range(10):
-            time.sleep(0.02)
-            yield i
-
-    start = time.perf_counter()
-    with ahead(slow()) as items:
-        for _ in items:
-            time.sleep(0.02)
-    assert time.perf_counter() - start < 0.35  # one after the other would take 0.4 s

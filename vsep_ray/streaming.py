@@ -16,26 +16,22 @@ where the format clips and a stem is over full scale.
 import contextlib
 import itertools
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vsep_ray.ahead import ahead
 from vsep_ray.audio import io
 from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample_blocks
 from vsep_ray.audio.formats import AudioError, check_format, libsndfile_subtype
 from vsep_ray.chunking import overlap_add
 from vsep_ray.inference import SeparateFn
 
-X = TypeVar("X")
-AHEAD = 4
-"""Blocks that decoding and the model may be ahead of their consumer."""
 LOWEST_DB = -200.0
 
 
@@ -162,25 +158,6 @@ def encode(
         for final, _ in stems.blocks():
             scaled = final * np.float32(gain)
             list(pool.map(lambda write, audio: write(audio), writers, scaled))
-
-
-@contextlib.contextmanager
-def ahead(items: Iterable[X], size: int = AHEAD) -> Iterator[Iterator[X]]:
-    """Iterate in a background thread, up to ``size`` items ahead; errors surface where the item would
-    have."""
-    iterator, end = iter(items), object()
-    with ThreadPoolExecutor(1) as worker:
-        pending = deque(worker.submit(next, iterator, end) for _ in range(size))
-
-        def consume() -> Iterator[X]:
-            while (item := pending.popleft().result()) is not end:
-                pending.append(worker.submit(next, iterator, end))
-                yield item  # type: ignore[misc]
-
-        try:
-            yield consume()
-        finally:
-            worker.shutdown(cancel_futures=True)
 
 
 def _to_model(blocks: Iterable[Audio], sample_rate: int, model: Model) -> Iterator[Tensor]:

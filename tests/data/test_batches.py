@@ -1,14 +1,12 @@
 """From streams to batches: windows, augmentation, and remixes that never hold two stems of one song."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
 
 from vsep_ray.config import UserError
 from vsep_ray.data import batches
-from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix, prefetch
+from vsep_ray.data.batches import AugmentConfig, Window, draw_clips, draw_remix
 from vsep_ray.data.pcm import encode
 
 LENGTH = 32
@@ -166,31 +164,3 @@ def test_silence_falls_on_single_sources_in_its_true_proportion():
     silent = (remix.abs().amax((2, 3)) == 0).float()
     torch.testing.assert_close(silent.mean(0), torch.tensor([0.2, 0.2]), atol=0.03, rtol=0)
     assert silent.prod(1).mean().item() == pytest.approx(0.04, abs=0.02)
-
-
-def test_batches_are_made_ahead_in_their_order():
-    made = []
-
-    def make():
-        for i in range(6):
-            made.append(i)
-            yield {"i": torch.tensor(i)}
-
-    ready = prefetch(make(), ahead=2)
-    assert [next(ready)["i"].item() for _ in range(2)] == [0, 1]
-    deadline = time.monotonic() + 5
-    while len(made) < 4 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert made == [0, 1, 2, 3]
-    assert [b["i"].item() for b in ready] == [2, 3, 4, 5]
-
-
-def test_an_error_on_the_way_reaches_the_consumer():
-    def make():
-        yield {"i": torch.tensor(0)}
-        raise UserError("two stems of one song")
-
-    ready = prefetch(make())
-    assert next(ready)["i"].item() == 0
-    with pytest.raises(UserError, match="two stems"):
-        next(ready)

@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from vsep_ray import checkpoint
+from vsep_ray.ahead import ahead
 from vsep_ray.alarms import alarms
 from vsep_ray.cluster.runs import spool
 from vsep_ray.cluster.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
-from vsep_ray.data.batches import Window, prefetch
+from vsep_ray.data.batches import Window
 from vsep_ray.tracking import Tracker
 from vsep_ray.training import FitState, fit, step_seed
 
@@ -75,10 +76,13 @@ def _batches(
     def draw(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng(step_seed(task.fit.seed, step, rank if divided else 0))
         batch = task.batch(windows, rng, num if divided else task.fit.batch_size)
-        return {k: v[part] for k, v in batch.items()}
+        mine = {k: v[part] for k, v in batch.items()}
+        # from page-locked memory a GPU copies beside its work
+        return {k: v.pin_memory() for k, v in mine.items()} if device.type == "cuda" else mine
 
-    for batch in prefetch(map(draw, itertools.count(state.step)), pin=device.type == "cuda"):
-        yield {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+    with ahead(map(draw, itertools.count(state.step)), 2) as batches:
+        for batch in batches:
+            yield {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 
 
 def _window(name: str, spec: StreamSpec, task: Task, launch: Launch) -> Window:

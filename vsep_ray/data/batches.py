@@ -5,9 +5,7 @@ No Ray here: a stream is any callable that returns one pass over blocks of rows 
 Ray data set.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -20,7 +18,6 @@ from vsep_ray.data.pcm import SILENCE_DB, decode, level_db
 
 Block = Mapping[str, np.ndarray]
 Stream = Callable[[], Iterable[Block]]
-Batch = dict[str, Tensor]
 TRIES = 50
 
 
@@ -137,29 +134,6 @@ def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augmen
         "two stems of one song in a remix"
     )
     return torch.stack(columns, 1)
-
-
-def prefetch(batches: Iterator[Batch], *, ahead: int = 2, pin: bool = False) -> Iterator[Batch]:
-    """The same batches, ``ahead`` of them made in a thread while the consumer is busy.
-
-    Args:
-        batches: what it raises, the consumer gets in its place.
-        ahead: number of batches that wait.
-        pin: put them into page-locked memory, from which a GPU copies beside its work.
-    """
-
-    def make() -> Batch | None:
-        batch = next(batches, None)
-        return {k: v.pin_memory() for k, v in batch.items()} if batch and pin else batch
-
-    pool = ThreadPoolExecutor(1, "batches")
-    try:
-        waiting = deque(pool.submit(make) for _ in range(ahead))
-        while (batch := waiting.popleft().result()) is not None:
-            waiting.append(pool.submit(make))
-            yield batch
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _augmented(audio: np.ndarray, rng: np.random.Generator, augment: AugmentConfig) -> Tensor:

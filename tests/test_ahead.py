@@ -1,0 +1,50 @@
+"""Items made ahead: in order, beside the consumer, errors in their place."""
+
+import threading
+import time
+
+import pytest
+
+from vsep_ray.ahead import ahead
+
+
+def test_the_producer_overlaps_with_its_consumer():
+    def slow():
+        for i in range(10):
+            time.sleep(0.02)
+            yield i
+
+    start = time.perf_counter()
+    with ahead(slow()) as items:
+        for _ in items:
+            time.sleep(0.02)
+    assert time.perf_counter() - start < 0.35  # one after the other would take 0.4 s
+
+
+def test_items_come_in_order_and_no_more_are_made_than_may_wait():
+    made = []
+
+    def make():
+        for i in range(6):
+            made.append(i)
+            yield i
+
+    with ahead(make(), 2) as items:
+        assert [next(items), next(items)] == [0, 1]
+        deadline = time.monotonic() + 5
+        while len(made) < 4 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert made == [0, 1, 2, 3]
+        assert list(items) == [2, 3, 4, 5]
+
+
+def test_an_error_on_the_way_reaches_the_consumer_and_no_thread_stays():
+    def make():
+        yield 0
+        raise ValueError("two stems of one song")
+
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="two stems"), ahead(make()) as items:
+        assert next(items) == 0
+        next(items)
+    assert threading.active_count() == before
