@@ -17,8 +17,8 @@ A folder per source, with clips from several collections (the first pair that ma
     python jobs/prepare_crops.py --dataset slakh --root /data/slakh --map bass=bass drums=drums other='*'
 
 The same command again does only what is missing. Files that cannot be used are listed, with the reason, in
-<output>/_quarantine.parquet; the rest goes on. Exit 1 if more than --max-failed of the tracks are in it, 2 if a
-source has nothing left to train on.
+<output>/_quarantine.parquet; the rest goes on. Exit 1 if more than --max-failed of the tracks are in it, 2 if
+a source has nothing left to train on.
 """
 
 import sys
