@@ -86,7 +86,7 @@ def codecs(config: BenchmarkConfig, folder: Path) -> Row:
 
 def _write(path: Path, crops: np.ndarray, crop: CropConfig) -> None:
     table = to_table(["song"] * len(crops), list(range(len(crops))), crops, crop)
-    pq.write_table(table, path, compression="none" if crop.encoding == "flac" else "zstd")
+    pq.write_table(table, path, compression="none" if crop.encoding == "flac" else "lz4")
 
 
 def reading(config: BenchmarkConfig, folder: Path) -> Row:

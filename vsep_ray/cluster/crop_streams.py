@@ -62,7 +62,9 @@ def _groups(
     groups = ray.data.from_items(items, override_num_blocks=blocks)
     readers = READERS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
     shuffled = groups.randomize_block_order(seed=RandomSeedConfig(seed=seed))
-    return shuffled.map_batches(read, batch_size=1, num_cpus=READ_CPUS, concurrency=min(readers, blocks))
+    return shuffled.map_batches(
+        read, batch_size=1, num_cpus=READ_CPUS, compute=ray.data.TaskPoolStrategy(min(readers, blocks))
+    )
 
 
 def _clips(batch: dict[str, Any], store: CropStore, split: str, source: str) -> pa.Table:

@@ -164,7 +164,7 @@ def to_table(
         "track": tracks,
         "offset": offsets,
         "rms_db": rms_db,
-        "peak": np.abs(crops).max(axis=(1, 2)),
+        "peak": np.maximum(crops.max(axis=(1, 2)), -crops.min(axis=(1, 2))),
         "silent": rms_db < SILENCE_DB,
         "activity": activity(crops, config.sample_rate),
         "gain": gain,

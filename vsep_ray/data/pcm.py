@@ -60,7 +60,7 @@ def unpack(content: bytes, encoding: Encoding) -> bytes:
 
 def level_db(crops: np.ndarray) -> np.ndarray:
     """RMS over channels and time in dB re full scale, at least `FLOOR_DB`: (..., C, T) -> (...)."""
-    power = np.mean(np.square(crops, dtype=np.float64), axis=(-2, -1))
+    power = np.einsum("...ct,...ct->...", crops, crops) / (crops.shape[-2] * crops.shape[-1])
     return 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
 
 
