@@ -146,9 +146,21 @@ def test_subtypes_that_a_format_lacks_are_the_users_mistake():
 
 
 def test_an_mp3_without_a_length_header_is_read_to_its_end(tmp_path):
-    audio = np.random.default_rng(0).standard_normal((1, 44_100)).astype(np.float32) / 9
-    io.write(tmp_path / "a.mp3", audio, 44_100, format="mp3")
+    audio = np.random.default_rng(0).standard_normal(44_100) / 9
+    soundfile.write(tmp_path / "a.mp3", audio, 44_100, bitrate_mode="CONSTANT", compression_level=0.5)
     content = (tmp_path / "a.mp3").read_bytes().replace(b"Xing", b"LAME").replace(b"Info", b"LAME")
     tag = b"ID3\3\0\0\0\0\x7f\x76" + bytes(16_374)  # libsndfile then takes the tag's bytes for sound
     (tmp_path / "b.mp3").write_bytes(tag + content)
     assert 44_100 <= io.read(tmp_path / "b.mp3")[0].shape[1] < io.probe(tmp_path / "b.mp3").length
+
+
+def test_an_mp3_of_varying_bit_rate_without_a_length_header_is_read_to_its_end(tmp_path):
+    loud = np.random.default_rng(0).uniform(-0.5, 0.5, 88_200)
+    audio = np.concatenate([loud, 1e-3 * np.sin(np.arange(441_000) / 20)])
+    soundfile.write(tmp_path / "a.mp3", audio, 44_100, bitrate_mode="VARIABLE", compression_level=0.2)
+    content = (tmp_path / "a.mp3").read_bytes().replace(b"Xing", b"LAME").replace(b"Info", b"LAME")
+    comment = b"More Info inside"
+    (tmp_path / "b.mp3").write_bytes(b"ID3\3\0\0\0\0\0" + bytes([len(comment)]) + comment + content)
+    assert soundfile.SoundFile(tmp_path / "b.mp3").frames < len(audio)
+    assert len(audio) <= io.read(tmp_path / "b.mp3")[0].shape[1] < len(audio) + 5_000
+    assert io.probe(tmp_path / "b.mp3").subtype == "mp3float"  # by PyAV

@@ -164,3 +164,23 @@ def test_silence_falls_on_single_sources_in_its_true_proportion():
     silent = (remix.abs().amax((2, 3)) == 0).float()
     torch.testing.assert_close(silent.mean(0), torch.tensor([0.2, 0.2]), atol=0.03, rtol=0)
     assert silent.prod(1).mean().item() == pytest.approx(0.04, abs=0.02)
+
+
+def test_workers_take_equally_many_rows_of_divided_streams_however_often_songs_clash():
+    def taken(seed):
+        windows = [Window(counted(stream(songs(12) * 40)), 20, 0, 1) for _ in range(3)]
+        generator = rng(seed)
+        for _ in range(15):
+            draw_remix(windows, generator, 8, AugmentConfig())
+        return [window.stream.rows for window in windows]
+
+    def counted(one_pass):
+        def count():
+            for block in one_pass():
+                count.rows += len(block["track"])
+                yield block
+
+        count.rows = 0
+        return count
+
+    assert taken(0) == taken(1) == taken(2)

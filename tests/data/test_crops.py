@@ -16,6 +16,7 @@ from vsep_ray.data.crops import (
     SplitStatistics,
     latest_store,
     to_table,
+    write_index,
 )
 from vsep_ray.data.reading import read_crops, read_paired
 from vsep_ray.data.storage import write_local
@@ -52,6 +53,8 @@ def make_store(uri, paired=True, num=3, encoding="pcm"):
         # part names in another order than track ids, as parallel writers leave them
         with write_local(f"{store.partition('train', source)}/part-{9 - i}.parquet") as path:
             pq.write_table(table_of(f"song {i}", samples, 64, encoding), path)
+    parts = [("train", source, f"part-{9 - i}.parquet", 1) for source in store.sources for i in range(num)]
+    write_index(store.uri, parts)
     store.save()
     return store, audio
 

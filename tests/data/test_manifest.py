@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from vsep_ray.config import UserError
+from vsep_ray.data import storage
 from vsep_ray.data.manifest import tracks
 from vsep_ray.data.track import Stem, Track
 
@@ -44,8 +45,34 @@ def test_where_no_song_has_two_sources_every_file_is_a_clip(tmp_path):
     assert [(t.id, t.stems[0].source, t.split) for t in found] == [
         ("one", "drums", ""),
         ("one", "drums", ""),
-        ("y.wav", "bass", ""),
+        (str(tmp_path / "y.wav"), "bass", ""),
     ]
+
+
+def test_names_are_text_rows_count_once_and_a_song_has_one_split(tmp_path):
+    uri = write(
+        tmp_path / "songs.csv",
+        "path,source,track,split",
+        "a.wav,drums,007,valid",
+        "a.wav,drums,007,valid",
+        "./a.wav,drums,007,",
+        "b.wav,bass,007,",
+        "c.wav,bass,7,",
+    )
+    first, second = tracks(uri)
+    assert (first.id, first.split, [s.uris for s in first.stems]) == (
+        "007",
+        "valid",
+        [(str(tmp_path / "b.wav"),), (str(tmp_path / "a.wav"),)],
+    )
+    assert (second.id, second.split) == ("7", "")
+
+
+def test_files_lie_beside_a_manifest_in_a_bucket(bucket):
+    uri = storage.join(bucket, "music", "songs.csv")
+    storage.write_bytes(uri, b"path,source\na b.wav,drums\n")
+    (clip,) = tracks(uri)
+    assert clip.files == (storage.join(bucket, "music", "a b.wav"),)
 
 
 @pytest.mark.parametrize(
@@ -56,6 +83,11 @@ def test_where_no_song_has_two_sources_every_file_is_a_clip(tmp_path):
         (["path,source", "a.wav,"], "has no source"),
         (["path,source,split", "a.wav,drums,dev"], "train, valid or test"),
         (["path,source,track,split", "a.wav,drums,s,train", "b.wav,bass,s,test"], "'s' is in two splits"),
+        (
+            ["path,source,track,split", "a.wav,drums,s,train", "./a.wav,drums,t,test"],
+            "a.wav' is in two splits",
+        ),
+        (["path,source,track", "a.wav,mixture,s", "b.wav,mixture,s"], "'s' has two mixtures"),
         (['path,source\n"a'], "cannot be read"),
     ],
 )

@@ -200,10 +200,31 @@ def test_the_content_is_that_of_the_rows(tmp_path):
 def test_a_deadly_track_is_quarantined_unopened(tmp_path):
     plan = layout(tmp_path)
     begin(plan, fresh=False)
-    unit = dataclasses.replace(pairs(TRACKS)[0], deadly=("song 1",))
+    unit = dataclasses.replace(pairs(TRACKS)[0], deadly=("bass/song 1.wav",))
     record = write_unit(plan, unit, open_track)
     assert record.tracks == ("song 0",)
     assert [(r.uri, r.stage) for r in record.rejected] == [
         ("drums/song 1.wav", "crash"),
         ("bass/song 1.wav", "crash"),
     ]
+
+
+def test_what_a_kill_leaves_behind_is_cleared_away(tmp_path):
+    plan = layout(tmp_path)
+    store = Path(plan.uri)
+    store.mkdir()
+    (store / f".{'0' * 32}.part").write_bytes(b"half a plan")
+    begin(plan, fresh=False)
+    finish(plan, [write_unit(plan, unit, open_track) for unit in pairs(TRACKS)], "")
+    assert not [n for n in contents(plan.uri) if n.endswith(".part")]
+
+
+def test_a_store_that_is_cleared_is_not_finished_at_any_moment(tmp_path, monkeypatch):
+    plan = layout(tmp_path)
+    begin(plan, fresh=False)
+    finish(plan, [write_unit(plan, unit, open_track) for unit in pairs(TRACKS)], "")
+    order = []
+    monkeypatch.setattr(storage, "delete", lambda uri: order.append(Path(uri).name))
+    begin(dataclasses.replace(plan, fingerprint="abc"), fresh=True)
+    assert order[0] == "_store.json" and order[-1] == "_plan.json"
+    assert all(name.endswith(".json") for name in order[1 : 1 + len(pairs(TRACKS))])

@@ -1,5 +1,7 @@
 """Folders of stems and of clips: which file is which source of which song."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -60,6 +62,14 @@ def test_a_folder_per_source_names_source_and_song(tmp_path):
         ("vocals", "a"),
         ("vocals", "c"),
     ]
+
+
+def test_odd_names(tmp_path):
+    for name in ("vox [dry]/a.wav", "vox [dry]/b.wav", "bass/a.wav", "bass/._a.wav", "__MACOSX/bass/a.wav"):
+        write(tmp_path / name)
+    (tmp_path / "bass" / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"")
+    found = {(t.stems[0].source, t.id) for t in folder_per_source(str(tmp_path))}
+    assert found == {("vox [dry]", "a"), ("vox [dry]", "b"), ("bass", "a"), ("bass", "caf\\udce9")}
 
 
 def test_the_first_rule_that_matches_counts(tmp_path):

@@ -5,14 +5,14 @@ import os
 import pytest
 
 from vsep_ray.config import UserError
-from vsep_ray.data import storage
+from vsep_ray.data import names, storage
 
 
 def test_join_and_split_keep_options_and_odd_names():
     assert storage.join("s3://b", "a b", "c#d.wav") == "s3://b/a b/c#d.wav"
     assert storage.join("gs://b/x/?region=eu", "y") == "gs://b/x/y?region=eu"
     assert storage.join("file:///x", "y") == "/x/y"
-    assert storage._split("s3://b/why?.wav") == ("s3", "b", "why?.wav", "")
+    assert names.split("s3://b/why?.wav") == ("s3", "b", "why?.wav", "")
 
 
 def test_unknown_schemes_are_refused():
@@ -60,7 +60,7 @@ def test_a_bucket_is_read_and_written_like_a_folder(bucket, tmp_path):
     assert not storage.exists(target) and storage.list_files(bucket) == [] and storage.size(target) == -1
     storage.write_bytes(target, b"abc")
     assert storage.list_files(bucket) == ["a/b c.txt"] and storage.is_directory(storage.join(bucket, "a"))
-    assert storage.sizes([target, storage.join(bucket, "x")]) == [3, -1]
+    assert [size for size, _ in storage.stamps([target, storage.join(bucket, "x")])] == [3, -1]
     with storage.read_local(target) as path:
         assert path.read_bytes() == b"abc" and path.suffix == ".txt"
     with pytest.raises(RuntimeError), storage.write_local(target) as path:

@@ -1,5 +1,7 @@
 """Tracks as streams: summed, resampled, side by side, and bad files named."""
 
+import errno
+
 import numpy as np
 import pytest
 import soundfile
@@ -8,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsep_ray.audio.dsp import rechunk
+from vsep_ray.data import storage
 from vsep_ray.data.crops import PUBLISHED, CropConfig
 from vsep_ray.data.stems import folder_per_source, folder_per_track
 from vsep_ray.data.streams import BadFileError, aligned, open_stems, whole
@@ -80,4 +83,16 @@ def test_a_file_without_a_sample_at_the_new_rate_is_bad(tmp_path):
     soundfile.write(tmp_path / "drums/x.wav", np.ones(1), 192_000)
     (track,) = folder_per_source(str(tmp_path))
     with pytest.raises(BadFileError, match="shorter than one sample"):
+        whole(open_stems(track, CROP))
+
+
+def test_a_full_disk_is_no_bad_file(tmp_path, monkeypatch):
+    def full(uri):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(storage, "read_local", full)
+    (tmp_path / "drums").mkdir()
+    (tmp_path / "drums/x.wav").touch()
+    (track,) = folder_per_source(str(tmp_path))
+    with pytest.raises(OSError, match="No space left"):
         whole(open_stems(track, CROP))

@@ -1,5 +1,6 @@
 """What each container of sound holds, and the error of a file that cannot be read or written."""
 
+import errno
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -26,6 +27,10 @@ class AudioError(Exception):
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.message}"
+
+
+SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+"""What no file is to blame for: disk, open files, memory."""
 
 
 @dataclass(frozen=True)

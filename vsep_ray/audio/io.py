@@ -14,7 +14,8 @@ import soundfile
 
 from vsep_ray.audio import av_decoder
 from vsep_ray.audio.dsp import Audio
-from vsep_ray.audio.formats import FORMATS, AudioError, libsndfile_subtype
+from vsep_ray.audio.formats import FORMATS, SCARCE, AudioError, libsndfile_subtype
+from vsep_ray.audio.mp3 import bit_rate_varies, states_length
 from vsep_ray.audio.truncation import truncation
 from vsep_ray.data import storage
 
@@ -85,11 +86,11 @@ def open_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[tuple[AudioInfo
 def read_tags(uri: str | Path) -> dict[str, str]:
     """Title, artist and the like, as far as libsndfile reads them; empty where it cannot open the file."""
     with _local_file(uri) as path:
-        file = _open(path)
-        if isinstance(file, str):
+        try:
+            with soundfile.SoundFile(str(path)) as file:
+                return file.copy_metadata()
+        except soundfile.LibsndfileError:
             return {}
-        with file:
-            return file.copy_metadata()
 
 
 def write(
@@ -158,6 +159,8 @@ def _local_file(uri: str | Path) -> Iterator[Path]:
             with path.open("rb") as file:  # missing or forbidden: in the system's words, not "System error"
                 empty = not file.read(1)
         except OSError as error:
+            if error.errno in SCARCE:
+                raise
             raise AudioError("read", error.strerror or str(error)) from error
         if empty:
             raise AudioError("decode", "the file is empty (0 bytes)")
@@ -165,7 +168,7 @@ def _local_file(uri: str | Path) -> Iterator[Path]:
 
 
 def _open(path: Path) -> soundfile.SoundFile | str:
-    """The opened file, or libsndfile's reason not to open it."""
+    """The opened file, or the reason why libsndfile cannot read it, or not all of it."""
     try:
         file = soundfile.SoundFile(str(path))
     except soundfile.LibsndfileError as error:
@@ -173,6 +176,9 @@ def _open(path: Path) -> soundfile.SoundFile | str:
     if words := truncation(file.extra_info):
         file.close()
         raise AudioError("decode", words)
+    if file.format == "MP3" and not states_length(path) and bit_rate_varies(path):
+        file.close()
+        return "an MP3 of varying bit rate that does not state its length, of which it reads a part"
     return file
 
 
@@ -189,21 +195,12 @@ def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
             raise AudioError(
                 "decode", f"damaged after {decoded} of {file.frames} samples: {error}"
             ) from error
-        if not len(samples) and _length_is_estimate(file):
-            return
+        if not len(samples) and file.format == "MP3" and not states_length(Path(file.name)):
+            return  # the length was an estimate
         if not len(samples):
             raise AudioError("decode", f"truncated: {decoded} of {file.frames} samples")
         decoded += len(samples)
         yield np.ascontiguousarray(samples.T)
-
-
-def _length_is_estimate(file: soundfile.SoundFile) -> bool:
-    # an MP3 without a Xing or Info frame: libsndfile divides the file's size, tags included, by the bit rate
-    if file.format != "MP3":
-        return False
-    with Path(file.name).open("rb") as stream:
-        start = stream.read(1 << 20)
-    return b"Xing" not in start and b"Info" not in start
 
 
 def _checked(blocks: Iterator[Audio]) -> Iterator[Audio]:

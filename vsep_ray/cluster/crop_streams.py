@@ -1,6 +1,7 @@
 """Crop stores as Ray data sets, which training workers stream pass after pass."""
 
 import functools
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -56,6 +57,7 @@ def _groups(
     for the one that training holds.
     """
     found = store.row_groups(split, source)
+    seed = zlib.crc32(f"{seed} {source}".encode())  # the sources of a paired store must not go in step
     order = np.random.default_rng(seed).permutation(len(found))
     blocks = min(len(found), MAX_BLOCKS)
     items = [{"name": found[i][0], "group": found[i][1]} for i in order]

@@ -22,7 +22,7 @@ from vsep_ray.presets import PrepareCropsConfig
 log = logging.getLogger(__name__)
 MAX_TASKS = 1_000
 """Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
-VERSION = 2
+VERSION = 3
 """Of the store's layout and of the division into units; part of the fingerprint, so that stores of different
 versions are never mixed."""
 
@@ -114,22 +114,28 @@ def write_units(layout: shards.Layout, units: Sequence[shards.Unit], open_track:
     again is quarantined, the rest is written.
 
     Raises:
-        RuntimeError: a unit failed by other than a bad file, such as a full disk.
+        RuntimeError: a unit failed by other than a bad file, such as a full disk or a node that went away.
     """
     write = functools.partial(shards.write_unit, layout, open_track=open_track)
     _each(units, write)
     lost = _missing(layout, units)
     deadly = _deadly(lost, open_track)
     _each([dataclasses.replace(unit, deadly=deadly) for unit in lost], write)
-    gone = _missing(layout, lost)  # nothing of it kills a process alone
-    _each([dataclasses.replace(unit, deadly=tuple(t.id for t in unit.tracks)) for unit in gone], write)
+    if gone := _missing(layout, lost):
+        raise RuntimeError(
+            f"{len(gone)} units of tracks were lost with their processes, twice, though no track kills one "
+            "alone: too little memory, or a node that went away; run the same command again"
+        )
 
 
 def _deadly(lost: Sequence[shards.Unit], open_track: Open) -> tuple[str, ...]:
-    """The ids of the tracks that take a process with them when it does nothing but read them."""
+    """The files of the tracks that take a process with them when it does nothing but read them."""
     alone = [dataclasses.replace(unit, tracks=(track,)) for unit in lost for track in unit.tracks]
-    alive = set(_each(alone, functools.partial(_read_through, open_track=open_track)))
-    return tuple(track.id for unit in alone for track in unit.tracks if _key(unit) not in alive)
+    read = functools.partial(_read_through, open_track=open_track)
+    alive: set[str] = set()
+    for start in range(0, len(alone), MAX_TASKS):  # no two in one block
+        alive |= set(_each(alone[start : start + MAX_TASKS], read))
+    return tuple(uri for unit in alone if _key(unit) not in alive for uri in unit.tracks[0].files)
 
 
 def _read_through(unit: shards.Unit, open_track: Open) -> None:
@@ -167,7 +173,7 @@ def _one(row: dict[str, Any], do: Callable[[shards.Unit], Any]) -> dict[str, Any
 
 
 def _key(unit: shards.Unit) -> str:
-    return f"{unit.key} {unit.tracks[0].id}"
+    return f"{unit.key} {unit.tracks[0].files}"
 
 
 def _missing(layout: shards.Layout, units: Sequence[shards.Unit]) -> list[shards.Unit]:

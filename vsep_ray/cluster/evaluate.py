@@ -24,7 +24,7 @@ from vsep_ray.cluster.listening import Excerpt
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.shards import BadFileError
+from vsep_ray.data.streams import BadFileError
 from vsep_ray.evaluation.scores import CEILING, FLOOR, Score, aggregate, score_track, worst_first
 from vsep_ray.figures import uncertainty_figure
 from vsep_ray.presets import EvaluateConfig

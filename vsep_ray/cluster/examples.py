@@ -131,7 +131,7 @@ def _crop_parts(store: CropStore, limit: int) -> list[CropPart]:
     split = next((s for s in ("test", "valid") if s in store.splits), None)
     if split is None:
         raise UserError(f"{store.uri} has neither split test nor valid; make it with --test-fraction above 0")
-    names = storage.list_files(store.partition(split, store.sources[0]))[:limit]
+    names = list(dict.fromkeys(name for name, _ in store.row_groups(split, store.sources[0])))[:limit]
     shares = [limit // len(names) + (i < limit % len(names)) for i in range(len(names))]
     return [CropPart(store, split, name, count) for name, count in zip(names, shares, strict=True)]
 

@@ -53,7 +53,7 @@ def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = N
     columns = []
     for k, source in enumerate(store.sources):
         split = "valid" if storage.exists(store.partition("valid", source)) else "train"
-        crops = read_crops(store, split, source)
+        crops = read_crops(store, split, source, 2 * VALID_MIXTURES)
         audible = np.flatnonzero(~crops.silent)
         order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
         audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]

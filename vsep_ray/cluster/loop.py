@@ -18,7 +18,7 @@ from vsep_ray.alarms import alarms
 from vsep_ray.cluster.runs import spool
 from vsep_ray.cluster.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
-from vsep_ray.data.batches import Window
+from vsep_ray.data.batches import Block, Window
 from vsep_ray.tracking import Tracker
 from vsep_ray.training import FitState, fit, step_seed
 
@@ -88,9 +88,12 @@ def _batches(
 def _window(name: str, spec: StreamSpec, task: Task, launch: Launch) -> Window:
     shard = ray.train.get_dataset_shard(name)
     capacity = launch.capacity(spec, len(task.streams()))
-    return Window(
-        lambda: shard.iter_batches(batch_size=256, batch_format="numpy"), capacity, task.length, spec.channels
-    )
+
+    def one_pass() -> Iterator[Block]:
+        # blocks as they come, at most a row group each: larger batches would hold much beside the window
+        return shard.iter_batches(batch_size=None, batch_format="numpy")
+
+    return Window(one_pass, capacity, task.length, spec.channels)
 
 
 class Reporter:

@@ -81,10 +81,10 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         raise UserError(
             f"no source {', '.join(sorted(missing))} in {store.uri}; it has {', '.join(store.sources)}"
         )
-    name = run_name("train_priors", config, store.fingerprint)
+    name = run_name("train_priors", config, store.mark)
     if config.fresh:
         forget(config.storage, name)
-    with start_run(config, "priors", name, tags={"crops": store.fingerprint}) as tracker:
+    with start_run(config, "priors", name, tags={"crops": store.mark}) as tracker:
         target = storage.join(config.storage, models, name)
         last = _train_all(config, store, sources, name, target, tracker)
         priors = {s: checkpoint.load(storage.local_path(storage.join(target, s))) for s in sources}
@@ -141,9 +141,9 @@ def _train_one(
     source: str,
 ) -> dict[str, float]:
     params = {"prior": config.prior, "fit": config.fit}
-    tags = {"source": source, "crops": store.fingerprint}
+    tags = {"source": source, "crops": store.mark}
     with start_run(config, "priors", f"{name}-{source}", parent=parent, tags=tags, params=params) as tracker:
-        tracker.dataset(store.dataset, store.content or store.fingerprint, store.uri)
+        tracker.dataset(store.dataset, store.mark, store.uri)
         task = PriorTask(
             config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds
         )

@@ -57,7 +57,7 @@ class SeparatorTask(Task):
     def marks(self) -> list[Any]:
         """Fingerprints of all that goes in beside the config: the run is named by them."""
         start = prior_marks({"start": self.start}) if self.start else {}
-        return [self.store.fingerprint, self.clips.fingerprint, prior_marks(self.priors) | start]
+        return [self.store.mark, self.clips.mark, prior_marks(self.priors) | start]
 
     def streams(self) -> dict[str, StreamSpec]:
         """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what
@@ -123,9 +123,9 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
         forget(config.storage, name)
     target = storage.join(config.storage, "models", name)
     workers = default_workers(config.resources, side_by_side=False)
-    tags = {"regime": config.regime, "crops": store.fingerprint}
+    tags = {"regime": config.regime, "crops": store.mark}
     with start_run(config, "separator", name, tags=tags) as tracker:
-        tracker.dataset(store.dataset, store.content or store.fingerprint, store.uri)
+        tracker.dataset(store.dataset, store.mark, store.uri)
         origin = {**tags, "objective": task.objective, "priors": task.priors, "start": task.start}
         origin |= {"clips": task.clips.uri, "dream_priors": config.dreams.priors}
         metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **origin), target)

@@ -36,7 +36,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
     store, points = crop_store(config), grid(config)
     _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
-    inputs = (store.fingerprint, config.fit.steps, config.priors.fit.steps)
+    inputs = (store.mark, config.fit.steps, config.priors.fit.steps)
     name = run_name("tune", config, *inputs, models_of(config.separator, store))
     known = {} if config.fresh else _known_runs(config, name)
     with contextlib.ExitStack() as runs:  # whatever ends the sweep ends the runs of its trials
@@ -93,7 +93,7 @@ def _trial(
         forget(config.storage, name)
     launch = Launch.of(
         dataclasses.replace(separator, resources=config.resources), name, run_id, 1,
-        regime=separator.regime, crops=store.fingerprint, point=point,
+        regime=separator.regime, crops=store.mark, point=point,
     )  # fmt: skip
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
@@ -216,7 +216,7 @@ def _record(
 
 
 def _sweep(config: TuneConfig, name: str, known: Mapping[str, str], store: CropStore) -> Tracker:
-    return start_run(config, "sweeps", name, run_id=known.get("", ""), tags={"crops": store.fingerprint})
+    return start_run(config, "sweeps", name, run_id=known.get("", ""), tags={"crops": store.mark})
 
 
 def _child(config: TuneConfig, name: str, known: Mapping[str, str], point: Point) -> Tracker:

@@ -66,16 +66,21 @@ class Window:
         following = next(rows, None)
         self.whole = following is None
         if self.whole:
-            self.resident.sort(key=lambda row: row[:2])
+            self.resident.sort(key=lambda row: (row[0], row[1], row[3]))
         self.rows = chain([] if following is None else [following], rows, endless_rows(stream))
         self.oldest = 0
 
     def draw(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
-        """Random crops. Returns: track ids (num,), float32 audio (num, C, T)."""
-        picked = [self.resident[i] for i in rng.integers(0, len(self.resident), num)]
-        audio = decode([r[3] for r in picked], np.array([r[2] for r in picked]), self.channels)
+        """`pick`, after which ``num`` of the oldest rows make room for new ones."""
+        picked = self.pick(rng, num)
         if not self.whole:
             self._refresh(num)
+        return picked
+
+    def pick(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
+        """Random crops of the resident ones. Returns: track ids (num,), float32 audio (num, C, T)."""
+        picked = [self.resident[i] for i in rng.integers(0, len(self.resident), num)]
+        audio = decode([r[3] for r in picked], np.array([r[2] for r in picked]), self.channels)
         names = np.array([r[0] for r in picked], object)  # fixed-width strings would cut a longer name off
         return names, self._sub_crops(rng, audio)
 
@@ -123,7 +128,8 @@ def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augmen
             clash = np.any([names == other for other in tracks], axis=0) if tracks else np.zeros(num, bool)
             if not clash.any():
                 break
-            names[clash], audio[clash] = window.draw(rng, int(clash.sum()))
+            # not a draw: workers must take equally many rows of a divided stream, or they wait for each other
+            names[clash], audio[clash] = window.pick(rng, int(clash.sum()))
         else:
             raise UserError(
                 "cannot find clips of different songs for one mixture; every source needs clips of more songs"

@@ -30,12 +30,12 @@ def read_catalog(uri: str) -> list[Track]:
     Raises:
         UserError: nothing there, no sound in it, or a manifest without the column.
     """
-    if uri.lower().endswith(manifest.ENDINGS):
+    if storage.suffix(uri) in manifest.ENDINGS:
         tracks = _from_manifest(uri)
     elif storage.is_directory(uri):
         tracks = _listed(uri, filter(_is_audio, storage.list_files(uri)))
     elif storage.exists(uri):
-        tracks = [Track(PurePosixPath(uri).name, uri)]
+        tracks = [Track(storage.relative(uri, storage.parent(uri)), uri)]
     else:
         tracks = _from_glob(uri)
     if not tracks:
@@ -77,7 +77,7 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
 
 def _listed(folder: str, names: Iterable[str]) -> list[Track]:
     # a name that is not UTF-8 stays readable as a URI, but an id must fit into Parquet
-    return [Track(n.encode("utf-8", "backslashreplace").decode(), storage.join(folder, n)) for n in names]
+    return [Track(storage.printable(n), storage.join(folder, n)) for n in names]
 
 
 def _is_audio(name: str) -> bool:

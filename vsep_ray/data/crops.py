@@ -7,6 +7,8 @@
     <uri>/_quarantine.parquet                       uri, stage, reason of what could not be stored
     <uri>/split=train/source=drums/part-*.parquet   one row per crop (`SCHEMA`)
     <uri>/split=train/source=mixture/...            paired data only: sum_k a_k s_k of the aligned crops
+    <uri>/split=train/source=mixture_published/...  where the data set has mixtures of its own
+    <uri>/_plan.json, <uri>/_units/                 what `vsep_ray.data.shards` needs to resume
 """
 
 import json
@@ -56,6 +58,10 @@ class CropConfig:
     encoding: Encoding = "pcm"
     """16-bit PCM, or FLAC: as exact, fewer bytes to keep and to send, more work to read."""
 
+    def __post_init__(self) -> None:
+        if min(self.sample_rate, self.channels, self.length) < 1:
+            raise UserError(f"crops need a positive sample rate, channels and length, got {self}")
+
 
 @dataclass(frozen=True)
 class CropStore:
@@ -63,7 +69,7 @@ class CropStore:
 
     Attributes:
         uri: folder or s3://, gs:// URI.
-        dataset: toy, musdb18, musdb18hq, stems or sources.
+        dataset: what it was made of; see `vsep_ray.data.datasets.Dataset`.
         sample_rate: Hz.
         channels: audio channels of every crop.
         length: samples of every crop.
@@ -74,7 +80,7 @@ class CropStore:
         statistics: statistics per source, ``mixture`` included where it is stored.
         quarantined: number of rows in the quarantine table.
         fingerprint: hash of the options and of the listing of the inputs.
-        content: hash of all rows; "" for stores that are older than it.
+        content: hash of all rows.
         encoding: of the column ``audio``.
         revision: git revision of the code that wrote it, or ``""``.
     """
@@ -115,6 +121,11 @@ class CropStore:
     def save(self) -> None:
         """Write ``_store.json``; from then on the store counts as finished."""
         storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(to_dict(self), indent=1).encode())
+
+    @property
+    def mark(self) -> str:
+        """What tells the data from other data: runs on it are named by it."""
+        return self.content or self.fingerprint
 
     def partition(self, split: str, source: str) -> str:
         """The folder that holds the crops of one source in one split."""

@@ -72,9 +72,13 @@ def select(tracks: Sequence[Track], sources: Sequence[str]) -> list[Track]:
     """Tracks with their stems of the given sources only; those that have none are left out.
 
     Raises:
-        UserError: no track has one of the sources.
+        UserError: no track has one of the sources, or a source is named twice.
     """
     found = sources_of(tracks)
+    if not found:
+        raise UserError("the data set has no stems; look at --root, --dataset and --map")
+    if len(set(sources)) < len(sources):
+        raise UserError(f"--sources {' '.join(sources)} names a source twice")
     unknown = [s for s in sources if s not in found]
     if unknown:
         raise UserError(f"no {', '.join(unknown)} in this data set; it has {', '.join(found)} (see --map)")
@@ -94,16 +98,15 @@ def paired(dataset: Dataset, tracks: Sequence[Track]) -> bool:
 
 
 def listing(tracks: Sequence[Track], root: str) -> tuple[list[Any], list[int]]:
-    """What a fingerprint takes of tracks: of each its id, split, and path below the root, source and bytes of
-    every file; and the bytes of each track."""
-    base = root.partition("?")[0]
+    """What a fingerprint takes of tracks: of each its id, split, and of every file source, path below the
+    root, bytes and time of its last change; and the bytes of each track."""
     files = list(dict.fromkeys(uri for track in tracks for uri in track.files))
-    size = dict(zip(files, storage.sizes(files), strict=True))
+    stamps = dict(zip(files, storage.stamps(files), strict=True))
     entries = [
-        [track.id, track.split, [(s, uri.removeprefix(base), size[uri]) for s, uri in _uses(track)]]
+        [track.id, track.split, [(s, storage.relative(uri, root), *stamps[uri]) for s, uri in _uses(track)]]
         for track in tracks
     ]
-    return entries, [sum(max(size[uri], 0) for uri in track.files) for track in tracks]
+    return entries, [sum(max(stamps[uri][0], 0) for uri in track.files) for track in tracks]
 
 
 def _uses(track: Track) -> list[tuple[str, str]]:

@@ -14,7 +14,7 @@ import yaml
 from numpy.typing import NDArray
 
 from vsep_ray.audio.dsp import map_channels, rechunk, resample_blocks
-from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.formats import SCARCE, AudioError
 from vsep_ray.audio.io import BLOCK
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
@@ -81,6 +81,8 @@ def open_stems(track: Track, crop: CropConfig) -> dict[str, Stream]:
             path.open("rb").close()  # a missing or forbidden file in the system's words, not in ffmpeg's
             audio, rate = _decode(path)
     except OSError as error:
+        if error.errno in SCARCE:
+            raise
         raise BadFileError(track.uri, AudioError("read", error.strerror or str(error))) from error
     except AudioError as error:
         raise BadFileError(track.uri, error) from error

@@ -81,13 +81,10 @@ def read_aligned(
 
 
 def _read(store: CropStore, split: str, source: str, limit: int | None) -> pa.Table:
-    folder = store.partition(split, source)
-    filesystem, path = storage.open_filesystem(folder)
-    if not storage.exists(folder):
-        raise UserError(
-            f"no crops of source {source!r} in split {split!r} of {store.uri}; it has {store.contents}"
-        )
-    rows = pyarrow.dataset.dataset(path, filesystem=filesystem, format="parquet", schema=SCHEMA)
+    filesystem, folder = storage.open_filesystem(store.partition(split, source))
+    names = dict.fromkeys(name for name, _ in store.row_groups(split, source))
+    paths = [f"{folder}/{name}" for name in names]
+    rows = pyarrow.dataset.dataset(paths, filesystem=filesystem, format="parquet", schema=SCHEMA)
     keys = rows.to_table(columns=["track", "offset"])
     order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()
     if limit is not None and limit < len(order):

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.data import storage
-from vsep_ray.data.crops import CropConfig, CropStore, partition, write_index
+from vsep_ray.data.crops import STORE_FILE, CropConfig, CropStore, partition, write_index
 from vsep_ray.data.parts import Open, cut, write_parts
 from vsep_ray.data.statistics import SourceCount, SplitStatistics, source_statistics
 from vsep_ray.data.streams import BadFileError
@@ -48,8 +48,8 @@ class Layout:
 
 @dataclass(frozen=True)
 class Unit:
-    """Tracks of one split that are written together; ``deadly``: ids of those that take their process with
-    them, which are not opened."""
+    """Tracks of one split that are written together; ``deadly``: files that take their process with them,
+    which are not opened."""
 
     key: str
     split: str
@@ -104,8 +104,7 @@ def begin(layout: Layout, fresh: bool) -> None:
         UserError: the folder holds something else.
     """
     if fresh and storage.exists(storage.join(layout.uri, PLAN_FILE)):
-        filesystem, path = storage.open_filesystem(layout.uri)
-        filesystem.delete_dir_contents(path)
+        _clear(layout.uri)
     found = _claim(layout.uri)
     if found is None:
         storage.write_bytes(storage.join(layout.uri, PLAN_FILE), json.dumps(to_dict(layout)).encode())
@@ -123,11 +122,9 @@ def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
     Args:
         open_track: raises `BadFileError`, at once or on the way.
     """
-    tracks = tuple(t for t in unit.tracks if t.id not in unit.deadly)
-    rejected = [
-        Rejected(uri, "crash", "a process died on it, twice")
-        for uri in dict.fromkeys(uri for t in unit.tracks if t.id in unit.deadly for uri in t.files)
-    ]
+    tracks = tuple(t for t in unit.tracks if not set(t.files) & set(unit.deadly))
+    lost = dict.fromkeys(uri for t in unit.tracks if t not in tracks for uri in t.files)
+    rejected = [Rejected(uri, "crash", "a process died on it, twice") for uri in lost]
     folder = functools.partial(partition, layout.uri, unit.split)
     while True:
         crops = cut(tracks, open_track, layout.sources, layout.scales, layout.paired, layout.crop.length)
@@ -157,7 +154,8 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
         UserError: a source has no audible crop to train on.
     """
     rejected = [r for record in done for r in record.rejected]
-    columns = {name: [getattr(r, name) for r in rejected] for name in ("uri", "stage", "reason")}
+    fields = ("uri", "stage", "reason")
+    columns = {name: [storage.printable(getattr(r, name)) for r in rejected] for name in fields}
     schema = pa.schema([(name, pa.string()) for name in columns])
     with storage.write_local(storage.join(layout.uri, QUARANTINE_FILE)) as path:
         pq.write_table(pa.table(columns, schema=schema), path)
@@ -181,6 +179,8 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
         encoding=layout.crop.encoding,
         revision=revision,
     )
+    for name in filter(storage.is_leftover, storage.list_files(layout.uri)):
+        storage.delete(storage.join(layout.uri, name))
     store.save()
     return store
 
@@ -189,10 +189,20 @@ def _part_name(key: str) -> str:
     return f"part-{key}.parquet"
 
 
+def _clear(uri: str) -> None:
+    """Empty a store so that it can be killed on the way: what calls it finished goes first, what claims the
+    folder goes last."""
+    names = [n for n in storage.list_files(uri) if n not in (STORE_FILE, PLAN_FILE)]
+    records = [n for n in names if n.startswith(f"{UNITS}/")]
+    for name in (STORE_FILE, *records, *(n for n in names if n not in records), PLAN_FILE):
+        storage.delete(storage.join(uri, name))
+
+
 def _claim(uri: str) -> str | None:
     if storage.exists(storage.join(uri, PLAN_FILE)):
         return json.loads(storage.read_bytes(storage.join(uri, PLAN_FILE)))["fingerprint"]
-    if storage.exists(uri) and storage.list_files(uri):
+    left = [n for n in storage.list_files(uri) if not storage.is_leftover(n)] if storage.exists(uri) else []
+    if left:
         raise UserError(f"{uri} holds files of something else; choose an empty folder for --output")
     return None
 

@@ -7,7 +7,9 @@ folder's name stands for all in it.
 """
 
 import fnmatch
+import glob
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -107,10 +109,15 @@ def _audio_files(root: str) -> list[str]:
     if not storage.is_remote(root):
         local = storage.local_path(root)
         names |= {p.relative_to(local).as_posix() for p in local.rglob("*.*") if p.is_dir()}
-    found = sorted(n for n in names if PurePosixPath(n).suffix.lower() in AUDIO_ENDINGS)
+    found = sorted(n for n in names if PurePosixPath(n).suffix.lower() in AUDIO_ENDINGS and not _is_hidden(n))
     if not found:
         raise UserError(f"no sound file below {root}; known endings are {' '.join(sorted(AUDIO_ENDINGS))}")
     return found
+
+
+def _is_hidden(name: str) -> bool:
+    """Whether a file is one that the system keeps beside the user's, such as those of a zip made on a Mac."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
 
 
 def _track(folder: str, name: str, files: Sequence[str], rules: Sequence[Rule]) -> Track:
@@ -118,8 +125,10 @@ def _track(folder: str, name: str, files: Sequence[str], rules: Sequence[Rule]) 
     for file in files:
         by_source.setdefault(_source_in_track(file, rules), []).append(storage.join(folder, file))
     mixtures = by_source.pop(MIXTURE, [""])
-    stems = tuple(Stem(source, tuple(uris)) for source, uris in sorted(by_source.items()))
-    return Track(id=name, uri=mixtures[0], stems=stems)
+    if len(mixtures) > 1:
+        raise UserError(f"{folder} has several mixtures: {', '.join(mixtures)}; keep one")
+    stems = tuple(Stem(storage.printable(source), tuple(uris)) for source, uris in sorted(by_source.items()))
+    return Track(id=storage.printable(name), uri=mixtures[0], stems=stems)
 
 
 def _source_in_track(file: str, rules: Sequence[Rule]) -> str:
@@ -136,14 +145,20 @@ def _rule_of(root: str, name: str, rules: Sequence[Rule]) -> Rule:
         raise UserError(
             f"{storage.join(root, name)} is in no source's folder; say with --map which source it is of"
         )
-    return Rule(folder, f"{folder}/*")
+    return Rule(folder, glob.escape(folder) + "/*")
 
 
 def _clip(root: str, name: str, rule: Rule) -> Track:
-    return Track(id=_song(name, rule.pattern), stems=(Stem(rule.source, (storage.join(root, name),)),))
+    song = storage.printable(_song(name, rule.pattern))
+    return Track(song, stems=(Stem(storage.printable(rule.source), (storage.join(root, name),)),))
 
 
 def _song(name: str, pattern: str) -> str:
     parts = name.split("/")
-    spelled_out = itertools.takewhile(lambda p: not set(p) & set("*?["), pattern.rstrip("/").split("/"))
+    spelled_out = itertools.takewhile(_is_plain, pattern.rstrip("/").split("/"))
     return without_ending(parts[min(len(list(spelled_out)), len(parts) - 1)])
+
+
+def _is_plain(part: str) -> bool:
+    """Whether a part of a pattern stands for itself."""
+    return not set(re.sub(r"\[[*?[]\]", "", part)) & set("*?[")

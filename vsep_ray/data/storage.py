@@ -1,13 +1,8 @@
-"""Files anywhere: local paths, ``s3://`` and ``gs://`` URIs through `pyarrow.fs`.
-
-A *URI* is a local path, ``file://...``, ``s3://bucket/key`` or ``gs://bucket/key``; a remote one may end in
-the options of `pyarrow.fs.FileSystem.from_uri` (``?endpoint_override=host:port&scheme=http``). Keys are taken
-as they are, without percent-encoding.
-"""
+"""Files anywhere: local paths, ``s3://`` and ``gs://`` URIs through `pyarrow.fs` (`vsep_ray.data.names`)."""
 
 import contextlib
+import functools
 import os
-import re
 import shutil
 import tempfile
 import uuid
@@ -18,21 +13,24 @@ from pathlib import Path
 from pyarrow import fs
 
 from vsep_ray.config import UserError
-
-REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
-_URI = re.compile(
-    r"(?P<scheme>[a-z0-9]+)://(?P<bucket>[^/?]*)/?(?P<key>.*?)(?P<options>\?[a-z_]+=.*)?", re.DOTALL
+from vsep_ray.data.names import (
+    is_leftover,
+    is_remote,
+    join,
+    local_path,
+    parent,
+    printable,
+    relative,
+    split,
+    suffix,
 )
 
-
-def is_remote(uri: str) -> bool:
-    """Whether a URI names something that is not a local file.
-
-    Example:
-        >>> is_remote("s3://bucket/song.wav"), is_remote("/music/song.wav"), is_remote("file:///music")
-        (True, False, False)
-    """
-    return "://" in uri and not uri.startswith("file://")
+__all__ = [
+    "delete", "download", "exists", "is_directory", "is_leftover", "is_remote", "join", "list_files",
+    "local_path", "open_filesystem", "parent", "printable", "read_bytes", "read_local", "relative",
+    "size", "stamps", "suffix", "upload", "write_bytes", "write_local",
+]  # fmt: skip
+REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 
 
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
@@ -43,39 +41,22 @@ def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
     """
     if not is_remote(uri):
         return fs.LocalFileSystem(), str(local_path(uri))
-    scheme, bucket, key, options = _split(uri)
-    if scheme not in REMOTE:
-        raise UserError(
-            f"{uri}: cannot open {scheme}://; use a local path or {', '.join(s + '://' for s in REMOTE)}"
-        )
-    try:
-        system, root = fs.FileSystem.from_uri(f"{scheme}://{bucket}{options}")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{uri}: cannot reach the bucket {bucket!r}: {error}; check its name and the credentials"
-        ) from error
+    scheme, bucket, key, options = split(uri)
+    system, root = _open_bucket(scheme, bucket, options)
     return system, f"{root}/{key}".rstrip("/")
 
 
-def local_path(uri: str) -> Path:
-    """The path of a local URI, ``~`` expanded, absolute."""
-    assert not is_remote(uri), uri
-    return Path(uri.removeprefix("file://")).expanduser().absolute()
-
-
-def join(uri: str, *parts: str) -> str:
-    """A URI below another one.
-
-    Example:
-        >>> join("s3://bucket/a?region=eu", "b c", "d.wav")
-        's3://bucket/a/b c/d.wav?region=eu'
-        >>> join("/music", "a.wav")
-        '/music/a.wav'
-    """
-    if not is_remote(uri):
-        return str(local_path(uri).joinpath(*parts))
-    scheme, bucket, key, options = _split(uri)
-    return f"{scheme}://" + "/".join(p.strip("/") for p in (bucket, key, *parts) if p) + options
+@functools.lru_cache(maxsize=64)
+def _open_bucket(scheme: str, bucket: str, options: str) -> tuple[fs.FileSystem, str]:
+    if scheme not in REMOTE:
+        known = ", ".join(s + "://" for s in REMOTE)
+        raise UserError(f"{scheme}://{bucket}: cannot open {scheme}://; use a local path or {known}")
+    try:
+        return fs.FileSystem.from_uri(f"{scheme}://{bucket}{options}")
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot reach the bucket {scheme}://{bucket}: {error}; check its name and the credentials"
+        ) from error
 
 
 def exists(uri: str) -> bool:
@@ -94,12 +75,13 @@ def size(uri: str) -> int:
     return info.size if info.type == fs.FileType.File else -1
 
 
-def sizes(uris: Sequence[str]) -> list[int]:
-    """`size` of many files; remote ones are asked for side by side."""
+def stamps(uris: Sequence[str]) -> list[tuple[int, int]]:
+    """Bytes and time of the last change (ns since 1970) of many files, (-1, 0) where there is none; remote
+    ones are asked for side by side."""
     if not any(map(is_remote, uris)):
-        return [size(uri) for uri in uris]
+        return [_stamp(uri) for uri in uris]
     with ThreadPoolExecutor(32) as pool:
-        return list(pool.map(size, uris))
+        return list(pool.map(_stamp, uris))
 
 
 def list_files(uri: str) -> list[str]:
@@ -138,7 +120,7 @@ def read_local(uri: str) -> Iterator[Path]:
         yield local_path(uri)
         return
     with tempfile.TemporaryDirectory(prefix="vsep-") as folder:
-        path = Path(folder, "copy" + Path(_split(uri)[2]).suffix)
+        path = Path(folder, "copy" + Path(split(uri)[2]).suffix)
         download(uri, path)
         yield path
 
@@ -148,7 +130,7 @@ def write_local(uri: str) -> Iterator[Path]:
     """A local path to write to, which becomes ``uri`` atomically when the block ends without an exception."""
     if is_remote(uri):
         with tempfile.TemporaryDirectory(prefix="vsep-") as folder:
-            path = Path(folder, "copy" + Path(_split(uri)[2]).suffix)
+            path = Path(folder, "copy" + Path(split(uri)[2]).suffix)
             yield path
             upload(path, uri)
         return
@@ -189,16 +171,14 @@ def delete(uri: str) -> None:
         system.delete_file(path)
 
 
-def _split(uri: str) -> tuple[str, str, str, str]:
-    match = _URI.fullmatch(uri)
-    if match is None:
-        raise UserError(f"{uri!r} is not a URI; expected a local path or scheme://bucket/key")
-    return match["scheme"], match["bucket"], match["key"], match["options"] or ""
-
-
 def _info(uri: str) -> fs.FileInfo:
     system, path = open_filesystem(uri)
     return system.get_file_info(path)
+
+
+def _stamp(uri: str) -> tuple[int, int]:
+    info = _info(uri)
+    return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else (-1, 0)
 
 
 def _walk(root: Path) -> Iterator[str]:

@@ -40,14 +40,3 @@ class Track:
         """All that it is read from, each once."""
         uris = [self.uri] if self.uri else []
         return tuple(dict.fromkeys(uris + [uri for stem in self.stems for uri in stem.uris]))
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A training excerpt: ``length`` samples of one source of one track from ``offset``, both at the
-    store's rate (samples)."""
-
-    track: str
-    source: str
-    offset: int
-    length: int
