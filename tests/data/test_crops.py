@@ -64,7 +64,7 @@ def test_the_table_knows_level_peak_and_silence():
     table = table_of("song", audio.astype(np.float32), 64)
     assert table.schema == SCHEMA
     np.testing.assert_allclose(table["rms_db"].to_numpy(), [-20, -80, -120], atol=1e-4)
-    np.testing.assert_allclose(table["peak"].to_numpy(), [0.1, 1e-4, 0], atol=1e-6)
+    np.testing.assert_allclose(table["peak"].to_numpy(), [0.1, 1e-4, 0], atol=1 / 65_536)
     assert table["silent"].to_pylist() == [False, True, True]
     assert table["offset"].to_pylist() == [0, 64, 128]
     assert table["activity"].to_pylist() == [1, 0, 0]

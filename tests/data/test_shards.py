@@ -74,9 +74,9 @@ def shapes(units):
 
 def test_units_hold_neighbours_of_one_split_up_to_a_size():
     tracks = [Track(f"{i:03d}", split="train" if i < 150 else "valid") for i in range(200)]
-    units = divide(tracks, [1] * 200)  # a thirty-second part of them, rounded down
-    assert shapes(units) == [("train", 6)] * 25 + [("valid", 6)] * 8 + [("valid", 2)]
-    assert [u.key for u in units] == [f"{i:07d}" for i in range(34)]
+    units = divide(tracks, [1] * 200)  # an eighth of them, rounded down
+    assert shapes(units) == [("train", 25)] * 6 + [("valid", 25)] * 2
+    assert [u.key for u in units] == [f"{i:07d}" for i in range(8)]
     assert [t.id for u in units for t in u.tracks] == [t.id for t in tracks]
     large = divide(tracks, [UNIT_BYTES // 3] * 198 + [1, 2 * UNIT_BYTES])
     assert shapes(large) == [("train", 3)] * 50 + [("valid", 3)] * 15 + [("valid", 4), ("valid", 1)]

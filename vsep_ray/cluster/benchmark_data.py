@@ -1,6 +1,7 @@
 """The cases of the benchmark about data: a crop store is written, and batches are read from it."""
 
 import functools
+import itertools
 import multiprocessing
 import os
 import resource
@@ -40,14 +41,20 @@ BATCH = 16
 
 def writing(config: BenchmarkConfig, folder: Path) -> Row:
     """FLAC files into a crop store, against decoding, resampling and encoding alone in as many processes."""
-    files = list((folder / "flac").rglob("*.flac"))
+    files = list((folder / "flac").rglob("*.flac")) * config.copies
     recipe = PrepareCropsConfig(
-        dataset="stems", root=str(folder / "flac"), output=str(folder / "written"), crop=STORED, fresh=True
+        dataset="manifest",
+        root=str(folder / "flac.csv"),
+        output=str(folder / "written"),
+        crop=STORED,
+        fresh=True,
     )
     cores = os.cpu_count() or 1
     with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
         seconds = medians(
-            config.repeats, system=lambda: prepare(recipe), bare=lambda: list(pool.map(_bare, files))
+            config.repeats,
+            system=lambda: prepare(recipe),
+            bare=lambda: list(pool.map(_bare, files, chunksize=4)),
         )
     audio = len(files) * config.track_seconds
     details = {"realtime_factor": audio / seconds["system"], "bare_realtime_factor": audio / seconds["bare"]}
@@ -189,10 +196,23 @@ def make_music(config: BenchmarkConfig, folder: Path) -> None:
         path = folder / "musdb" / "train" / f"track - {i}.stem.mp4"
         stempeg.write_stems(str(path), streams, sample_rate=RATE, writer=stempeg.StreamsWriter())
     crop = CropConfig(RATE, 2, RATE)
+    for ending in ("wav", "flac"):
+        _write_manifest(config, folder, ending)
     recipe = PrepareCropsConfig(
-        dataset="stems", root=str(folder / "wav"), output=str(folder / "store"), crop=crop, valid_fraction=0.0
+        dataset="manifest",
+        root=str(folder / "wav.csv"),
+        output=str(folder / "store"),
+        crop=crop,
+        valid_fraction=0.0,
     )
     prepare(recipe)
+
+
+def _write_manifest(config: BenchmarkConfig, folder: Path, ending: str) -> None:
+    rows = ["path,source,track"]
+    for i, copy in itertools.product(range(config.tracks), range(config.copies)):
+        rows += [f"{ending}/track {i}/{s}.{ending},{s},track {i} {copy}" for s in SOURCES]
+    (folder / f"{ending}.csv").write_text("\n".join(rows))
 
 
 def _notes(rng: np.random.Generator, seconds: float) -> Audio:

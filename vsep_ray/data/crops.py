@@ -175,7 +175,7 @@ def to_table(
         "track": tracks,
         "offset": offsets,
         "rms_db": rms_db,
-        "peak": np.maximum(crops.max(axis=(1, 2)), -crops.min(axis=(1, 2))),
+        "peak": np.maximum(pcm.max(axis=(1, 2)) / 32_768, pcm.min(axis=(1, 2)) / -32_768) * gain,
         "silent": rms_db < SILENCE_DB,
         "activity": activity(crops, config.sample_rate),
         "gain": gain,

@@ -29,9 +29,8 @@ def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     high, low = np.rint(scaled.max(axis=(1, 2))), np.rint(scaled.min(axis=(1, 2)))
     gain = np.maximum(1, np.maximum(high / 32_767, -low / 32_768)).astype(np.float32)
     if gain.max(initial=1) > 1:
-        scaled = scaled.astype(np.float64) / gain[:, None, None]
-    pcm = np.rint(scaled).clip(-32_768, 32_767)
-    return np.ascontiguousarray(pcm.swapaxes(1, 2), "<i2"), gain
+        scaled = (scaled.astype(np.float64) / gain[:, None, None]).clip(-32_768, 32_767)
+    return np.ascontiguousarray(np.rint(scaled).swapaxes(1, 2), "<i2"), gain
 
 
 def decode(audio: Sequence[bytes] | np.ndarray, gain: np.ndarray, channels: int) -> np.ndarray:

@@ -25,11 +25,12 @@ from vsep_ray.data.track import Track
 PLAN_FILE = "_plan.json"
 UNITS = "_units"
 QUARANTINE_FILE = "_quarantine.parquet"
-UNIT_BYTES = 32 << 20
-"""Input bytes of a unit: a second or so of work. A larger track is a unit of its own."""
+UNIT_BYTES = 128 << 20
+"""Input bytes of a unit: seconds of work, beside which Ray's 0.15 s between two tasks count little. A larger
+track is a unit of its own."""
 UNIT_TRACKS = 256
 """The most tracks of a unit."""
-FEWEST_UNITS = 32
+FEWEST_UNITS = 8
 """Units that a data set makes if it has so many tracks: work for several cores, little lost by a crash."""
 
 

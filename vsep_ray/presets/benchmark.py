@@ -38,6 +38,8 @@ class BenchmarkConfig(JobConfig):
     """Tracks of the data cases: four sources at 44.1 kHz, stereo, as wav, FLAC, MP3 and .stem.mp4."""
     track_seconds: float = 30.0
     """Their length (s)."""
+    copies: int = 10
+    """How often each of them is listed, under a name of its own, where a store is written and read."""
     generated: int = 4_096
     """Samples of the waveform in the generation case."""
     repeats: int = 3
@@ -58,6 +60,7 @@ BENCHMARK = {
         batch_size=2,
         tracks=8,
         track_seconds=2.5,
+        copies=1,
         generated=128,
         repeats=1,
     ),
