@@ -22,7 +22,7 @@ from vsep_ray.cluster.crop_streams import crop_dataset
 from vsep_ray.cluster.data import prepare
 from vsep_ray.data import musdb
 from vsep_ray.data.batches import AugmentConfig, Window, draw_remix
-from vsep_ray.data.crops import CropConfig, CropStore, to_table
+from vsep_ray.data.crops import COMPRESSION, CropConfig, CropStore, to_table
 from vsep_ray.data.pcm import Encoding, encode
 from vsep_ray.data.reading import read_part
 from vsep_ray.data.shards import Layout, Unit, write_unit
@@ -93,7 +93,7 @@ def codecs(config: BenchmarkConfig, folder: Path) -> Row:
 
 def _write(path: Path, crops: np.ndarray, crop: CropConfig) -> None:
     table = to_table(["song"] * len(crops), list(range(len(crops))), crops, crop)
-    pq.write_table(table, path, compression="none" if crop.encoding == "flac" else "lz4")
+    pq.write_table(table, path, compression=COMPRESSION[crop.encoding])
 
 
 def reading(config: BenchmarkConfig, folder: Path) -> Row:

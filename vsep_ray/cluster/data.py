@@ -97,7 +97,7 @@ def _root(config: PrepareCropsConfig) -> str:
 
 
 def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], entries: list[Any]) -> str:
-    """A hash of what decides the content: options, and the tracks with the sizes of their files."""
+    """A hash of what decides the content: the options, and what `datasets.listing` tells of the tracks."""
     return fingerprint(
         {
             "version": VERSION,
@@ -165,9 +165,8 @@ def _one(row: dict[str, Any], do: Callable[[shards.Unit], Any]) -> dict[str, Any
     unit = from_dict(shards.Unit, json.loads(row["unit"]))
     try:
         do(unit)
-    except (
-        Exception
-    ):  # a full disk or a bug, never a bad file; as text, since Ray cannot carry every exception
+    except Exception:
+        # a full disk or a bug, never a bad file; as text, since Ray cannot carry every exception
         return {"key": _key(unit), "error": traceback.format_exc()}
     return {"key": _key(unit), "error": ""}
 

@@ -17,7 +17,7 @@ from vsep_ray.config import UserError
 from vsep_ray.data.pcm import SILENCE_DB, decode, level_db
 
 Block = Mapping[str, np.ndarray]
-Stream = Callable[[], Iterable[Block]]
+Passes = Callable[[], Iterable[Block]]
 TRIES = 50
 
 
@@ -55,7 +55,7 @@ class Window:
         UserError: the stream is empty.
     """
 
-    def __init__(self, stream: Stream, capacity: int, length: int, channels: int) -> None:
+    def __init__(self, stream: Passes, capacity: int, length: int, channels: int) -> None:
         self.stream, self.length, self.channels = stream, length, channels
         rows = stream_rows(stream())
         self.resident = list(islice(rows, capacity))
@@ -103,7 +103,7 @@ def stream_rows(blocks: Iterable[Block]) -> Iterator[tuple]:
         yield from zip(block["track"], block["offset"], block["gain"], block["audio"], strict=True)
 
 
-def endless_rows(stream: Stream) -> Iterator[tuple]:
+def endless_rows(stream: Passes) -> Iterator[tuple]:
     """The rows of pass after pass."""
     while True:
         yield from stream_rows(stream())

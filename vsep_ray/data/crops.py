@@ -44,6 +44,9 @@ SCHEMA = pa.schema(
     ]
 )
 
+COMPRESSION: dict[Encoding, str] = {"pcm": "lz4", "flac": "none"}
+"""Parquet's compression of each encoding: of PCM it shrinks silence, and costs little."""
+
 
 @dataclass(frozen=True)
 class CropConfig:

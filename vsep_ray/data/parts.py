@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from vsep_ray.audio.dsp import Audio
 from vsep_ray.data import storage
-from vsep_ray.data.crops import MIXTURE, PUBLISHED, SCHEMA, CropConfig, to_table
+from vsep_ray.data.crops import COMPRESSION, MIXTURE, PUBLISHED, SCHEMA, CropConfig, to_table
 from vsep_ray.data.statistics import SourceCount, add_up, count_crops
 from vsep_ray.data.streams import Stream, aligned
 from vsep_ray.data.track import Track
@@ -110,7 +110,7 @@ def cut(
 
 @contextlib.contextmanager
 def _part(uri: str, source: str, crop: CropConfig) -> Iterator[Part]:
-    compression = "lz4" if crop.encoding == "pcm" else "none"  # shrinks silence, and costs little
+    compression = COMPRESSION[crop.encoding]
     with storage.write_local(uri) as path, pq.ParquetWriter(path, SCHEMA, compression=compression) as file:
         part = Part(file, SourceCount(source), crop)
         yield part

@@ -155,11 +155,7 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
         UserError: a source has no audible crop to train on.
     """
     rejected = [r for record in done for r in record.rejected]
-    fields = ("uri", "stage", "reason")
-    columns = {name: [storage.printable(getattr(r, name)) for r in rejected] for name in fields}
-    schema = pa.schema([(name, pa.string()) for name in columns])
-    with storage.write_local(storage.join(layout.uri, QUARANTINE_FILE)) as path:
-        pq.write_table(pa.table(columns, schema=schema), path)
+    _write_quarantine(layout, rejected)
     _check_audible(layout, done)
     parts = [(r.split, c.source, _part_name(r.key), c.groups) for r in done for c in r.counts]
     write_index(layout.uri, parts)
@@ -184,6 +180,14 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
         storage.delete(storage.join(layout.uri, name))
     store.save()
     return store
+
+
+def _write_quarantine(layout: Layout, rejected: Sequence[Rejected]) -> None:
+    fields = ("uri", "stage", "reason")
+    columns = {name: [storage.printable(getattr(r, name)) for r in rejected] for name in fields}
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    with storage.write_local(storage.join(layout.uri, QUARANTINE_FILE)) as path:
+        pq.write_table(pa.table(columns, schema=schema), path)
 
 
 def _part_name(key: str) -> str:
