@@ -11,7 +11,7 @@ from vsep_ray.audio import io
 from vsep_ray.audio.dsp import map_channels, resample
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.chunking import overlap_add
-from vsep_ray.streaming import Chunking, Model, encode, measure, separate_file
+from vsep_ray.streaming import Chunking, Model, Selection, encode, gain, separate_files
 
 CHUNKING = Chunking(chunk=2000, hop=1500, batch_size=2)
 
@@ -34,12 +34,14 @@ def song(tmp_path, rate, channels, seconds=2.3, level=0.1):
     return str(tmp_path / "song.wav"), audio
 
 
-def separate(tmp_path, uri, model, format="wav", subtype="auto", chunking=CHUNKING):
-    stems = separate_file(uri, model, chunking, tmp_path, format)
-    measures = measure(stems, format, subtype)
-    paths = [tmp_path / f"{s}.{format}" for s in stems.sources]
-    encode(stems, measures.gain, paths, format, subtype, [{} for _ in paths])
-    return measures, [io.read(path) for path in paths]
+def separate(tmp_path, uri, model, format="wav", subtype="auto", chunking=CHUNKING, wanted=()):
+    (stems,) = separate_files([uri], model, chunking, Selection.of(model.sources, wanted), format)
+    if isinstance(stems, AudioError):
+        raise stems
+    stems.gain = gain(stems, format, subtype)
+    paths = [tmp_path / f"{s}.{format}" for s in stems.selection.stems]
+    encode(stems, stems.gain, paths, format, subtype, [{} for _ in paths])
+    return stems, [io.read(path) for path in paths]
 
 
 @pytest.mark.parametrize("sources", [("bass", "other"), ("a", "b", "c")])

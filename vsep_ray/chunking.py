@@ -18,14 +18,17 @@ everywhere; dividing by their sum makes them one at every sample, for any 1 <= h
 knows of models or files.
 """
 
-import itertools
 from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from vsep_ray.inference import SeparateFn
+
+K = TypeVar("K")
+M = TypeVar("M")
 
 
 def overlap_add(
@@ -34,9 +37,6 @@ def overlap_add(
     """Separate a stream: blocks (C, n) of the mixture in, blocks (K, C, n) of the sources out, as long in
     total.
 
-    ``separate`` always sees (batch_size, C, chunk): the last chunk is padded with silence and the last batch
-    with silent chunks, so that a chunk's result does not depend on what it shares a batch with.
-
     Args:
         separate: (B, C, chunk) -> (B, K, C, chunk), on any device; blocks are moved by it.
         blocks: (C, n) each, any n.
@@ -44,8 +44,28 @@ def overlap_add(
         hop: samples between the starts of chunks, 1 <= hop <= chunk.
         batch_size: chunks per forward pass B.
     """
-    chunks = Chunker(chunk, hop)(blocks)
-    return Stitcher(chunk, hop)(_separate_batches(separate, chunks, chunk, batch_size))
+    chunks = ((None, c) for c in Chunker(chunk, hop)(blocks))
+    return Stitcher(chunk, hop)(s for _, s in separate_chunks(separate, chunks, chunk, batch_size))
+
+
+def separate_chunks(
+    separate: SeparateFn, items: Iterable[tuple[K, Tensor | M]], length: int, batch_size: int
+) -> Iterator[tuple[K, Tensor | M]]:
+    """The chunks of one stream, or of many one after the other, in full batches: ``(key, chunk)`` in, ``(key,
+    sources)`` out, in the same order. What is not a chunk passes through in its place.
+
+    ``separate`` always sees (batch_size, C, length): a short chunk is padded with silence and the last batch
+    with silent chunks, so that a chunk's result does not depend on what it shares a batch with.
+    """
+    held: list[tuple[K, Tensor | M]] = []
+    waiting = 0
+    for key, item in items:
+        held.append((key, item))
+        waiting += isinstance(item, Tensor)
+        if waiting == batch_size or not waiting:
+            yield from _separate_batch(separate, held, length, batch_size)
+            held, waiting = [], 0
+    yield from _separate_batch(separate, held, length, batch_size)
 
 
 class Chunker:
@@ -106,13 +126,17 @@ def _add(held: Tensor, new: Tensor) -> Tensor:
     return F.pad(held, (0, length - held.shape[-1])) + F.pad(new, (0, length - new.shape[-1]))
 
 
-def _separate_batches(
-    separate: SeparateFn, chunks: Iterable[Tensor], length: int, batch_size: int
-) -> Iterator[Tensor]:
-    chunks = iter(chunks)
-    while batch := list(itertools.islice(chunks, batch_size)):
-        mixture = torch.stack([F.pad(c, (0, length - c.shape[-1])) for c in batch])
-        mixture = F.pad(mixture, (0, 0, 0, 0, 0, batch_size - len(batch)))
-        sources = separate(mixture)
-        assert sources.shape[0] == batch_size and sources.shape[-1] == length, sources.shape
-        yield from (s[..., : c.shape[-1]] for s, c in zip(sources.cpu(), batch, strict=False))
+def _separate_batch(
+    separate: SeparateFn, items: list[tuple[K, Tensor | M]], length: int, batch_size: int
+) -> Iterator[tuple[K, Tensor | M]]:
+    chunks = [item for _, item in items if isinstance(item, Tensor)]
+    results = iter(_forward(separate, chunks, length, batch_size) if chunks else ())
+    for key, item in items:
+        yield key, next(results)[..., : item.shape[-1]] if isinstance(item, Tensor) else item
+
+
+def _forward(separate: SeparateFn, chunks: list[Tensor], length: int, batch_size: int) -> Tensor:
+    mixture = torch.stack([F.pad(c, (0, length - c.shape[-1])) for c in chunks])
+    sources = separate(F.pad(mixture, (0, 0, 0, 0, 0, batch_size - len(chunks))))
+    assert sources.shape[0] == batch_size and sources.shape[-1] == length, sources.shape
+    return sources.cpu()

@@ -5,13 +5,16 @@ and implicit (proximal) in the mixing: under exact mixing every iterate mixes to
 for the likelihood, however small the mixing noise is.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 from vsep_ray.joint import Joint
+from vsep_ray.mixing import ConditionedNormal
 from vsep_ray.separators.separator import Separator
 
 SeparateFn = Callable[[Tensor], Tensor]
@@ -50,6 +53,32 @@ def amortized(mixture: Tensor, *, separator: Separator) -> Tensor:
     Shape: (B, C, T) -> (B, K, C, T).
     """
     return separator(mixture).mean
+
+
+@torch.no_grad()
+def amortized_with_variance(
+    mixture: Tensor, *, separator: Separator, samples: int, matrix: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The shares a_k s_k of `amortized`, and the posterior variances of their sums, estimated from draws.
+
+    The variance is the mean of |A (a s - a mean)|^2 over the draws, an unbiased estimate since the mean is
+    known. A chunk's draws are seeded by its own samples, so that they do not depend on its batch.
+
+    Args:
+        mixture: (B, C, T).
+        separator: q(s | m).
+        samples: draws S per chunk; they cost as many times the noise, not the memory.
+        matrix: A, (J, K), zeros and ones: the stems as sums of sources.
+
+    Shape: (B, C, T) -> (B, K, C, T), (B, J, C, T).
+    """
+    posterior = separator(mixture)
+    generators = [torch.Generator().manual_seed(zlib.crc32(x.cpu().numpy().tobytes())) for x in mixture]
+    mean, variance = posterior.mean, torch.zeros((), device=mixture.device)
+    for _ in range(samples):
+        deviation = separator.mixing.shares(_draw(posterior, generators) - mean)
+        variance = variance + torch.einsum("jk,bkct->bjct", matrix, deviation) ** 2 / samples
+    return separator.mixing.shares(mean), variance
 
 
 @torch.no_grad()
@@ -151,6 +180,18 @@ def uncertainty(std: Tensor, frame: int) -> Tensor:
     """
     power = nn.functional.pad((std**2).mean(2), (0, -std.shape[-1] % frame), mode="replicate")
     return power.unflatten(-1, (-1, frame)).mean(-1).sqrt()
+
+
+def _draw(posterior: Distribution, generators: Sequence[torch.Generator]) -> Tensor:
+    """One draw per mixture of the batch, each from its own generator."""
+    mean = posterior.mean
+
+    def noise(shape: torch.Size) -> Tensor:
+        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(mean)
+
+    if isinstance(posterior, ConditionedNormal):
+        return posterior.from_noise(noise(mean.shape[1:]), noise(mean.shape[2:]))
+    return mean + posterior.stddev * noise(mean.shape[1:])  # independent normals
 
 
 def _chain(

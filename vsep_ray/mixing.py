@@ -98,8 +98,16 @@ class ConditionedNormal(Distribution):
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """Posterior draws. Shape: (*sample_shape, B, K, C, T)."""
         e = torch.randn(*sample_shape, *self.base_mean.shape).to(self.base_mean)
-        noise = self.noise_std * torch.randn(*sample_shape, *self.mixture.shape).to(self.base_mean)
-        return self._correct(self.base_mean + self.base_std * e, self.mixture + noise)
+        noise = torch.randn(*sample_shape, *self.mixture.shape).to(self.base_mean)
+        return self.from_noise(e, noise)
+
+    def from_noise(self, sources: Tensor, mixture: Tensor) -> Tensor:
+        """The draw that standard normal noise of the sources and of the mixture makes.
+
+        Shape: (..., B, K, C, T), (..., B, C, T) -> (..., B, K, C, T).
+        """
+        mixed = self.mixture + self.noise_std * mixture
+        return self._correct(self.base_mean + self.base_std * sources, mixed)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(s | m) in nats, summed over sources, channels and samples.

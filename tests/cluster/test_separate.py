@@ -61,7 +61,7 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
     assert figures["status"] == "failed"  # 4 of 7 is more than one in twenty
     assert [figures[n] for n in ("tracks", "separated", "skipped", "failed")] == [7, 3, 0, 4]
     assert figures["audio_seconds"] == pytest.approx(3, abs=0.01)
-    rows = Ledger(config.output).read()
+    rows = Ledger(config.output).rows()
     failed = {track: row.stage for track, row in rows.items() if row.status == "failed"}
     assert failed == dict.fromkeys(["damaged.flac", "empty.wav", "nan.wav", "text.wav"], "decode")
     for name, (rate, _) in GOOD.items():
@@ -82,21 +82,21 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
     again = run(dataclasses.replace(config, retry_failed=True))
     assert [again[n] for n in ("separated", "skipped", "failed")] == [3, 1, 3]
     assert {name: data for name, data in outputs(tmp_path / "stems").items() if name in first} == first
-    assert Ledger(config.output).read()["nan.wav"].attempts == 2
+    assert Ledger(config.output).rows()["nan.wav"].attempts == 2
 
 
 @pytest.mark.ray
 def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, monkeypatch):
     class Poisoned(Worker):
         def __call__(self, row):
-            if "b.flac" in row["task"]:
+            if "b.flac" in row["tasks"]:
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__call__(row)
 
     monkeypatch.setattr("vsep_ray.cluster.separate.Worker", Poisoned)
     figures = run(dataclasses.replace(config, max_failed=0.5))
     assert [figures[n] for n in ("status", "separated", "failed")] == ["done", 2, 1]
-    row = Ledger(config.output).read()["live/b.flac"]
+    row = Ledger(config.output).rows()["live/b.flac"]
     assert (row.status, row.stage, row.attempts) == ("failed", "crash", 1)
     assert run(config)["failed"] == 1  # not tried for ever
 

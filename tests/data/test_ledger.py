@@ -1,5 +1,7 @@
 """Rows come back, the latest holds, finished means finished."""
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from vsep_ray.data.ledger import Ledger, LedgerRow
@@ -11,9 +13,9 @@ def ledger(tmp_path):
 
 
 def test_an_empty_ledger(ledger):
-    assert ledger.read() == {}
+    assert ledger.rows() == {}
     ledger.compact()
-    assert ledger.read() == {}
+    assert ledger.rows() == {}
 
 
 def test_rows_come_back_whole_and_the_latest_holds(ledger):
@@ -23,10 +25,10 @@ def test_rows_come_back_whole_and_the_latest_holds(ledger):
     other = LedgerRow("b", "failed", "f", attempts=3)
     ledger.append([new])
     ledger.append([old, other])
-    assert ledger.read() == {"a": new, "b": other}
+    assert ledger.rows() == {"a": new, "b": other}
     ledger.compact()
-    assert ledger.read() == {"a": new, "b": other}
-    assert len(ledger._parts()) == 1
+    assert ledger.rows() == {"a": new, "b": other}
+    assert len(ledger.parts()) == 1
 
 
 def test_a_compaction_that_was_killed_does_no_harm(ledger, monkeypatch):
@@ -37,17 +39,34 @@ def test_a_compaction_that_was_killed_does_no_harm(ledger, monkeypatch):
         "vsep_ray.data.storage.delete", lambda uri: None
     )  # killed before it removes the parts
     ledger.compact()
-    assert len(ledger._parts()) == 2
-    assert ledger.read()["a"].status == "separated"
+    assert len(ledger.parts()) == 2
+    assert ledger.rows()["a"].status == "separated"
 
 
-def test_finished_asks_for_status_options_and_whole_stems(ledger, tmp_path):
+def test_incomplete_are_those_without_all_stems_in_full_size(ledger, tmp_path):
     (tmp_path / "x.wav").write_bytes(b"1234")
-    row = LedgerRow("a", "separated", "f", stems=("x.wav",), stem_bytes=(4,))
-    assert ledger.is_finished(row, "f")
-    assert not ledger.is_finished(row, "g")
-    assert not ledger.is_finished(LedgerRow("a", "failed", "f"), "f")
-    (tmp_path / "x.wav").write_bytes(b"12")
-    assert not ledger.is_finished(row, "f")
-    (tmp_path / "x.wav").unlink()
-    assert not ledger.is_finished(row, "f")
+    ledger.append(
+        [
+            LedgerRow("whole", "separated", "f", stems=("x.wav",), stem_bytes=(4,)),
+            LedgerRow("cut", "separated", "f", stems=("x.wav", "x.wav"), stem_bytes=(4, 5)),
+            LedgerRow("gone", "separated", "f", stems=("y.wav",), stem_bytes=(4,)),
+        ]
+    )
+    assert list(ledger.incomplete(ledger.read())) == ["cut", "gone"]
+
+
+def test_parts_are_merged_while_others_come(ledger):
+    for track in "abc":
+        ledger.append([LedgerRow(track, "separated", "f")])
+    before = ledger.rows()
+    ledger.merge(ledger.parts()[:2])
+    ledger.append([LedgerRow("d", "failed", "f")])
+    assert len(ledger.parts()) == 3
+    assert {track: ledger.rows()[track] for track in "abc"} == before
+
+
+def test_a_ledger_of_an_earlier_version_can_be_read(ledger, tmp_path):
+    (tmp_path / "_ledger").mkdir()
+    old = pa.table({"track": ["a"], "status": ["separated"], "fingerprint": ["f"], "time": [1.0]})
+    pq.write_table(old, tmp_path / "_ledger" / "ledger.parquet")
+    assert ledger.rows() == {"a": LedgerRow("a", "separated", "f", time=1.0)}

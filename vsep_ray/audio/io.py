@@ -5,14 +5,16 @@ readable) or ``decode`` (empty, damaged, cut off, not sound, or with samples tha
 """
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
-from vsep_ray.audio import av_decoder
+from vsep_ray.audio import av_decoder, ogg
 from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import FORMATS, SCARCE, AudioError, libsndfile_subtype
 from vsep_ray.audio.mp3 import bit_rate_varies, states_length
@@ -21,6 +23,10 @@ from vsep_ray.data import storage
 
 BLOCK = 65_536
 """Samples per block; also the largest write: libsndfile's Vorbis encoder overflows its stack on long ones."""
+LARGEST_WAV = 2**32 - 2**16
+"""Bytes of samples in a wav file, whose header counts in 32 bits; some room is left for the header."""
+ROOM = 1 << 20
+"""Bytes that must fit on a disk that is not full."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,7 @@ class AudioInfo:
         length: samples per channel; an estimate for files that PyAV decodes.
         format: libsndfile's or FFmpeg's name of the container.
         subtype: libsndfile's name of the sample format, or FFmpeg's of the codec.
+        tags: title, artist and the like, by libsndfile's names.
     """
 
     sample_rate: int
@@ -40,6 +47,7 @@ class AudioInfo:
     length: int
     format: str
     subtype: str
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 def probe(uri: str | Path) -> AudioInfo:
@@ -66,6 +74,25 @@ def read(uri: str | Path) -> tuple[Audio, int]:
         return np.concatenate(list(blocks), axis=1), info.sample_rate
 
 
+def read_excerpt(uri: str | Path, start_seconds: float, seconds: float) -> tuple[Audio, int]:
+    """Part of a sound file, shorter at its end: float32 samples (C, T) and the sample rate in Hz.
+
+    Raises:
+        AudioError: stage ``read`` or ``decode``; also where the file ends before the part begins.
+    """
+    with open_blocks(uri) as (info, blocks):
+        start = round(start_seconds * info.sample_rate)
+        end, position, found = start + round(seconds * info.sample_rate), 0, []
+        for block in blocks:
+            found.append(block[:, max(0, start - position) : max(0, end - position)])
+            position += block.shape[1]
+            if position >= end:
+                break
+    if position <= start:
+        raise AudioError("decode", f"no sound at {start_seconds:g} s")
+    return np.concatenate(found, axis=1), info.sample_rate
+
+
 @contextlib.contextmanager
 def open_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[tuple[AudioInfo, Iterator[Audio]]]:
     """A sound file's header and its blocks (C, n); an error ends them if a sample is not finite or none came.
@@ -81,16 +108,6 @@ def open_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[tuple[AudioInfo
         else:
             with file:
                 yield _describe(file), _checked(_decode(file, block))
-
-
-def read_tags(uri: str | Path) -> dict[str, str]:
-    """Title, artist and the like, as far as libsndfile reads them; empty where it cannot open the file."""
-    with _local_file(uri) as path:
-        try:
-            with soundfile.SoundFile(str(path)) as file:
-                return file.copy_metadata()
-        except soundfile.LibsndfileError:
-            return {}
 
 
 def write(
@@ -116,11 +133,10 @@ def open_writer(
     format: str = "wav",
     subtype: str = "auto",
     tags: Mapping[str, str] | None = None,
-) -> Iterator[Callable[[Audio], None]]:
-    """A function that appends (C, n) blocks to a local sound file; integers are rounded, then clipped.
-
-    The same samples and tags give the same bytes (Ogg containers excepted: libsndfile draws their stream
-    number).
+    length: int = 0,
+) -> Iterator[Callable[[Audio | NDArray[np.int32]], None]]:
+    """A function that appends (C, n) blocks to a local sound file: floats, which an integer format rounds and
+    clips, or int32, of which it keeps the upper bits. The same samples and tags give the same bytes.
 
     Args:
         path: the file; its ending does not matter.
@@ -128,23 +144,30 @@ def open_writer(
         channels: C.
         format: a key of `FORMATS`; ``subtype``: ``auto``, ``16``, ``24`` or ``float``.
         tags: libsndfile's names (``title``, ``artist``, ``comment``, ...) and values.
+        length: samples per channel that will come, if known; a wav file of 4 GiB or more becomes an RF64.
 
     Raises:
         AudioError: stage ``encode``, if the file cannot be written.
+        OSError: there is no room for it.
     """
     name, container = libsndfile_subtype(format, subtype), FORMATS[format].container
     bits = {"PCM_16": 16, "PCM_24": 24}.get(name)
+    if container == "WAV" and length * channels * (bits or 32) // 8 > LARGEST_WAV:
+        container = "RF64"
     try:
         with soundfile.SoundFile(str(path), "w", sample_rate, channels, name, format=container) as file:
             for tag, value in (tags or {}).items():
                 setattr(file, tag, value)
             yield lambda audio: _append(file, audio, bits)
-    except soundfile.LibsndfileError as error:
+    except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
+        _require_room(Path(path).parent)
         raise AudioError(
             "encode", f"cannot write {format} {name}, {sample_rate} Hz, {channels} channels: {error}"
         ) from error
     if name == "FLOAT":
         _erase_time_of_writing(Path(path))
+    if container == "OGG":
+        ogg.erase_serial(Path(path))
 
 
 @contextlib.contextmanager
@@ -183,7 +206,8 @@ def _open(path: Path) -> soundfile.SoundFile | str:
 
 
 def _describe(file: soundfile.SoundFile) -> AudioInfo:
-    return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype)
+    tags = file.copy_metadata()
+    return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype, tags)
 
 
 def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
@@ -217,10 +241,11 @@ def _checked(blocks: Iterator[Audio]) -> Iterator[Audio]:
         raise AudioError("decode", "no samples in the file")
 
 
-def _append(file: soundfile.SoundFile, audio: Audio, bits: int | None) -> None:
+def _append(file: soundfile.SoundFile, audio: Audio | NDArray[np.int32], bits: int | None) -> None:
     # libsndfile's own float-to-integer conversion rounds down: half a step of bias per stem would add up in
     # their sum
-    samples = audio.T if bits is None else _quantise(audio.T, bits)
+    exact = bits is None or audio.dtype == np.int32
+    samples = audio.T if exact else _quantise(audio.T, bits)  # type: ignore[arg-type]
     for start in range(0, len(samples), BLOCK):
         file.write(np.ascontiguousarray(samples[start : start + BLOCK]))
 
@@ -229,6 +254,12 @@ def _quantise(audio: Audio, bits: int) -> np.ndarray:
     """Integers of ``bits`` bits in the upper bits of int32: round(x * 2^(bits-1)) * 2^(32-bits)."""
     top = 2 ** (bits - 1)
     return np.clip(np.rint(audio.astype(np.float64) * top), -top, top - 1).astype(np.int32) << (32 - bits)
+
+
+def _require_room(folder: Path) -> None:
+    """libsndfile says "System error" when the disk is full; the system says so itself."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        file.write(bytes(ROOM))
 
 
 def _erase_time_of_writing(path: Path) -> None:

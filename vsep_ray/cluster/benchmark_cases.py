@@ -21,7 +21,7 @@ from vsep_ray.cluster.task import Launch, Task
 from vsep_ray.cluster.train import train
 from vsep_ray.cluster.train_separator import task_of
 from vsep_ray.cluster.worker import Task as Track
-from vsep_ray.cluster.worker import Worker, WorkerSettings, chunking
+from vsep_ray.cluster.worker import Worker, WorkerSettings, to_row
 from vsep_ray.data.crops import CropStore
 from vsep_ray.data.reading import read_crops
 from vsep_ray.inference import SeparateFn
@@ -84,7 +84,7 @@ def separation(config: BenchmarkConfig, worker: Worker, folder: Path) -> Row:
     stems = [(folder / f"bare{k}.wav", a) for a in audio for k in range(len(worker.model.sources))]
     seconds = medians(
         config.repeats,
-        system=lambda: [worker(Track(p.stem, str(p), 0).to_row()) for p in paths],
+        system=lambda: worker(to_row(Track(p.stem, str(p)) for p in paths)),
         decode=lambda: [io.read(path) for path in paths],
         model=lambda: [worker.model.separate(b).cpu() for b in batches],
         encode=lambda: _encode(stems, rate),
@@ -155,8 +155,9 @@ def memory(config: BenchmarkConfig, settings: WorkerSettings, folder: Path) -> R
 
 def peak_mib(settings: WorkerSettings, path: str) -> float:
     """Separate a file; the most memory that this process has held until then (MiB, as Linux counts)."""
-    status = Worker(settings)(Track("memory", path, 0).to_row())["status"]
-    assert status == "separated", status
+    worker = Worker(settings)
+    worker(to_row([Track("memory", path)]))
+    assert worker.ledger.rows()["memory"].status == "separated"
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -195,7 +196,7 @@ def overlap_add_in_memory(
 
 
 def _grid(worker: Worker) -> Chunking:
-    return chunking(worker.settings, worker.model.sample_rate, worker.multiple)
+    return worker.grid
 
 
 def _batches(worker: Worker, mixture: Tensor) -> list[Tensor]:

@@ -9,17 +9,17 @@ from vsep_ray.data import storage
 from vsep_ray.joint import Joint
 from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
-from vsep_ray.tracking import resolve_model
+from vsep_ray.tracking import exact_model, resolve_model
 
 
 def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, Path, Separator]:
-    """The URI, the local directory and the module of the separator ``model``; "" is the latest below
+    """The exact URI, the local directory and the module of the separator ``model``; "" is the latest below
     ``root``.
 
     Raises:
         UserError: there is none, or it is a prior.
     """
-    uri = model or _latest(root)
+    uri = exact_model(model, tracking_uri) if model else _latest(root)
     cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(root) else Path(root)
     directory = resolve_model(uri, tracking_uri, cache / "models_cache").absolute()
     module = checkpoint.load(directory)

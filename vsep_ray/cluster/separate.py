@@ -1,180 +1,205 @@
 """Separate every track of a catalog over the cluster, resumably: the work of ``jobs/separate_catalog.py``.
 
-    catalog -> tracks minus those finished in the ledger -> a pool of actors, one track each -> stems + ledger
-    rows
+    catalog -> tracks minus those finished in the ledger -> groups of tracks -> a pool of actors -> stems +
+    ledger rows
 
-Audio never enters the object store: a row in is a name, a row out is a status. A track that takes its process
-with it is tried twice; it is then missing from the results and gets a failed row of stage ``crash``.
+Audio never enters the object store: a row in is some names, a row out a count. What became of the tracks is
+in the ledger alone, which the driver follows. An actor that dies loses the tracks of its group that it had
+not committed; they come again in smaller groups, in the end alone, so that one that kills its process ends as
+a failed row of stage ``crash`` and takes no other with it.
 """
 
+import contextlib
 import logging
-import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
-from types import TracebackType
-from typing import Any, Self
+from dataclasses import dataclass, replace
+from typing import Any
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import ray
 import ray.data
 
+from vsep_ray.cluster import catalog_report
+from vsep_ray.cluster.progress import Progress
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.work import Work, plan, prepare
-from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
+from vsep_ray.cluster.worker import Task, Worker, staging_root, to_row
+from vsep_ray.config import UserError
+from vsep_ray.data import storage
 from vsep_ray.data.ledger import LedgerRow
+from vsep_ray.data.staging import only_one, sweep
 from vsep_ray.presets import SeparateCatalogConfig
-from vsep_ray.tracking import Tracker
 
 __all__ = ["plan", "run"]
 log = logging.getLogger(__name__)
+GROUPS = (256, 16, 1)
+"""Tracks per group at most: at first, and when those come again whose actor died."""
+PATIENCE_SECONDS = 10.0
+"""How long the end of a run waits for its dead actors to let go of their files."""
 
 
 def run(config: SeparateCatalogConfig) -> dict[str, Any]:
     """Do what is missing of a catalog.
 
     Returns:
-        The job's figures; tracks = separated (now) + skipped (before) + failed (now or before). ``status`` is
-        ``failed`` if more than ``max_failed`` of the tracks are.
+        The job's figures; tracks = separated (now) + skipped (before) + failed (now or before) + undone.
+        ``status`` is ``failed`` if more than ``max_failed`` of the tracks are, or if the job had to stop.
 
     Raises:
-        UserError: a catalog, model, format or template that cannot work; nothing was touched then.
+        UserError: a catalog, model, format or template that cannot work, or a second run into the same
+            folder; nothing was touched then.
     """
     work, started = prepare(config), time.perf_counter()
-    log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
     name = work.settings.output.rstrip("/").rpartition("/")[2]
-    tags = {"model_uri": work.settings.model_uri, "fingerprint": work.settings.fingerprint}
-    with start_run(config, "catalog", name, tags=tags) as tracker:
-        for _ in _progress(_separate(work.settings, work.todo, config.num_actors), len(work.todo), tracker):
-            pass
-        rows = _with_crashes(work)
-        ledger = work.ledger.compact()
-        figures = _figures(config, work, rows, time.perf_counter() - started)
-        tracker.metrics({name: v for name, v in figures.items() if isinstance(v, int | float)})
-        _log_tables(tracker, rows)
+    with (
+        _alone(work.settings.output),
+        start_run(config, "catalog", name, tags=catalog_report.provenance(work.settings)) as tracker,
+    ):
+        log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
+        work = replace(work, settings=replace(work.settings, run=tracker.run_id))
+        with Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress:
+            stopped = _separate(work, config.num_actors, progress)
+        ledger = _tidy(work)
+        table = _of_catalog(work)
+        figures = _figures(config, work, table, time.perf_counter() - started, stopped)
+        catalog_report.record(tracker, config, work, table, figures)
+        tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
 
 
-def _separate(settings: WorkerSettings, todo: Sequence[Task], num_actors: int) -> Iterator[dict[str, Any]]:
-    """Statuses as they come; nothing comes of a row that kills its process."""
-    if not todo:
-        return
-    gpus = int(ray.cluster_resources().get("GPU", 0))
-    replicas = num_actors or gpus or int(ray.cluster_resources().get("CPU", 1))
-    size = min(replicas, len(todo))
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    # One row per block, one block per actor at a time and one retry: so a crashing row ends, and ends alone.
-    # Actors restart for ever, Ray's default: a pool never replaces a dead one (ray-project/ray #62746).
-    rows = ray.data.from_items([task.to_row() for task in todo], override_num_blocks=len(todo))
-    results = rows.map(
-        Worker,  # type: ignore[arg-type]  # a class of callables: Ray makes one per actor
-        fn_constructor_args=(settings,),
-        compute=ray.data.ActorPoolStrategy(min_size=1, max_size=size, max_tasks_in_flight_per_actor=1),
-        num_cpus=1,
-        num_gpus=1 if gpus else 0,
-        ray_remote_args_fn=lambda: {"max_task_retries": 1},
-    )
-    results.context.max_errored_blocks, results.context.enable_progress_bars = -1, False
-    yield from results.iter_rows()
+def _separate(work: Work, num_actors: int, progress: Progress) -> str:
+    """Do all that is to do; why it had to stop, or ""."""
+    todo: Sequence[Task] = work.todo
+    largest = GROUPS[0] + 1
+    for limit in GROUPS:
+        if not todo or 1 < limit >= largest:  # done, or the groups would be no smaller than they were
+            continue
+        pool = _Pool(num_actors, len(todo))
+        groups = list(_grouped(todo, pool.size, limit))
+        largest = len(groups[0])
+        for result in pool.results(work, groups, retries=int(limit == 1)):
+            if stopped := result["fatal"] or progress.stop:
+                log.error(stopped)
+                return stopped
+        todo = _lost(work)
+        if todo:
+            log.warning("%d tracks were lost with their actors: %s", len(todo), [t.track for t in todo[:10]])
+    _record_crashes(work, todo)
+    progress.poll()
+    return progress.stop
 
 
-class _Progress:
-    """Logs every few seconds, also while no track ends."""
+def _record_crashes(work: Work, tasks: Sequence[Task]) -> None:
+    s, words = work.settings, "its process died each time (killed, out of memory, or a crash in a decoder)"
+    row = LedgerRow("", "failed", s.fingerprint, s.model_uri, stage="crash", message=words, run=s.run)
+    work.ledger.append(replace(row, track=task.track, attempts=task.attempts + 1) for task in tasks)
 
-    def __init__(self, total: int, seconds: float = 5.0) -> None:
-        self.total, self.seconds, self.started = total, seconds, time.perf_counter()
-        self.done, self.audio_seconds, self.stop = 0, 0.0, threading.Event()
-        self.thread = threading.Thread(target=self._log_regularly, daemon=True)
 
-    def __enter__(self) -> Self:
-        self.thread.start()
-        return self
+def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence[Task]]:
+    """Groups that get smaller to the end, so that all actors end together."""
+    start = 0
+    while start < len(todo):
+        size = max(1, min(limit, (len(todo) - start) // (4 * actors)))
+        yield todo[start : start + size]
+        start += size
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop.set()
-        self.thread.join()
+
+@dataclass(frozen=True)
+class _Pool:
+    """Actors for some tracks; 0: one per GPU, or one per CPU where there is none."""
+
+    num_actors: int
+    tracks: int
 
     @property
-    def realtime_factor(self) -> float:
-        return self.audio_seconds / max(1e-9, time.perf_counter() - self.started)
+    def gpus(self) -> int:
+        return int(ray.cluster_resources().get("GPU", 0))
 
-    def line(self) -> str:
-        """The state in words."""
-        elapsed = time.perf_counter() - self.started
-        left = (
-            f"{elapsed / self.done * (self.total - self.done) / 60:.1f} min left" if self.done else "starting"
+    @property
+    def size(self) -> int:
+        wanted = self.num_actors or self.gpus or int(ray.cluster_resources().get("CPU", 1))
+        return min(wanted, self.tracks)
+
+    def results(self, work: Work, groups: Sequence[Sequence[Task]], retries: int) -> Iterator[dict[str, Any]]:
+        """What actors return, as it comes; nothing comes of a group whose actor dies."""
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
+        # One group per block, one block per actor at a time: a crash ends one group and no other. Actors
+        # restart for ever, Ray's default: a pool never replaces a dead one (ray-project/ray #62746).
+        rows = ray.data.from_items([to_row(group) for group in groups], override_num_blocks=len(groups))
+        results = rows.map(
+            Worker,  # type: ignore[arg-type]  # a class of callables: Ray makes one per actor
+            fn_constructor_args=(work.settings,),
+            compute=ray.data.ActorPoolStrategy(
+                min_size=1, max_size=self.size, max_tasks_in_flight_per_actor=1
+            ),
+            num_cpus=1,
+            num_gpus=1 if self.gpus else 0,
+            ray_remote_args_fn=lambda: {"max_task_retries": retries},
         )
-        hours = f"{self.audio_seconds / 3600:.2f} h of audio"
-        return f"{self.done}/{self.total} tracks, {hours}, {self.realtime_factor:.1f} x real time, {left}"
-
-    def _log_regularly(self) -> None:
-        while not self.stop.wait(self.seconds):
-            log.info(self.line())
+        results.context.max_errored_blocks, results.context.enable_progress_bars = -1, False
+        yield from results.iter_rows()
 
 
-def _progress(results: Iterator[dict[str, Any]], total: int, tracker: Tracker) -> Iterator[dict[str, Any]]:
-    with _Progress(total) as progress:
-        for result in results:
-            progress.done += 1
-            progress.audio_seconds += result["audio_seconds"]
-            tracker.metrics(
-                {"tracks_done": progress.done, "progress_realtime_factor": progress.realtime_factor},
-                progress.done,
+def _lost(work: Work) -> list[Task]:
+    """The tasks that have no row of this run."""
+    table = work.ledger.read()
+    mine = set(table.filter(pc.equal(table["run"], work.settings.run))["track"].to_pylist())
+    return [task for task in work.todo if task.track not in mine]
+
+
+@contextlib.contextmanager
+def _alone(output: str) -> Iterator[None]:
+    """Refuse a second run into one folder at a time; in a bucket nobody can tell."""
+    if storage.is_remote(output):
+        yield
+        return
+    with only_one(staging_root(output) / "run.lock") as first:
+        if not first:
+            raise UserError(
+                f"another run separates into {output} at this moment; wait for its end, or stop it"
             )
-            yield result
+        yield
 
 
-def _with_crashes(work: Work) -> dict[str, LedgerRow]:
-    """The ledger's rows of the catalog, after failed ones were added for tasks that left none."""
-    rows = work.ledger.read()
-    lost = [task for task in work.todo if rows.get(task.track) == work.before.get(task.track)]
-    s = work.settings
-    crashed = [
-        LedgerRow(
-            task.track,
-            "failed",
-            s.fingerprint,
-            s.model_uri,
-            stage="crash",
-            message="its process died, twice (killed, out of memory, or a crash in a decoder)",
-            attempts=task.attempts + 1,
-        )
-        for task in lost
-    ]
-    if crashed:
-        log.warning(
-            "%d tracks took their process with them: %s", len(lost), [task.track for task in lost][:10]
-        )
-        work.ledger.append(crashed)
-    rows |= {row.track: row for row in crashed}
-    return {track.id: rows[track.id] for track in work.tracks}
+def _tidy(work: Work) -> str:
+    """Remove what actors that were killed left; the URI of the compacted ledger."""
+    root = staging_root(work.settings.output)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sweep(root) and time.monotonic() < deadline and not storage.is_remote(work.settings.output):
+        time.sleep(0.2)
+    for name in filter(storage.is_leftover, storage.list_files(work.ledger.uri)):
+        storage.delete(storage.join(work.ledger.uri, name))
+    return work.ledger.compact()
+
+
+def _of_catalog(work: Work) -> pa.Table:
+    """The ledger's rows of the catalog's tracks under this model and these options."""
+    table = work.ledger.read()
+    table = table.filter(pc.equal(table["fingerprint"], work.settings.fingerprint))
+    return table.filter(pc.is_in(table["track"], pa.array([track.id for track in work.tracks], pa.string())))
 
 
 def _figures(
-    config: SeparateCatalogConfig, work: Work, rows: dict[str, LedgerRow], wall_seconds: float
+    config: SeparateCatalogConfig, work: Work, table: pa.Table, wall_seconds: float, stopped: str
 ) -> dict[str, Any]:
-    new = [rows[task.track] for task in work.todo]
-    separated = [row for row in new if row.status == "separated"]
-    failed = sum(row.status == "failed" for row in rows.values())
-    audio_seconds = sum(row.audio_seconds for row in separated)
+    separated = table.filter(pc.equal(table["status"], "separated"))
+    new = separated.filter(pc.equal(separated["run"], work.settings.run))
+    total, failed = len(work.tracks), len(table) - len(separated)
+    audio_seconds = pc.sum(new["audio_seconds"]).as_py() or 0.0
+    words = {"error": stopped} if stopped else {}
     return {
-        "status": "failed" if failed > config.max_failed * len(rows) else "done",
-        "tracks": len(rows),
-        "separated": len(separated),
-        "skipped": len(rows) - len(separated) - failed,
+        "status": "failed" if stopped or failed > config.max_failed * total else "done",
+        **words,
+        "tracks": total,
+        "separated": len(new),
+        "skipped": len(separated) - len(new),
         "failed": failed,
+        "undone": total - len(table),
         "audio_seconds": round(audio_seconds, 3),
         "wall_seconds": round(wall_seconds, 3),
         "realtime_factor": round(audio_seconds / max(1e-9, wall_seconds), 3),
         "output": work.settings.output,
         "model": work.settings.model_uri,
     }
-
-
-def _log_tables(tracker: Tracker, rows: dict[str, LedgerRow]) -> None:
-    table = pd.DataFrame([asdict(row) for row in rows.values()])
-    tracker.text(table.to_csv(index=False), "ledger.csv")
-    failed = table[table.status == "failed"]
-    tracker.text(failed[["track", "stage", "message", "attempts"]].to_csv(index=False), "failed.csv")

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, libsndfile_subtype
 from vsep_ray.cluster.models import find_separator
 from vsep_ray.cluster.worker import Task, WorkerSettings
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import catalog, storage
-from vsep_ray.data.ledger import Ledger, LedgerRow
+from vsep_ray.data.ledger import Ledger
 from vsep_ray.data.track import Track
 from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.streaming import Selection
 
 X = TypeVar("X")
 PROBED = 200
 """Headers that an estimate reads."""
+CHANGES_STEMS = ("template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples")
+"""Options with which a track that is separated already must be done again; ``samples`` for its ledger row."""
 BYTES = {"float": 4.0, "24": 3.0, "16": 2.0}
 COMPRESSED = {"flac": 0.6, "ogg": 0.1, "opus": 0.1, "mp3": 0.1}
 """Size of a container relative to plain samples, roughly; for estimates only."""
@@ -31,16 +37,16 @@ class Work:
 
     Attributes:
         settings: for the workers.
-        sources: the stems of the model.
+        stems: names of the stems of a track.
         tracks: the whole catalog.
-        before: the ledger as it was found, by track.
+        before: the ledger as it was found, a row per track.
         todo: the tracks that need work.
     """
 
     settings: WorkerSettings
-    sources: tuple[str, ...]
+    stems: tuple[str, ...]
     tracks: list[Track]
-    before: dict[str, LedgerRow]
+    before: pa.Table
     todo: list[Task]
 
     @property
@@ -53,18 +59,19 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     """Resolve a config and compare the catalog with the ledger; touches nothing but the model cache.
 
     Raises:
-        UserError: a catalog, model, format or template that cannot work.
+        UserError: a catalog, model, format, stem or template that cannot work.
     """
     _check(config)
     root = _absolute(config.catalog)
     tracks = catalog.read_catalog(root)
     uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
-    catalog.check_names(tracks, separator.sources, config.template, config.format)
+    stems = Selection.of(separator.sources, config.sources).stems
+    catalog.check_names(tracks, stems, config.template, config.format)
     output = _absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
     _refuse_output_in_catalog(root, output, tracks)
     settings = _settings(config, uri, directory, output)
     before = Ledger(output).read()
-    return Work(settings, separator.sources, tracks, before, _todo(config, settings, tracks, before))
+    return Work(settings, stems, tracks, before, _todo(config, settings, tracks, before))
 
 
 def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
@@ -77,15 +84,15 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     share = len(work.todo) / max(1, len(infos))
     hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
     samples = share * sum(i.length * i.channels for i in infos)
-    done = [row for row in work.before.values() if row.status == "separated"]
-    speed = sum(row.audio_seconds for row in done) / max(1e-9, sum(row.wall_seconds for row in done))
+    done = work.before.filter(pc.equal(work.before["status"], "separated"))
+    audio, wall = (pc.sum(done[name]).as_py() or 0.0 for name in ("audio_seconds", "wall_seconds"))
     size = BYTES[_sample_format(config)] * COMPRESSED.get(config.format, 1.0)
     return {
         "tracks": len(work.tracks),
         "todo": len(work.todo),
         "audio_hours": round(hours, 3),
-        "output_bytes": round(samples * len(work.sources) * size),
-        "actor_hours": round(hours / speed, 3) if speed else None,
+        "output_bytes": round(samples * len(work.stems) * size),
+        "actor_hours": round(hours * wall / audio, 3) if audio else None,
         "output": work.settings.output,
         "model": work.settings.model_uri,
     }
@@ -114,6 +121,8 @@ def _check(config: SeparateCatalogConfig) -> None:
         raise UserError(f"--overlap must lie in [0, 0.5], got {config.overlap}")
     if config.chunk_seconds <= 0 or config.batch_size < 1:
         raise UserError("--chunk-seconds must be positive and --batch-size at least 1")
+    if config.samples < 0 or config.max_alike < 0 or config.listening_tracks < 0:
+        raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
 
 
 def _absolute(uri: str) -> str:
@@ -121,9 +130,7 @@ def _absolute(uri: str) -> str:
 
 
 def _settings(config: SeparateCatalogConfig, uri: str, directory: Path, output: str) -> WorkerSettings:
-    options = {
-        name: getattr(config, name) for name in ("template", "format", "subtype", "chunk_seconds", "overlap")
-    }
+    options = {name: getattr(config, name) for name in CHANGES_STEMS}
     identity = fingerprint({"model": _digest(directory), **options})
     return WorkerSettings(str(directory), uri, identity, output, **options, batch_size=config.batch_size)
 
@@ -146,27 +153,24 @@ def _refuse_output_in_catalog(root: str, output: str, tracks: Sequence[Track]) -
 
 
 def _todo(
-    config: SeparateCatalogConfig,
-    settings: WorkerSettings,
-    tracks: Sequence[Track],
-    before: dict[str, LedgerRow],
+    config: SeparateCatalogConfig, settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table
 ) -> list[Task]:
-    ledger, again = Ledger(settings.output), config.overwrite or config.fresh
-    return [
-        Task(track.id, track.uri, _attempts(before.get(track.id), settings))
-        for track in tracks
-        if again or _needs_work(ledger, before.get(track.id), settings.fingerprint, config.retry_failed)
-    ]
+    same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
+    attempts = dict(zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True))
+    done: set[str] = set()
+    if not (config.overwrite or config.fresh):
+        done = _finished(
+            same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), config, settings
+        )
+    return [Task(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
 
 
-def _needs_work(ledger: Ledger, row: LedgerRow | None, identity: str, retry_failed: bool) -> bool:
-    if row is None or row.fingerprint != identity:
-        return True
-    return retry_failed if row.status == "failed" else not ledger.is_finished(row, identity)
-
-
-def _attempts(row: LedgerRow | None, settings: WorkerSettings) -> int:
-    return row.attempts if row and row.fingerprint == settings.fingerprint else 0
+def _finished(rows: pa.Table, config: SeparateCatalogConfig, settings: WorkerSettings) -> set[str]:
+    """The tracks that need no more work: separated with every stem there in full size, or failed for good."""
+    separated = rows.filter(pc.equal(rows["status"], "separated"))
+    tracks = separated if config.retry_failed else rows
+    incomplete = Ledger(settings.output).incomplete(separated)
+    return set(tracks["track"].to_pylist()) - set(incomplete)
 
 
 def _sample_format(config: SeparateCatalogConfig) -> str:

@@ -1,29 +1,34 @@
-"""One track of a catalog on one worker: separate, encode, publish, commit a ledger row, whatever happens."""
+"""Some tracks of a catalog on one worker: separate, encode, publish, commit ledger rows, whatever happens."""
 
 import json
 import logging
 import platform
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, replace
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from vsep_ray import checkpoint, streaming
-from vsep_ray.audio import io
-from vsep_ray.audio.formats import AudioError, Stage
+from vsep_ray.audio.formats import SCARCE, AudioError, Stage
 from vsep_ray.data import storage
 from vsep_ray.data.catalog import stem_names
 from vsep_ray.data.ledger import Ledger, LedgerRow
-from vsep_ray.inference import amortized
+from vsep_ray.data.staging import Staging, sweep
+from vsep_ray.inference import amortized, amortized_with_variance
 from vsep_ray.separators import Separator
+from vsep_ray.streaming import Chunking, Selection, Stems
 
 log = logging.getLogger(__name__)
 SHORTEST = 4
 """How often a chunk may be halved when memory runs out."""
+COMMIT_SECONDS = 2.0
+"""How long finished tracks may wait for their ledger rows; a kill loses no more than their work."""
 
 
 @dataclass(frozen=True)
@@ -35,90 +40,170 @@ class WorkerSettings:
     model_uri: str
     fingerprint: str
     output: str
-    template: str
-    format: str
-    subtype: str
-    chunk_seconds: float
-    overlap: float
-    batch_size: int
+    template: str = "{path}/{source}.{ext}"
+    format: str = "wav"
+    subtype: str = "auto"
+    chunk_seconds: float = 6.0
+    overlap: float = 0.25
+    batch_size: int = 4
+    sources: tuple[str, ...] = ()
+    samples: int = 0
+    run: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task:
     """One track to do: its id, its file, and how often it was tried before."""
 
     track: str
     uri: str
-    attempts: int
+    attempts: int = 0
 
-    def to_row(self) -> dict[str, str]:
-        """A row for Ray Data; JSON, since Arrow refuses file names that are not UTF-8."""
-        return {"task": json.dumps(asdict(self))}
+
+def to_row(tasks: Iterable[Task]) -> dict[str, str]:
+    """A row for Ray Data; JSON, since Arrow refuses file names that are not UTF-8."""
+    return {"tasks": json.dumps([asdict(task) for task in tasks])}
+
+
+class FatalError(Exception):
+    """No track is to blame and none can go on: the job must stop."""
+
+
+@dataclass
+class _Commits:
+    """Ledger rows on their way to the ledger, a few at a time."""
+
+    ledger: Ledger
+    rows: list[LedgerRow] = field(default_factory=list)
+    since: float = field(default_factory=time.monotonic)
+
+    def add(self, row: LedgerRow) -> None:
+        self.rows.append(row)
+        if time.monotonic() - self.since > COMMIT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        rows, self.rows, self.since = self.rows, [], time.monotonic()
+        try:
+            self.ledger.append(rows)
+        except OSError as error:
+            raise FatalError(f"cannot write to the ledger {self.ledger.uri}: {error}") from error
 
 
 class Worker:
-    """Loads the model once, then separates one track per call; every call commits a row and none raises."""
+    """Loads the model once, then separates some tracks per call; a row is committed for each of them."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings, self.ledger = settings, Ledger(settings.output)
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.model, self.multiple = load_model(settings.directory, device)
+        separator = load(settings.directory)
+        self.selection = Selection.of(separator.sources, settings.sources)
+        self.model = stream_model(separator, self.selection, settings.samples, device)
+        self.grid = chunking(settings, separator)
+        root = staging_root(settings.output)
+        sweep(root)
+        self.staging = Staging(root)
 
     def __call__(self, row: dict[str, str]) -> dict[str, Any]:
-        """A row of `Task.to_row` -> the fields of the `LedgerRow` that were committed."""
-        task, started = Task(**json.loads(row["task"])), time.perf_counter()
-        result = replace(
-            self._try(task), attempts=task.attempts + 1, wall_seconds=time.perf_counter() - started
-        )
-        self.ledger.append([result])
-        return {"track": result.track, "status": result.status, "audio_seconds": result.audio_seconds}
+        """A row of `to_row` -> how many tracks have their ledger rows now, and why the job must stop, if it
+        must."""
+        tasks = [Task(**values) for values in json.loads(row["tasks"])]
+        commits, fatal, done = _Commits(self.ledger), "", 0
+        try:
+            for done, result in enumerate(self.rows(tasks), 1):  # noqa: B007
+                commits.add(result)
+            commits.flush()
+        except FatalError as error:
+            fatal = str(error)
+            log.error(fatal)
+        return {"tracks": done, "fatal": fatal}
 
-    def _try(self, task: Task) -> LedgerRow:
-        wanted = chunking(self.settings, self.model.sample_rate, self.multiple)
-        for grid in ladder(wanted):
+    def rows(self, tasks: Sequence[Task]) -> Iterator[LedgerRow]:
+        """A ledger row for each task, in order. Where the model raises, the tasks are done one by one.
+
+        Raises:
+            FatalError: no track is to blame.
+        """
+        clock = _Clock()
+        done = 0
+        try:
+            for row in self._separate(tasks, self.grid):
+                done += 1
+                yield clock.stamp(row)
+        except Exception as error:
+            _raise_if_fatal(error)
+            log.warning("%s, %d tracks: %s: %s", tasks[done].track, len(tasks), type(error).__name__, error)
+            for task in tasks[done:]:
+                yield clock.stamp(self._alone(task))
+
+    def _alone(self, task: Task) -> LedgerRow:
+        for grid in ladder(self.grid):
             try:
-                with tempfile.TemporaryDirectory(prefix="vsep-") as scratch:
-                    return self._separate(task, grid, Path(scratch))
-            except AudioError as error:
-                return self._failed(task, error.stage, error.message)
+                return next(self._separate([task], grid))
             except Exception as error:
+                _raise_if_fatal(error)
                 if not is_out_of_memory(error):
-                    log.exception(
-                        "track %s", task.track
-                    )  # a mistake of ours, or a full disk: the row has the line
-                    return self._failed(task, _stage_of(error), f"{type(error).__name__}: {error}")
+                    log.exception("track %s", task.track)  # a mistake of ours: the row has the line
+                    return self._failed(task, "separate", f"{type(error).__name__}: {error}")
                 log.warning("track %s: out of memory with %s", task.track, grid)
         return self._failed(task, "separate", "out of memory with the smallest batch and the shortest chunk")
 
-    def _separate(self, task: Task, grid: streaming.Chunking, scratch: Path) -> LedgerRow:
+    def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Iterator[LedgerRow]:
+        """The rows of the tasks, in order; the last track's stems are encoded while the next is separated."""
+        uris = [task.uri for task in tasks]
+        outcomes = streaming.separate_files(uris, self.model, grid, self.selection, self.settings.format)
+        pending: deque[Future[LedgerRow]] = deque()
+        with ThreadPoolExecutor(1) as behind:
+            for task, outcome in zip(tasks, outcomes, strict=True):
+                pending.append(behind.submit(self._finish, task, outcome, grid))
+                if len(pending) > 1:
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+
+    def _finish(self, task: Task, outcome: Stems | AudioError, grid: Chunking) -> LedgerRow:
+        if isinstance(outcome, AudioError):
+            return self._failed(task, outcome.stage, outcome.message)
+        try:
+            return self._publish(task, outcome, grid)
+        except AudioError as error:
+            return self._failed(task, error.stage, error.message)
+        except OSError as error:
+            _raise_if_fatal(error)
+            return self._failed(task, "encode", f"{type(error).__name__}: {error}")
+        finally:
+            outcome.close()
+
+    def _publish(self, task: Task, stems: Stems, grid: Chunking) -> LedgerRow:
         s = self.settings
-        stems = streaming.separate_file(task.uri, self.model, grid, scratch, s.format)
-        measures = streaming.measure(stems, s.format, s.subtype)
-        paths = [scratch / f"{i}.{s.format}" for i in range(len(stems.sources))]
-        streaming.encode(stems, measures.gain, paths, s.format, s.subtype, self._tags(task.uri))
-        names = stem_names(task.track, stems.sources, s.template, s.format)
+        factor = streaming.gain(stems, s.format, s.subtype)
+        paths = [self.staging.folder / f"{i}.{s.format}" for i in range(len(self.selection.stems))]
+        streaming.encode(stems, factor, paths, s.format, s.subtype, self._tags(stems))
+        sizes = tuple(path.stat().st_size for path in paths)
+        names = stem_names(task.track, self.selection.stems, s.template, s.format)
         for path, name in zip(paths, names, strict=True):
-            storage.upload(path, storage.join(s.output, name))
+            storage.publish(path, storage.join(s.output, name))
         return replace(
             self._row(task, "separated"),
             audio_seconds=stems.length / stems.sample_rate,
             sample_rate=stems.sample_rate,
             channels=stems.channels,
             samples=stems.length,
-            peak=measures.peak,
-            gain=measures.gain,
-            remainder_db=measures.remainder_db,
+            peak=stems.peak,
+            gain=factor,
+            remainder_db=stems.remainder_db,
             stems=names,
-            stem_bytes=tuple(path.stat().st_size for path in paths),
+            stem_bytes=sizes,
+            confidence_db=stems.confidence_db,
+            lowest_confidence_db=min(stems.confidence_db, default=None),
             chunk_seconds=grid.chunk / self.model.sample_rate,
             batch_size=grid.batch_size,
         )
 
-    def _tags(self, uri: str) -> list[dict[str, str]]:
-        tags = io.read_tags(uri)
+    def _tags(self, stems: Stems) -> list[dict[str, str]]:
         made = "separated by vsep_ray with " + self.settings.model_uri
-        before = [tags["comment"]] if tags.get("comment") else []
-        return [{**tags, "comment": "; ".join([*before, f"{s} {made}"])} for s in self.model.sources]
+        before = [stems.tags["comment"]] if stems.tags.get("comment") else []
+        return [{**stems.tags, "comment": "; ".join([*before, f"{s} {made}"])} for s in self.selection.stems]
 
     def _failed(self, task: Task, stage: Stage, message: str) -> LedgerRow:
         log.warning("track %s failed: %s: %s", task.track, stage, message)
@@ -126,34 +211,60 @@ class Worker:
 
     def _row(self, task: Task, status: Any) -> LedgerRow:
         s = self.settings
-        return LedgerRow(task.track, status, s.fingerprint, s.model_uri, node=platform.node())
+        return LedgerRow(
+            task.track, status, s.fingerprint, s.model_uri,
+            attempts=task.attempts + 1, node=platform.node(), run=s.run,
+        )  # fmt: skip
 
 
-def load_model(directory: str, device: torch.device) -> tuple[streaming.Model, int]:
-    """The separator of a checkpoint directory as a stream's model, and the multiple of samples that it works
-    in."""
+class _Clock:
+    """Shares the time of a worker out among the tracks as they finish."""
+
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+
+    def stamp(self, row: LedgerRow) -> LedgerRow:
+        before, self.last = self.last, time.perf_counter()
+        return replace(row, wall_seconds=self.last - before)
+
+
+def load(directory: str) -> Separator:
+    """The separator of a checkpoint directory."""
     separator = checkpoint.load(directory)
     assert isinstance(separator, Separator), directory
+    return separator
+
+
+def stream_model(
+    separator: Separator, selection: Selection, samples: int, device: torch.device
+) -> streaming.Model:
+    """A separator as a stream's model: its shares, and with ``samples`` draws the stems' variances."""
     separator = separator.to(device)
+    matrix = torch.from_numpy(selection.matrix).to(device)
 
     def separate(mixture: torch.Tensor) -> torch.Tensor:
-        return separator.mixing.shares(amortized(mixture.to(device), separator=separator))
+        if not samples:
+            return separator.mixing.shares(amortized(mixture.to(device), separator=separator))
+        mean, variance = amortized_with_variance(
+            mixture.to(device), separator=separator, samples=samples, matrix=matrix
+        )
+        return torch.cat([mean, variance], 1)
 
-    model = streaming.Model(separate, separator.sources, separator.sample_rate, separator.channels)
-    return model, separator.multiple
-
-
-def chunking(settings: WorkerSettings, sample_rate: int, multiple: int) -> streaming.Chunking:
-    """The grid in samples of the model's rate (Hz); chunks are rounded up to the model's multiple."""
-    chunk = -(-round(settings.chunk_seconds * sample_rate) // multiple) * multiple
-    return streaming.Chunking(chunk, max(1, chunk - round(chunk * settings.overlap)), settings.batch_size)
+    return streaming.Model(separate, separator.sources, separator.sample_rate, separator.channels)
 
 
-def ladder(grid: streaming.Chunking) -> Iterator[streaming.Chunking]:
+def chunking(settings: WorkerSettings, separator: Separator) -> Chunking:
+    """The grid in samples of the model's rate; chunks are rounded up to the model's multiple."""
+    multiple = separator.multiple
+    chunk = -(-round(settings.chunk_seconds * separator.sample_rate) // multiple) * multiple
+    return Chunking(chunk, max(1, chunk - round(chunk * settings.overlap)), settings.batch_size)
+
+
+def ladder(grid: Chunking) -> Iterator[Chunking]:
     """What to try as memory runs out: the grid asked for, smaller batches, then shorter chunks.
 
     Example:
-        >>> [(g.chunk, g.batch_size) for g in ladder(streaming.Chunking(64, 48, 3))]
+        >>> [(g.chunk, g.batch_size) for g in ladder(Chunking(64, 48, 3))]
         [(64, 3), (64, 1), (32, 1), (16, 1), (8, 1), (4, 1)]
     """
     yield grid
@@ -170,5 +281,17 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
 
 
-def _stage_of(error: Exception) -> Stage:
-    return "encode" if isinstance(error, OSError) else "separate"
+def staging_root(output: str) -> Path:
+    """Where stems wait until they are complete: beside the ledger, or on local disk if that is elsewhere."""
+    if storage.is_remote(output):
+        return Path(tempfile.gettempdir(), "vsep_ray")
+    return storage.local_path(Ledger(output).uri)
+
+
+def _raise_if_fatal(error: Exception) -> None:
+    if isinstance(error, FatalError):
+        raise error
+    if isinstance(error, OSError) and error.errno in SCARCE:
+        raise FatalError(
+            f"{error.strerror or error}: nothing is lost; make room and run the same command again"
+        ) from error

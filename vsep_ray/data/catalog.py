@@ -8,11 +8,16 @@ from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
 from string import Formatter
 
+import numpy as np
+
 from vsep_ray.audio.formats import AUDIO_ENDINGS
 from vsep_ray.config import UserError
 from vsep_ray.data import manifest, storage
 from vsep_ray.data.track import Track
 
+LONGEST_NAME = 255
+"""Bytes that the file systems of today take in the name of a file or folder."""
+SHORT_NAME = LONGEST_NAME // 4  # characters, of four bytes at most
 FIELDS = ("path", "suffix", "source", "ext")
 
 
@@ -67,11 +72,14 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
     if unknown or "{source}" not in template:
         known = ", ".join(f"{{{f}}}" for f in FIELDS)
         raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
+    hashes = [hash(name) for track in tracks for name in _checked_names(track.id, sources, template, ext)]
+    values, counts = np.unique(np.array(hashes, np.int64), return_counts=True)
+    shared = set(values[counts > 1].tolist())  # a million tracks' names would take a gigabyte
     owners = defaultdict(list)
-    for track in tracks:
+    for track in tracks if shared else ():
         for name in stem_names(track.id, sources, template, ext):
-            _refuse_escape(name, track.id)
-            owners[name].append(track.id)
+            if hash(name) in shared:
+                owners[name].append(track.id)
     _refuse_collisions({name: ids for name, ids in owners.items() if len(ids) > 1})
 
 
@@ -126,11 +134,18 @@ def _names(paths: Sequence[str]) -> list[str]:
     return ["/".join(path.replace("://", "/").split("/")[shared:]) for path in paths]
 
 
-def _refuse_escape(name: str, track: str) -> None:
-    if name.startswith("/") or ".." in PurePosixPath(name).parts:
-        raise UserError(
-            f"track {track!r} would be written to {name!r}, outside the output folder; change --template"
-        )
+def _checked_names(track: str, sources: Iterable[str], template: str, ext: str) -> Iterable[str]:
+    for name in stem_names(track, sources, template, ext):
+        if name.startswith("/") or (".." in name and ".." in PurePosixPath(name).parts):
+            raise UserError(
+                f"track {track!r} would be written to {name!r}, outside the output folder; change --template"
+            )
+        if len(name) > SHORT_NAME and any(len(p.encode()) > LONGEST_NAME for p in name.split("/")):
+            raise UserError(
+                f"track {track!r} would be written to {name!r}, and a name may have {LONGEST_NAME} bytes; "
+                "change --template"
+            )
+        yield name
 
 
 def _refuse_collisions(shared: dict[str, list[str]]) -> None:

@@ -1,26 +1,32 @@
 """What happened to every track of a catalog: Parquet under ``<output>/_ledger/``, one row per track.
 
 A row is the commit: stems without one do not count and are replaced. Actors append small part files
-atomically; the driver compacts them into ``ledger.parquet``. Of several rows of one track the latest holds,
-so that a compaction that was killed half-way does no harm.
+atomically; the driver merges them as they come and compacts all into ``ledger.parquet`` in the end. Of
+several rows of one track the latest holds, so that a merge that was killed half-way does no harm. A ledger is
+read as an Arrow table, since a catalog may have a million tracks.
 """
 
 import io
 import time
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_type_hints
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vsep_ray.data import storage
 
 COMPACTED = "ledger.parquet"
+MERGE = 256
+"""Parts that are merged into one while actors go on."""
+BATCH = 10_000
+"""Rows whose stems are looked for at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """One track.
 
@@ -28,20 +34,25 @@ class LedgerRow:
         track: its id in the catalog.
         status: ``separated`` or ``failed``.
         stage, message: of an error; see `vsep_ray.audio.formats.Stage`.
-        audio_seconds, wall_seconds: length of the track and time that it took, seconds.
+        audio_seconds, wall_seconds: length of the track and time that it took its worker, seconds.
         sample_rate: Hz; likewise of the stems.
         channels: audio channels; likewise of the stems.
         samples: per channel; likewise of the stems.
         peak: largest absolute sample of all stems before the gain; 1 is full scale.
         gain: common factor of all stems; below 1 where an integer format would have clipped.
         remainder_db: power of mixture - sum of the model's stems relative to the mixture's, dB, at least
-        -200. stems: names relative to the output folder.
+            -200.
+        stems: names relative to the output folder.
         stem_bytes: size of each stem, bytes.
+        confidence_db: of each stem, the SDR that the model expects of itself, dB, within +-200; empty without
+            ``--samples``.
+        lowest_confidence_db: the least of them, to sort by; null where none was asked for.
         model: URI of the model.
         fingerprint: of the model and all options that change the stems.
         chunk_seconds, batch_size: as used; smaller than asked for where memory ran out.
         attempts: how many times it was tried under this fingerprint.
         node: host name.
+        run: id of the MLflow run that did it.
         time: when the row was made, seconds since 1970.
     """
 
@@ -61,22 +72,27 @@ class LedgerRow:
     remainder_db: float = 0.0
     stems: tuple[str, ...] = ()
     stem_bytes: tuple[int, ...] = ()
+    confidence_db: tuple[float, ...] = ()
+    lowest_confidence_db: float | None = None
     chunk_seconds: float = 0.0
     batch_size: int = 0
     attempts: int = 1
     node: str = ""
+    run: str = ""
     time: float = field(default_factory=time.time)
 
 
 _TYPES: dict[Any, pa.DataType] = {
     str: pa.string(),
     float: pa.float64(),
+    float | None: pa.float64(),
     int: pa.int64(),
     tuple[str, ...]: pa.list_(pa.string()),
     tuple[int, ...]: pa.list_(pa.int64()),
+    tuple[float, ...]: pa.list_(pa.float64()),
 }
-_HINTS = get_type_hints(LedgerRow)
-SCHEMA = pa.schema([(f.name, _TYPES.get(_HINTS[f.name], pa.string())) for f in fields(LedgerRow)])
+NAMES = [f.name for f in fields(LedgerRow)]
+SCHEMA = pa.schema([(name, _TYPES.get(get_type_hints(LedgerRow)[name], pa.string())) for name in NAMES])
 
 
 class Ledger:
@@ -87,48 +103,80 @@ class Ledger:
 
     def append(self, rows: Iterable[LedgerRow]) -> None:
         """Commit rows; atomic, and safe from any number of processes."""
-        self._write(f"part-{uuid.uuid4().hex}.parquet", rows)
+        columns = list(zip(*([getattr(row, name) for name in NAMES] for row in rows), strict=True))
+        if columns:
+            self._write(f"part-{uuid.uuid4().hex}.parquet", pa.table(columns, SCHEMA))
 
-    def read(self) -> dict[str, LedgerRow]:
-        """The latest row of every track."""
-        rows = sorted((row for name in self._parts() for row in self._read(name)), key=lambda row: row.time)
-        return {row.track: row for row in rows}
+    def read(self) -> pa.Table:
+        """The latest row of every track, sorted by track."""
+        return latest(self.read_parts(self.parts()))
+
+    def rows(self) -> dict[str, LedgerRow]:
+        """`read` as rows by track, for ledgers that fit into memory so."""
+        return {row.track: row for row in to_rows(self.read())}
+
+    def parts(self) -> list[str]:
+        """Names of the files that the ledger consists of now."""
+        return [
+            name for name in storage.list_files(self.uri) if name.endswith(".parquet") and "/" not in name
+        ]
+
+    def read_parts(self, names: Iterable[str]) -> pa.Table:
+        """The rows of some of the files."""
+        return pa.concat_tables([SCHEMA.empty_table(), *(self._read(name) for name in names)])
+
+    def merge(self, names: Sequence[str], into: str = "") -> str:
+        """Put several files into one, named ``into`` or anew; returns its name. Only the driver may."""
+        target = into or f"merged-{uuid.uuid4().hex}.parquet"
+        self._write(target, latest(self.read_parts(names)))
+        for name in names:
+            if name != target:
+                storage.delete(storage.join(self.uri, name))
+        return target
 
     def compact(self) -> str:
-        """Merge all parts into one file, sorted by track; its URI. Only the driver may, while no actor
-        runs."""
-        parts = self._parts()
-        rows = self.read()
-        self._write(COMPACTED, (rows[track] for track in sorted(rows)))
-        for name in parts:
-            if name != COMPACTED:
-                storage.delete(storage.join(self.uri, name))
-        return storage.join(self.uri, COMPACTED)
+        """Merge all files into one, sorted by track; its URI. Only the driver may."""
+        return storage.join(self.uri, self.merge(self.parts(), COMPACTED))
 
-    def is_finished(self, row: LedgerRow, fingerprint: str) -> bool:
-        """Whether a track needs no more work: separated with these options, and every stem there in full
-        size.
-        """
-        return row.status == "separated" and row.fingerprint == fingerprint and self._has_stems(row)
+    def incomplete(self, table: pa.Table) -> Iterator[str]:
+        """The tracks in a table of separated ones of which a stem is not there in full size."""
+        for batch in table.select(["track", "stems", "stem_bytes"]).to_batches(BATCH):
+            tracks, stems, sizes = (column.to_pylist() for column in batch.columns)
+            uris = [storage.join(self.output, name) for names in stems for name in names]
+            found = iter(storage.sizes(uris))
+            for track, wanted in zip(tracks, sizes, strict=True):
+                if [next(found) for _ in wanted] != wanted:
+                    yield track
 
-    def _has_stems(self, row: LedgerRow) -> bool:
-        sizes = zip(row.stems, row.stem_bytes, strict=True)
-        return all(storage.size(storage.join(self.output, name)) == size for name, size in sizes)
-
-    def _parts(self) -> list[str]:
-        return [name for name in storage.list_files(self.uri) if name.endswith(".parquet")]
-
-    def _read(self, name: str) -> Iterator[LedgerRow]:
+    def _read(self, name: str) -> pa.Table:
+        """A file with today's columns; one of an earlier version lacks some."""
         table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(self.uri, name))))
-        return (_to_row(values) for values in table.to_pylist())
+        columns = [
+            table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+            for f in SCHEMA
+        ]
+        return pa.table(columns, SCHEMA)
 
-    def _write(self, name: str, rows: Iterable[LedgerRow]) -> None:
+    def _write(self, name: str, table: pa.Table) -> None:
         sink = io.BytesIO()
-        pq.write_table(pa.Table.from_pylist([asdict(row) for row in rows], SCHEMA), sink)
+        pq.write_table(table, sink)
         storage.write_bytes(storage.join(self.uri, name), sink.getvalue())
 
 
-def _to_row(values: Mapping[str, object]) -> LedgerRow:
-    names = {f.name for f in fields(LedgerRow)}
-    known = {name: tuple(v) if isinstance(v, list) else v for name, v in values.items() if name in names}
-    return LedgerRow(**known)  # type: ignore[arg-type]
+def latest(table: pa.Table) -> pa.Table:
+    """The last row of every track in time, sorted by track."""
+    if not len(table):
+        return table
+    order = pc.sort_indices(table, [("track", "ascending"), ("time", "ascending")])
+    tracks = pc.take(table["track"], order).combine_chunks()
+    is_last = pc.not_equal(tracks[:-1], tracks[1:])
+    return table.take(order.filter(pa.concat_arrays([is_last, pa.array([True])])))
+
+
+def to_rows(table: pa.Table) -> list[LedgerRow]:
+    """The rows of a table; a column that an earlier version did not have gets its default."""
+    return [LedgerRow(**_known(row)) for row in table.to_pylist()]
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in row.items() if v is not None}

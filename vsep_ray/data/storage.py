@@ -1,6 +1,7 @@
 """Files anywhere: local paths, ``s3://`` and ``gs://`` URIs through `pyarrow.fs` (`vsep_ray.data.names`)."""
 
 import contextlib
+import errno
 import functools
 import os
 import shutil
@@ -27,8 +28,8 @@ from vsep_ray.data.names import (
 
 __all__ = [
     "delete", "download", "exists", "is_directory", "is_leftover", "is_remote", "join", "list_files",
-    "local_path", "open_filesystem", "parent", "printable", "read_bytes", "read_local", "relative",
-    "size", "stamps", "suffix", "upload", "write_bytes", "write_local",
+    "local_path", "open_filesystem", "parent", "printable", "publish", "read_bytes", "read_local", "relative",
+    "size", "sizes", "stamps", "suffix", "upload", "write_bytes", "write_local",
 ]  # fmt: skip
 REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 
@@ -79,9 +80,15 @@ def stamps(uris: Sequence[str]) -> list[tuple[int, int]]:
     """Bytes and time of the last change (ns since 1970) of many files, (-1, 0) where there is none; remote
     ones are asked for side by side."""
     if not any(map(is_remote, uris)):
-        return [_stamp(uri) for uri in uris]
+        found = fs.LocalFileSystem().get_file_info([str(local_path(uri)) for uri in uris])
+        return [_stamp(info) for info in found]
     with ThreadPoolExecutor(32) as pool:
-        return list(pool.map(_stamp, uris))
+        return [_stamp(info) for info in pool.map(_info, uris)]
+
+
+def sizes(uris: Sequence[str]) -> list[int]:
+    """Bytes of many files, -1 where there is none."""
+    return [size for size, _ in stamps(uris)]
 
 
 def list_files(uri: str) -> list[str]:
@@ -164,6 +171,22 @@ def upload(path: Path, uri: str) -> None:
         shutil.copyfileobj(source, sink, 8 << 20)
 
 
+def publish(path: Path, uri: str) -> None:
+    """Move a local file to a URI, atomically; it is on the disk when this returns."""
+    if is_remote(uri):
+        upload(path, uri)
+        return
+    target = local_path(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _fsync(path)
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # another file system is mounted below the target
+            raise
+        upload(path, uri)
+
+
 def delete(uri: str) -> None:
     """Remove a file; nothing happens where there is none."""
     system, path = open_filesystem(uri)
@@ -176,8 +199,7 @@ def _info(uri: str) -> fs.FileInfo:
     return system.get_file_info(path)
 
 
-def _stamp(uri: str) -> tuple[int, int]:
-    info = _info(uri)
+def _stamp(info: fs.FileInfo) -> tuple[int, int]:
     return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else (-1, 0)
 
 

@@ -18,6 +18,9 @@ class SeparateCatalogConfig(JobConfig):
     """Checkpoint directory, runs:/... or models:/name@alias. Default: the latest separator in the storage."""
     output: str = ""
     """Folder for stems and ledger. Default: <storage>/catalogs/<name of the catalog>-<hash of its URI>"""
+    sources: tuple[str, ...] = ()
+    """Stems to write; `rest` is the mixture minus the others, so `--sources vocals rest` makes two stems.
+    Default: all sources of the model."""
     format: AudioFormat = "wav"
     """Container of the stems."""
     subtype: Literal["auto", "16", "24", "float"] = "auto"
@@ -30,14 +33,21 @@ class SeparateCatalogConfig(JobConfig):
     """Fraction of a chunk that is cross-faded with its neighbour, in [0, 0.5]."""
     batch_size: int = 4
     """Chunks per forward pass; the last batch is padded to this size."""
+    samples: int = 0
+    """Posterior draws per chunk, from which the ledger gets the SDR (dB) that the model expects of each stem,
+    to sort a catalog by doubt; 0: none."""
     max_failed: float = 0.05
     """Largest fraction of failed tracks with which the job still exits with 0."""
+    max_alike: int = 100
+    """Tracks in a row that may fail with the same error before the job stops; 0: any number."""
     retry_failed: bool = False
     """Try tracks again that the ledger lists as failed."""
     overwrite: bool = False
     """Separate everything again."""
     num_actors: int = 0
     """Model replicas; 0: one per GPU, or one per CPU where there is none."""
+    listening_tracks: int = 5
+    """Tracks on the listening page: the most doubtful, or some spread over the catalog; 0: no page."""
 
 
 SEPARATE_CATALOG = {

@@ -5,8 +5,8 @@ thread sends it with short time-outs, a failure trips a breaker that tries again
 a process ended is sent by the next run on the same spool (`replay`).
 """
 
-from vsep_ray.tracking.models import resolve_model
+from vsep_ray.tracking.models import exact_model, resolve_model
 from vsep_ray.tracking.sender import replay
 from vsep_ray.tracking.tracker import Tracker
 
-__all__ = ["Tracker", "replay", "resolve_model"]
+__all__ = ["Tracker", "exact_model", "replay", "resolve_model"]

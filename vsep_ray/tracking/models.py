@@ -27,6 +27,23 @@ def resolve_model(uri: str, tracking_uri: str, cache: Path | str) -> Path:
     return path
 
 
+def exact_model(uri: str, tracking_uri: str) -> str:
+    """A model's URI with alias or ``latest`` replaced by the version that they mean now.
+
+    Raises:
+        UserError: there is no such model, version or alias, or the store cannot be reached.
+    """
+    if not uri.startswith("models:/"):
+        return uri
+    client(tracking_uri)
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _exact(uri, tracking_uri)
+    except (MlflowException, OSError) as error:
+        raise UserError(f"model {uri} was not found in the tracking store {tracking_uri}: {error}") from error
+
+
 def _from_store(uri: str, tracking_uri: str, cache: Path) -> Path:
     client(tracking_uri)  # sets the time-outs before MLflow is imported
     from mlflow.exceptions import MlflowException

@@ -1,0 +1,29 @@
+"""The page of a catalog run: self-contained, with what failed and whom to doubt."""
+
+import re
+
+import numpy as np
+
+from vsep_ray.report import Clip, catalog_page
+
+ROW = {"audio_seconds": 2.0, "sample_rate": 8000, "channels": 1, "gain": 0.5, "remainder_db": -31.26}
+
+
+def clip(track, name, method):
+    return Clip(track, name, method, np.zeros((1, 800)), 8000)
+
+
+def test_the_page_lists_failures_and_the_confidence_of_every_stem():
+    shown = [
+        {**ROW, "track": "<a>", "confidence_db": [12.34, -3.0], "lowest_confidence_db": -3.0},
+        {**ROW, "track": "b", "confidence_db": [], "lowest_confidence_db": None},
+    ]
+    failed = [{"track": "c", "stage": "decode", "message": "empty", "attempts": 2}]
+    names = [("mixture", "mixture"), ("bass", "stem"), ("rest", "stem")]
+    clips = [clip(track, *name) for track in ("<a>", "b") for name in names]
+    text = catalog_page("Separated", {"tracks": 3}, failed, shown, clips)
+    assert not re.search(r"https?://|@import|url\(|fetch\(", text)
+    assert text.count("<audio") == 6 and "<a>" not in text
+    assert "expects 12.3 dB" in text and "expects -3.0 dB" in text and text.count("expects") == 2
+    for cells in (["&lt;a&gt;", "2.0", "8000", "1", "0.5", "-31.3", "-3.0"], ["c", "decode", "empty", "2"]):
+        assert "".join(f"<td>{cell}</td>" for cell in cells) in text

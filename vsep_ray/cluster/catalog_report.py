@@ -1,0 +1,97 @@
+"""What a catalog run leaves in MLflow: figures, tables, a page to listen to, and the way to its model."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsep_ray import checkpoint
+from vsep_ray.audio import io
+from vsep_ray.audio.formats import AudioError
+from vsep_ray.cluster.work import Work
+from vsep_ray.cluster.worker import WorkerSettings
+from vsep_ray.data import storage
+from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.report import Clip, catalog_page
+from vsep_ray.tracking import Tracker
+
+log = logging.getLogger(__name__)
+EXCERPT_SECONDS = 10.0
+LATEST_START_SECONDS = 60.0
+"""Where an excerpt begins at the latest: a compressed file is decoded up to there."""
+MOST_ROWS = 1000
+"""Rows of a table among the artefacts; the ledger has all of them."""
+
+
+def provenance(settings: WorkerSettings) -> dict[str, str]:
+    """Tags that name the exact model, and its training run; MLflow shows the note as a link."""
+    made = checkpoint.read_provenance(settings.directory)
+    tags = {"model_uri": settings.model_uri, "fingerprint": settings.fingerprint, "output": settings.output}
+    tags |= {f"model_{name}": str(made[name]) for name in ("run_id", "regime", "git") if made.get(name)}
+    version = re.fullmatch(r"models:/(.+)/(\d+)", settings.model_uri)
+    link = (
+        f"[{settings.model_uri}](#/models/{version[1]}/versions/{version[2]})"
+        if version
+        else settings.model_uri
+    )
+    return {**tags, "mlflow.note.content": f"Model {link}; stems and ledger in {settings.output}"}
+
+
+def record(
+    tracker: Tracker, config: SeparateCatalogConfig, work: Work, table: pa.Table, figures: Mapping[str, Any]
+) -> None:
+    """Metrics, ``summary.json``, ``failed.csv``, ``tracks.csv`` and ``listen.html``."""
+    tracker.metrics({name: v for name, v in figures.items() if isinstance(v, int | float)})
+    tracker.text(json.dumps(figures, indent=1), "summary.json")
+    failed = table.filter(pc.equal(table["status"], "failed"))
+    _table(tracker, failed.select(["track", "stage", "message", "attempts", "node"]), "failed.csv")
+    separated = _by_doubt(table.filter(pc.equal(table["status"], "separated")))
+    _table(tracker, separated.drop_columns(["stage", "message"]), "tracks.csv")
+    if config.listening_tracks:
+        shown = _spread(separated, config.listening_tracks).to_pylist()
+        clips = [clip for row in shown for clip in _clips(work, row)]
+        facts = {name: v for name, v in figures.items() if name != "error"}
+        html = catalog_page(
+            f"Separated: {config.catalog}", facts, failed[:MOST_ROWS].to_pylist(), shown, clips
+        )
+        tracker.text(html, "listen.html")
+
+
+def _table(tracker: Tracker, table: pa.Table, name: str) -> None:
+    tracker.text(table[:MOST_ROWS].to_pandas().to_csv(index=False), name)
+
+
+def _by_doubt(table: pa.Table) -> pa.Table:
+    """The least confident first, if confidence was asked for; else by name."""
+    keys = [("lowest_confidence_db", "ascending"), ("track", "ascending")]
+    return table.take(pc.sort_indices(table, keys))
+
+
+def _spread(table: pa.Table, count: int) -> pa.Table:
+    """The first rows if they are sorted by doubt, else rows from all over the catalog."""
+    if table["lowest_confidence_db"].null_count < len(table):
+        return table[:count]
+    return table.take(list(range(0, len(table), max(1, -(-len(table) // count)))))
+
+
+def _clips(work: Work, row: Mapping[str, Any]) -> Iterator[Clip]:
+    """Ten seconds of a track and of its stems, as they were written."""
+    uris = {track.id: track.uri for track in work.tracks if track.id == row["track"]}
+    stems = [storage.join(work.settings.output, name) for name in row["stems"]]
+    start = min(LATEST_START_SECONDS, max(0.0, row["audio_seconds"] / 3))
+    sounds: Sequence[tuple[str, str, str]] = [
+        ("mixture", "mixture", uris[row["track"]]),
+        *((name, "stem", uri) for name, uri in zip(work.stems, stems, strict=True)),
+    ]
+    for name, method, uri in sounds:
+        try:
+            audio, rate = io.read_excerpt(uri, start, EXCERPT_SECONDS)
+        except (AudioError, OSError) as error:  # gone since: the page does without it
+            log.warning("not on the listening page: %s: %s", PurePosixPath(uri).name, error)
+            continue
+        yield Clip(row["track"], name, method, audio[:2], rate)

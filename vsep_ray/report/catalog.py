@@ -1,0 +1,70 @@
+"""The page of a catalog run: what was done, what failed, whom to doubt, and some tracks to listen to."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from vsep_ray.report import parts
+from vsep_ray.report.media import Clip
+
+Row = Mapping[str, Any]
+
+
+def catalog_page(
+    title: str, facts: Mapping[str, Any], failed: Sequence[Row], shown: Sequence[Row], clips: Sequence[Clip]
+) -> str:
+    """One HTML document that makes no request.
+
+    Args:
+        title: the heading.
+        facts: figures of the run, shown as a list.
+        failed: ledger rows of tracks that failed.
+        shown: ledger rows of the tracks to listen to, in the order of the page.
+        clips: their sounds: the mixture, and the stems as they were written.
+    """
+    confidence = {
+        (row["track"], source): value
+        for row in shown
+        for source, value in zip(_stems(row["track"], clips), row["confidence_db"] or [], strict=False)
+    }
+
+    def caption(clip: Clip) -> str:
+        value = confidence.get((clip.track, clip.name))
+        return clip.method if value is None else f"expects {value:.1f} dB of itself"
+
+    sections = [
+        parts.facts(facts),
+        "<h2>Listen, the most doubtful first</h2>" if confidence else "<h2>Listen</h2>" if clips else "",
+        _shown_table(shown),
+        parts.players(clips, caption),
+        "<h2>Failed</h2>" if failed else "",
+        _failed_table(failed),
+    ]
+    return parts.document(title, sections)
+
+
+def _stems(track: str, clips: Sequence[Clip]) -> list[str]:
+    return [clip.name for clip in clips if clip.track == track and clip.method != "mixture"]
+
+
+def _shown_table(rows: Sequence[Row]) -> str:
+    head = ["track", "seconds", "Hz", "channels", "gain", "remainder, dB", "least confidence, dB"]
+    body = [("", _cells(row)) for row in rows]
+    return parts.table(head, body) if rows else ""
+
+
+def _cells(row: Row) -> list[Any]:
+    lowest = row["lowest_confidence_db"]
+    return [
+        row["track"],
+        round(row["audio_seconds"], 1),
+        row["sample_rate"],
+        row["channels"],
+        round(row["gain"], 3),
+        round(row["remainder_db"], 1),
+        "-" if lowest is None else round(lowest, 1),
+    ]
+
+
+def _failed_table(rows: Sequence[Row]) -> str:
+    body = [("", [row["track"], row["stage"], row["message"], row["attempts"]]) for row in rows]
+    return parts.table(["track", "stage", "message", "attempts"], body) if rows else ""

@@ -1,0 +1,7 @@
+"""Sound files into stems in constant memory at any length, several files one after the other."""
+
+from vsep_ray.streaming.selection import REST, Selection
+from vsep_ray.streaming.stream import Chunking, Model, Stems, separate_files
+from vsep_ray.streaming.writing import encode, gain
+
+__all__ = ["REST", "Chunking", "Model", "Selection", "Stems", "encode", "gain", "separate_files"]

@@ -1,0 +1,99 @@
+"""Which stems are written, and how they sum to the mixture.
+
+======================= ==================================================================================
+stems asked for         what is written
+======================= ==================================================================================
+all sources             a_k s_k; what is missing from their sum goes to ``other`` where there is one, else to
+                        all in equal parts
+some sources            the same stems, and the others not
+some sources and rest   a_k s_k as they are, and the mixture minus their sum: two-stem separation
+all sources and rest    the same; the rest is what resampling and channel mapping lost
+======================= ==================================================================================
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsep_ray.audio.dsp import Audio
+from vsep_ray.config import UserError
+
+REST = "rest"
+"""The stem that is the mixture minus the others that were asked for."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The stems to write of a model's sources.
+
+    Attributes:
+        sources: names of the model's K sources, in its order.
+        stems: names of the J stems, in the order of writing.
+    """
+
+    sources: tuple[str, ...]
+    stems: tuple[str, ...]
+
+    @classmethod
+    def of(cls, sources: Sequence[str], wanted: Sequence[str] = ()) -> "Selection":
+        """The stems ``wanted``; all sources where none is named.
+
+        Raises:
+            UserError: a stem that the model does not have, or twice the same.
+        """
+        known = (*sources, *([] if REST in sources else [REST]))
+        if wrong := [name for name in wanted if name not in known]:
+            raise UserError(f"the model has no source {wrong[0]!r}; it has {', '.join(known)}")
+        if len(set(wanted)) < len(wanted) or tuple(wanted) == (REST,):
+            raise UserError(f"--sources {' '.join(wanted)}: name each once, and not {REST!r} alone")
+        return cls(tuple(sources), tuple(wanted) or tuple(sources))
+
+    @property
+    def has_rest(self) -> bool:
+        """Whether one of the stems is the mixture minus the others."""
+        return REST in self.stems and REST not in self.sources
+
+    @property
+    def complete(self) -> bool:
+        """Whether the stems sum to the mixture."""
+        return self.has_rest or set(self.stems) == set(self.sources)
+
+    @property
+    def absorber(self) -> int:
+        """The stem that takes up rounding errors, so that integers sum: the rest, ``other``, or the last."""
+        takers = [name for name in (REST, "other") if name in self.stems]
+        return self.stems.index(takers[0]) if takers else len(self.stems) - 1
+
+    @property
+    def matrix(self) -> Audio:
+        """The stems as sums of sources, (J, K) of zeros and ones."""
+        rest = [name not in self.stems for name in self.sources]
+        rows = [
+            rest if name == REST and self.has_rest else [name == s for s in self.sources]
+            for name in self.stems
+        ]
+        return np.array(rows, np.float32)
+
+    def apply(self, shares: Audio, mixture: Audio) -> tuple[Audio, Audio]:
+        """The stems, and what the model's stems lack of the mixture.
+
+        Shape: shares a_k s_k (K, C, n), which are overwritten, mixture (C, n) -> (J, C, n), (C, n).
+        """
+        remainder = mixture - shares.sum(axis=0)
+        if not self.has_rest:
+            self._share_out(shares, remainder)
+        if self.stems == self.sources:
+            return shares, remainder
+        stems = np.empty((len(self.stems), *mixture.shape), np.float32)
+        chosen = [j for j, name in enumerate(self.stems) if name in self.sources]
+        stems[chosen] = shares[[self.sources.index(self.stems[j]) for j in chosen]]
+        if self.has_rest:
+            stems[self.stems.index(REST)] = mixture - stems[chosen].sum(axis=0)
+        return stems, remainder
+
+    def _share_out(self, shares: Audio, remainder: Audio) -> None:
+        if "other" in self.sources:
+            shares[self.sources.index("other")] += remainder
+        else:
+            shares += remainder / np.float32(len(self.sources))

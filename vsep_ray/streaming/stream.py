@@ -1,0 +1,233 @@
+"""Sound files -> stems, through one model, in constant memory at any length.
+
+    file 1, file 2, ...  --decode--> mixture --+--> scratch                                      (thread 1)
+                                               +--> channels, rate --> chunks
+    chunks of file 1, file 2, ... --> full batches --> model                                     (thread 2)
+    overlap-add --> shares at the model's rate and channels --> scratch                    (the caller's)
+    scratch --> rate, channels --> stems = shares + their part of the remainder            (`Stems.blocks`)
+
+The model's share of source k is a_k s_k; the remainder m - sum_k a_k s_k is what resampling and channel
+mapping lost. `Selection` says who gets it, so that the stems sum to the mixture. Batches fill across chunks
+and, where files are short, across files; what comes out of a file does not depend on its neighbours.
+"""
+
+import contextlib
+import itertools
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsep_ray.ahead import ahead
+from vsep_ray.audio import io
+from vsep_ray.audio.dsp import Audio, fit_length, map_channels, rechunk, resample_blocks
+from vsep_ray.audio.formats import AudioError, check_format
+from vsep_ray.chunking import Chunker, Stitcher, separate_chunks
+from vsep_ray.inference import SeparateFn
+from vsep_ray.streaming.scratch import Scratch
+from vsep_ray.streaming.selection import Selection
+
+LOWEST_DB, HIGHEST_DB = -200.0, 200.0
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the stream needs of a separator.
+
+    Attributes:
+        separate: (B, C, T) mixture -> (B, K, C, T), the shares a_k s_k; or (B, K + J, C, T), below them the
+            posterior variances of the J stems. On any device, results are fetched.
+        sources: names of the K sources.
+        sample_rate: Hz.
+        channels: audio channels C.
+    """
+
+    separate: SeparateFn
+    sources: tuple[str, ...]
+    sample_rate: int
+    channels: int
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How the stream is cut for the model: samples per chunk, samples between chunks, chunks per forward
+    pass."""
+
+    chunk: int
+    hop: int
+    batch_size: int
+
+
+class Stems:
+    """A separated file, not yet encoded: the mixture, and the model's shares at its rate and channels.
+
+    Attributes:
+        selection: which stems these are.
+        sample_rate, channels: of the file.
+        tags: title, artist and the like, as the file has them.
+        peak: largest absolute sample of all stems (1 is full scale), known after a pass over `blocks`.
+        remainder_db: power of the remainder relative to the mixture's, dB, known likewise.
+        confidence_db: per stem, power over posterior variance: the SDR (dB) that the model expects of itself;
+            empty where no variance was asked for.
+    """
+
+    def __init__(self, selection: Selection, model: Model, info: io.AudioInfo) -> None:
+        self.selection, self.model = selection, model
+        self.sample_rate, self.channels, self.tags = info.sample_rate, info.channels, info.tags
+        self.mixture, self.shares = Scratch(), Scratch()
+        self.peak, self.remainder_db = 0.0, LOWEST_DB
+        self.confidence_db: tuple[float, ...] = ()
+
+    @property
+    def length(self) -> int:
+        """Samples per channel."""
+        return self.mixture.length
+
+    def blocks(self) -> Iterator[tuple[Audio, Audio]]:
+        """The stems (J, C, n) and the mixture (C, n), block by block, as often as asked for."""
+        peak = lost = power = 0.0
+        shares = rechunk(self._mapped_back(), io.BLOCK)
+        for mixture in self.mixture:
+            estimate = self._shaped(next(shares, None), mixture)
+            stems, remainder = self.selection.apply(estimate, mixture)
+            peak = max(peak, float(stems.max(initial=0.0)), -float(stems.min(initial=0.0)))
+            lost += float(np.vdot(remainder, remainder))
+            power += float(np.vdot(mixture, mixture))
+            yield stems, mixture
+        self.peak, self.remainder_db = peak, _db(lost, power)
+
+    def close(self) -> None:
+        """Give the disk space back."""
+        self.mixture.close()
+        self.shares.close()
+
+    def _mapped_back(self) -> Iterator[Audio]:
+        """Shares at the file's rate and channels, (K C, n)."""
+        for block in resample_blocks(self.shares, self.model.sample_rate, self.sample_rate):
+            mapped = map_channels(block.reshape(-1, self.model.channels, block.shape[1]), self.channels)
+            yield mapped.reshape(-1, block.shape[1])
+
+    def _shaped(self, flat: Audio | None, mixture: Audio) -> Audio:
+        """(K C, n') -> (K, C, n): resampling there and back may cost or add a sample at the end."""
+        shape = (len(self.selection.sources), *mixture.shape)
+        if flat is None:
+            return np.zeros(shape, np.float32)
+        return np.ascontiguousarray(fit_length(flat, mixture.shape[1])).reshape(shape)
+
+
+def separate_files(
+    uris: Sequence[str], model: Model, chunking: Chunking, selection: Selection, format: str
+) -> Iterator[Stems | AudioError]:
+    """Separate files one after the other; for each its stems, or what is wrong with it.
+
+    Args:
+        uris: the files.
+        model, chunking: what separates, and in which pieces.
+        selection: which stems.
+        format: that the stems will be written in; a file that it cannot hold is refused before work.
+
+    Raises:
+        OSError: no disk space.
+        Exception: whatever the model raises; the files that have not come out then are all to be done again.
+    """
+    with contextlib.ExitStack() as stack:
+        # closed in reverse order: no thread may read a file that is closed already
+        chunks = stack.enter_context(ahead(_read_files(uris, model, chunking, selection, format)))
+        results = separate_chunks(model.separate, chunks, chunking.chunk, chunking.batch_size)
+        for file, items in itertools.groupby(stack.enter_context(ahead(results)), key=lambda item: item[0]):
+            try:
+                yield _finish(file, (item for _, item in items), chunking)
+            except AudioError as error:
+                file.close()
+                yield error
+
+
+class _File:
+    """A file on its way: nothing is known of it until it is opened."""
+
+    stems: Stems | None = None
+
+    def close(self) -> None:
+        if self.stems:
+            self.stems.close()
+
+
+def _read_files(
+    uris: Sequence[str], model: Model, chunking: Chunking, selection: Selection, format: str
+) -> Iterator[tuple[_File, Tensor | AudioError | None]]:
+    """The chunks of all files; after the last of each None, or an error."""
+    for uri in uris:
+        file = _File()
+        try:
+            with io.open_blocks(uri) as (info, blocks):
+                check_format(info.sample_rate, info.channels, format)
+                file.stems = Stems(selection, model, info)
+                mixture = file.stems.mixture.tee(rechunk(blocks, io.BLOCK))
+                mapped = (map_channels(block, model.channels) for block in mixture)
+                resampled = resample_blocks(mapped, info.sample_rate, model.sample_rate)
+                for chunk in Chunker(chunking.chunk, chunking.hop)(map(torch.from_numpy, resampled)):
+                    yield file, chunk
+        except AudioError as error:
+            yield file, error
+        else:
+            yield file, None
+
+
+def _finish(file: _File, items: Iterable[Tensor | AudioError | None], chunking: Chunking) -> Stems:
+    first = next(iter(items := iter(items)))
+    if isinstance(first, AudioError):
+        raise first
+    assert file.stems
+    doubt = _Doubt(file.stems.selection)
+    shares = doubt.split(_checked(itertools.chain([first], items)))
+    for block in Stitcher(chunking.chunk, chunking.hop)(shares):
+        file.stems.shares.append(block.flatten(0, 1).numpy())
+    file.stems.confidence_db = doubt.confidence_db()
+    return file.stems
+
+
+def _checked(items: Iterable[Tensor | AudioError | None]) -> Iterator[Tensor]:
+    for item in items:
+        if isinstance(item, AudioError):
+            raise item
+        if item is None:
+            return
+        if not item.isfinite().all():
+            raise AudioError("separate", "the model returned samples that are not finite (NaN or infinite)")
+        yield item
+
+
+class _Doubt:
+    """Power of the stems and of their posterior variance, summed over the chunks (overlaps twice)."""
+
+    def __init__(self, selection: Selection) -> None:
+        self.matrix = torch.from_numpy(selection.matrix)
+        self.power = torch.zeros(len(selection.stems), dtype=torch.float64)
+        self.variance: Tensor | None = None
+
+    def split(self, items: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The shares (K, C, n) of items (K, C, n) or (K + J, C, n)."""
+        sources = self.matrix.shape[1]
+        for item in items:
+            shares, variance = item[:sources], item[sources:]
+            if len(variance):
+                stems = torch.einsum("jk,kct->jct", self.matrix, shares)
+                self.power += stems.double().square().sum((1, 2))
+                added = variance.double().sum((1, 2))
+                self.variance = added if self.variance is None else self.variance + added
+            yield shares
+
+    def confidence_db(self) -> tuple[float, ...]:
+        if self.variance is None:
+            return ()
+        return tuple(map(_db, self.power.tolist(), self.variance.tolist()))
+
+
+def _db(power: float, reference: float) -> float:
+    """10 log10(power / reference), within +-200 dB; 0 / 0 counts as -200."""
+    if power <= 0:
+        return LOWEST_DB
+    return min(HIGHEST_DB, max(LOWEST_DB, 10 * math.log10(power / reference))) if reference else HIGHEST_DB
