@@ -81,6 +81,18 @@ def truncated(folder):
     path.write_bytes(path.read_bytes()[:-100])
 
 
+def flipped_bit(folder):
+    path = folder / "model.safetensors"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+
+
+def without_seals(folder):
+    path = folder / "model.safetensors"
+    save_file(load_file(path), path)
+
+
 def other_tensors(folder):
     path = folder / "model.safetensors"
     tensors = load_file(path)
@@ -105,6 +117,8 @@ TAMPERINGS = {
     "config is no text": lambda f: (f / "config.json").write_bytes(b"\xff\xfe\x00"),
     "no weights": lambda f: (f / "model.safetensors").unlink(),
     "truncated weights": truncated,
+    "one bit of one weight": flipped_bit,
+    "no seals on the weights": without_seals,
     "empty weights": lambda f: (f / "model.safetensors").write_bytes(b""),
     "weights of a pickle": lambda f: torch.save({"a": torch.ones(1)}, f / "model.safetensors"),
     "other tensors": other_tensors,

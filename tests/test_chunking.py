@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vsep_ray.chunking import Chunker, Stitcher, fade, overlap_add
+from vsep_ray.chunking import Chunker, Stitcher, fade, overlap_add, places_are_equal, separate_chunks
 
 
 def split(x, sizes):
@@ -112,3 +112,27 @@ def test_blocks_come_out_as_soon_as_they_are_final():
         done += out.shape[-1]
         assert fed - done <= 3 * 4000
     assert done == 200_000
+
+
+@pytest.mark.parametrize("span", [True, False])
+def test_batches_fill_across_streams_unless_they_must_not(span):
+    sizes = []
+
+    def separate(mixture):
+        sizes.append(int((mixture != 0).any(-1).sum()))
+        return mixture[:, None]
+
+    items = [(i, torch.ones(1, 3)) for i in (0, 0, 0)] + [(0, "end"), (1, "bad"), (2, torch.ones(1, 2))]
+    items += [(2, "end"), (3, torch.ones(1, 3)), (3, torch.ones(1, 3)), (3, "end")]
+    out = list(separate_chunks(separate, items, 3, 2, span=span))
+    assert sizes == ([2, 2, 2] if span else [2, 1, 1, 2])
+    assert [(k, x if isinstance(x, str) else tuple(x.shape)) for k, x in out] == [
+        (k, x if isinstance(x, str) else (1, *x.shape)) for k, x in items
+    ]
+
+
+def test_places_of_a_batch_are_equal_or_not():
+    assert places_are_equal(lambda m: m[:, None].tanh(), 2, 32, 4)
+    assert not places_are_equal(
+        lambda m: m[:, None] * torch.linspace(1, 1 + 1e-6, 4)[:, None, None, None], 2, 32, 4
+    )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from gaussian import ExactSeparator, white
 
-from vsep_ray.inference import amortized, langevin, moments, refine, uncertainty
+from vsep_ray.inference import amortized, amortized_with_variance, langevin, moments, refine, uncertainty
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 
@@ -34,6 +34,35 @@ def test_amortized_is_the_posterior_mean_without_a_graph():
     assert not estimates.requires_grad
     torch.testing.assert_close(estimates[:, 0], 0.2 * mixture.detach())
     torch.testing.assert_close(estimates[:, 1], 0.8 * mixture.detach())
+
+
+class Independent(ExactSeparator):
+    """The family that does not know of the mixing constraint."""
+
+    def forward(self, mixture):
+        q = super().forward(mixture)
+        return torch.distributions.Independent(torch.distributions.Normal(q.mean, q.variance.sqrt()), 3)
+
+
+@pytest.mark.parametrize("family", [ExactSeparator, Independent])
+@pytest.mark.parametrize("noise_std", [0.0, 0.7])
+def test_draws_estimate_the_variances_of_sums_of_sources(family, noise_std, float64):
+    separator = family(STDS, LinearMixing(SCALES, noise_std))
+    mixture = torch.randn(3, 1, 4)
+    matrix = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    shares, variance = amortized_with_variance(mixture, separator=separator, samples=20_000, matrix=matrix)
+    torch.testing.assert_close(shares, separator.mixing.shares(amortized(mixture, separator=separator)))
+    single = separator(mixture).variance * torch.tensor(SCALES)[:, None, None] ** 2
+    torch.testing.assert_close(variance[:, :2], single, rtol=0.05, atol=0)
+    if family is Independent:
+        torch.testing.assert_close(variance[:, 2], single.sum(1), rtol=0.05, atol=0)
+    elif noise_std == 0:  # the sum is the mixture
+        assert variance[:, 2].max() < 1e-20
+    alone = [
+        amortized_with_variance(m[None], separator=separator, samples=3, matrix=matrix)[1] for m in mixture
+    ]
+    again = amortized_with_variance(mixture, separator=separator, samples=3, matrix=matrix)[1]
+    assert torch.equal(torch.cat(alone), again), "a draw depends on nothing but its own chunk"
 
 
 @pytest.mark.parametrize("noise_std", [0.0, 0.05, 0.7])

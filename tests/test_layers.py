@@ -80,6 +80,14 @@ def test_heavy_optional_packages_are_imported_where_they_are_needed(path):
     assert not top_level & LAZY
 
 
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_nothing_is_ever_unpickled(path):
+    tree = ast.parse(path.read_text())
+    assert not {name.split(".")[0] for name, _ in imports(tree)} & {"pickle", "cloudpickle", "joblib", "dill"}
+    calls = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not calls & {"torch.load", "np.load", "torch.jit.load", "pandas.read_pickle"}
+
+
 def test_importing_the_core_imports_neither_ray_nor_mlflow():
     names = [".".join(p.relative_to(ROOT).with_suffix("").parts) for p in modules() if room(p) != "cluster"]
     names = [n.removesuffix(".__init__") for n in names]

@@ -3,6 +3,7 @@
 Nothing is ever unpickled.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -35,7 +36,8 @@ def save(
     (directory / "config.json").write_text(json.dumps(description, indent=2))
     (directory / "provenance.json").write_text(json.dumps(dict(provenance), indent=2))
     weights = state.averaged() if state else module.state_dict()
-    _save_tensors(directory / "model.safetensors", weights, {"config": fingerprint(description)})
+    seals = {"config": fingerprint(description), "weights": _digest(weights)}
+    _save_tensors(directory / "model.safetensors", weights, seals)
     if state:
         _save_training(directory, state)
 
@@ -44,7 +46,8 @@ def load(directory: str | Path) -> Prior | Separator:
     """The module of a checkpoint directory, in eval mode on the CPU.
 
     The weights carry the fingerprint of the config.json that they were saved with, since most of its fields
-    (noise range, order of the sources) would leave no trace in the shapes of the tensors.
+    (noise range, order of the sources) would leave no trace in the shapes of the tensors, and a hash of
+    themselves, since a changed byte would leave none anywhere.
 
     Raises:
         UserError: files are missing, were tampered with, or do not fit together.
@@ -54,6 +57,8 @@ def load(directory: str | Path) -> Prior | Separator:
     weights, metadata = _load_tensors(directory / "model.safetensors")
     if metadata.get("config") != fingerprint(description):
         raise UserError(f"{directory}/model.safetensors was not saved with this config.json; restore both")
+    if metadata.get("weights") != _digest(weights):
+        raise UserError(f"{directory}/model.safetensors was changed since it was saved; restore it")
     module = build(description)
     try:
         module.load_state_dict(weights)
@@ -151,6 +156,16 @@ def _load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path} cannot be read as part of a checkpoint: {error}") from error
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    """A hash of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        values = tensor.detach().cpu().contiguous()
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

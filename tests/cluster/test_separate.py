@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,11 @@ from vsep_ray.audio import io
 from vsep_ray.cluster.separate import plan, run
 from vsep_ray.cluster.worker import Worker
 from vsep_ray.config import UserError
+from vsep_ray.data import storage
 from vsep_ray.data.ledger import Ledger
+from vsep_ray.data.staging import only_one
 from vsep_ray.presets import SEPARATE_CATALOG
+from vsep_ray.tracking.client import client
 
 GOOD = {"a.wav": (44_100, 2), "live/b.flac": (8000, 1), "live/c d é.ogg": (22_050, 2)}
 
@@ -31,7 +35,7 @@ def bad_files(folder):
 
 
 @pytest.fixture
-def config(tmp_path, separator_directory):
+def config(tmp_path, separator_directory, tracking_uri):
     rng = np.random.default_rng(0)
     for name, (rate, channels) in GOOD.items():
         path = tmp_path / "music" / name
@@ -41,7 +45,7 @@ def config(tmp_path, separator_directory):
     return dataclasses.replace(
         SEPARATE_CATALOG["smoke"],
         storage=str(tmp_path / "storage"),
-        tracking_uri=f"sqlite:///{tmp_path}/storage/mlflow.db",
+        tracking_uri=tracking_uri,
         catalog=str(tmp_path / "music"),
         model=separator_directory,
         output=str(tmp_path / "stems"),
@@ -52,6 +56,24 @@ def config(tmp_path, separator_directory):
 def outputs(folder):
     paths = [p for p in folder.rglob("*") if p.is_file() and "_ledger" not in p.parts]
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
+
+
+def check_record(config, figures):
+    """A run in MLflow: tables, a page to listen to, the way to its model; the ledger names the run."""
+    api = client(config.tracking_uri)
+    found = api.get_run(figures["run_id"])
+    assert found.info.status == "FAILED" and found.data.metrics["failed"] == 4
+    tags = found.data.tags
+    assert (tags["model_uri"], tags["model_regime"]) == (config.model, "B")
+    assert config.model in tags["mlflow.note.content"]
+    assert {f.path for f in api.list_artifacts(figures["run_id"])} == {
+        "failed.csv", "listen.html", "summary.json", "tracks.csv",
+    }  # fmt: skip
+    local = api.download_artifacts(figures["run_id"], "listen.html")
+    page = Path(local).read_text()
+    assert page.count("<audio") == 3 * 3 and "not finite" in page and "c d é.ogg" in page
+    runs = {row.run for row in Ledger(config.output).rows().values()}
+    assert runs == {figures["run_id"]}
 
 
 @pytest.mark.ray
@@ -70,6 +92,8 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
         assert all(r == rate for _, r in stems)
         assert np.abs(sum(audio for audio, _ in stems) - mixture).max() < 1e-6
 
+    check_record(config, figures)
+
     first = outputs(tmp_path / "stems")
     assert len(first) == 6
     again = run(dataclasses.replace(config, max_failed=0.6))
@@ -86,19 +110,56 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
 
 
 @pytest.mark.ray
-def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, monkeypatch):
+def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config):
     class Poisoned(Worker):
         def __call__(self, row):
             if "b.flac" in row["tasks"]:
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__call__(row)
 
-    monkeypatch.setattr("vsep_ray.cluster.separate.Worker", Poisoned)
-    figures = run(dataclasses.replace(config, max_failed=0.5))
+    figures = run(dataclasses.replace(config, max_failed=0.5), Poisoned)
     assert [figures[n] for n in ("status", "separated", "failed")] == ["done", 2, 1]
     row = Ledger(config.output).rows()["live/b.flac"]
     assert (row.status, row.stage, row.attempts) == ("failed", "crash", 1)
     assert run(config)["failed"] == 1  # not tried for ever
+
+
+@pytest.mark.ray
+def test_equal_failures_in_a_row_stop_the_job(ray_session, config, tmp_path):
+    for i in range(40):
+        (tmp_path / "music" / f"{i:02d}.wav").write_text("not sound")
+    figures = run(dataclasses.replace(config, max_alike=3, listening_tracks=0))
+    assert figures["status"] == "failed" and "tracks in a row failed alike (decode: " in figures["error"]
+    assert 3 <= figures["failed"] < 40 and figures["undone"] > 0
+    assert figures["failed"] + figures["undone"] + figures["separated"] == 43
+    again = run(dataclasses.replace(config, max_failed=1.0, listening_tracks=0))
+    assert (again["status"], again["failed"], again["undone"]) == ("done", 40, 0)
+
+
+@pytest.mark.ray
+def test_buckets_in_and_out_with_the_tracking_server_away(ray_session, config, tmp_path, bucket, caplog):
+    for path in (tmp_path / "music").rglob("*.*"):
+        name = path.relative_to(tmp_path / "music").as_posix()
+        storage.upload(path, storage.join(bucket, "in", name))
+    away = dataclasses.replace(
+        config, catalog=storage.join(bucket, "in"), output=storage.join(bucket, "out"),
+        tracking_uri="http://127.0.0.1:9", sources=("bass", "rest"),
+    )  # fmt: skip
+    figures = run(away)
+    assert (figures["status"], figures["separated"]) == ("done", 3)
+    assert "not all of this run was sent" in caplog.text
+    rows = Ledger(away.output).rows()
+    for name in GOOD:
+        mixture, _ = io.read(tmp_path / "music" / name)
+        stems = [io.read(storage.join(away.output, stem))[0] for stem in rows[name].stems]
+        assert rows[name].stems[1].endswith("/rest.wav") and np.abs(sum(stems) - mixture).max() < 1e-6
+    storage.delete(storage.join(away.output, "a/rest.wav"))
+    assert plan(away)["todo"] == 1
+
+
+def test_two_runs_into_one_folder_are_refused(config, tmp_path):
+    with only_one(tmp_path / "stems" / "_ledger" / "run.lock"), pytest.raises(UserError, match="another run"):
+        run(config)
 
 
 def test_a_plan_counts_and_touches_nothing(config, tmp_path):
@@ -122,6 +183,10 @@ def test_a_plan_counts_and_touches_nothing(config, tmp_path):
         ({"format": "flac", "subtype": "float"}, "flac has no subtype"),
         ({"template": "{path}.{ext}"}, "template"),
         ({"output": "music/stems"}, "lies in the catalog"),
+        ({"template": "../{path}{source}.{ext}"}, "outside the output folder"),
+        ({"template": "{path}/" + "x" * 250 + "{source}.{ext}"}, "a name may have 255 bytes"),
+        ({"sources": ("piano",)}, "no source 'piano'"),
+        ({"samples": -1}, "negative"),
     ],
 )
 def test_mistakes_are_found_before_anything_is_touched(config, tmp_path, change, words):

@@ -20,15 +20,18 @@ def test_every_case_is_a_row(ray_session, tmp_path, tracking_uri, capsys):
     figures = benchmark.run(dataclasses.replace(BENCHMARK["smoke"], **place))
     rows = {row["case"]: row for row in figures["rows"]}
     data = {"writing", "reading", "flac", "preparing"}
-    assert set(rows) == data | {"separation", "training", "memory", "stitching", "generation"}
+    catalog = {"separation", "scaling", "ledger"}
+    assert set(rows) == data | catalog | {"training", "memory", "stitching", "generation"}
     assert all(row["ratio"] == pytest.approx(row["system"] / row["bare"], rel=0.01) for row in rows.values())
     assert rows["separation"]["error"] < 1e-5 and rows["stitching"]["error"] < 1e-5
     assert rows["generation"]["error"] < 1e-9 < rows["generation"]["level"]
     assert 0 <= rows["training"]["data_wait"] < 1 and rows["training"]["start_up_seconds"] > 0
     assert rows["reading"]["times_as_fast_as_stem_mp4"] > 1 and rows["flac"]["ratio"] < 1
     assert 50 < rows["preparing"]["bare"] < 4_000
+    assert rows["separation"]["start_up_seconds"] > 0 and rows["scaling"]["ratio"] > 0
+    assert rows["ledger"]["driver_mib"] > 50 and rows["ledger"]["seconds_of_a_second_run"] > 0
     assert 50 < rows["memory"]["bare"] < 4_000  # MiB: a process that has imported torch
-    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]) == 1 + 9
+    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]) == 1 + 11
     logged = client(tracking_uri).get_run(figures["run_id"]).data.metrics
     assert logged["training/ratio"] == pytest.approx(rows["training"]["ratio"], rel=0.01)
 

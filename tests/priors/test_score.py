@@ -31,6 +31,7 @@ def exact(monkeypatch, **changes):
 @pytest.mark.parametrize("noise_std", [0.003, 0.1, 1.0, 20.0])
 def test_the_integral_gives_the_log_density(noise_std, monkeypatch, float64):
     """Up to the discretisation."""
+    torch.manual_seed(0)
     prior, law = exact(monkeypatch)
     level = torch.full((16,), noise_std)
     x = law.sample(16, LENGTH) + noise_std * torch.randn(16, 1, LENGTH)

@@ -7,7 +7,9 @@ writing    files into a crop store, by Ray Data                    decode + resa
 reading    a batch remixed from the store                          a batch decoded from .stem.mp4 by musdb
 flac       crops kept as FLAC                                      the same as PCM
 preparing  peak of the process that cuts the long file             the same for the short file
-separation files through the worker of ``separate_catalog.py``     decode + model on audio in memory + encode
+separation songs through ``separate_catalog.py``, steady state     decode + resample + model + encode alone
+scaling    the same by two actors on two cores                     by one actor on one
+ledger     rows per second of a catalog of very many               the 2,000 that are wanted
 training   steps of Ray Train fed by Ray Data, one worker          steps of a plain loop on tensors in memory
 memory     peak of the process that separates the long file        the same for the short file
 stitching  overlap-add of a stream of blocks                       overlap-add of the whole track in memory
@@ -15,6 +17,7 @@ generation a waveform of the WaveNet prior, through its cache      the same, the
 ========== ======================================================= =========================================
 """
 
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -25,7 +28,8 @@ import ray
 import torch
 
 from vsep_ray import checkpoint
-from vsep_ray.cluster.benchmark_cases import Row, memory, separation, stitching, training
+from vsep_ray.cluster.benchmark_cases import Row, memory, stitching, training
+from vsep_ray.cluster.benchmark_catalog import ledger, scaling, separation, songs
 from vsep_ray.cluster.benchmark_data import codecs, make_music, preparing, reading, writing
 from vsep_ray.cluster.benchmark_generation import generation
 from vsep_ray.cluster.data import prepare
@@ -34,8 +38,10 @@ from vsep_ray.cluster.train import with_format
 from vsep_ray.cluster.worker import Worker, WorkerSettings
 from vsep_ray.config import UserError
 from vsep_ray.data.crops import CropStore
-from vsep_ray.presets import PREPARE_CROPS, BenchmarkConfig
+from vsep_ray.presets import PREPARE_CROPS, BenchmarkConfig, SeparateCatalogConfig
 from vsep_ray.separators import Separator
+
+CORES = os.cpu_count() or 1
 
 
 def run(config: BenchmarkConfig) -> dict[str, Any]:
@@ -55,12 +61,15 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
         music = Path(folder, "music")
         make_music(config, music)
         worker = Worker(_settings(config, store, Path(folder)))
+        job = _job(config, worker.settings, songs(config, music, Path(folder)), tracker.run_id)
         rows = [
             writing(config, music),
             reading(config, music),
             codecs(config, music),
             preparing(config, Path(folder)),
-            separation(config, worker, Path(folder)),
+            separation(job, worker.settings, CORES),
+            scaling(job),
+            ledger(config, job, Path(folder)),
             training(config, store, tracker, folder),
             memory(config, worker.settings, Path(folder)),
             stitching(config, worker),
@@ -80,6 +89,8 @@ def plan(config: BenchmarkConfig) -> dict[str, Any]:
             "reading",
             "flac",
             "separation",
+            "scaling",
+            "ledger",
             "training",
             "memory",
             "stitching",
@@ -103,10 +114,24 @@ def _settings(config: BenchmarkConfig, store: CropStore, folder: Path) -> Worker
         model_uri="random weights",
         fingerprint="benchmark",
         output=str(folder / "stems"),
-        template="{path}/{source}.{ext}",
-        format="wav",
-        subtype="float",
         chunk_seconds=config.chunk_seconds,
-        overlap=0.25,
         batch_size=config.batch_size,
+    )
+
+
+def _job(
+    config: BenchmarkConfig, settings: WorkerSettings, catalog: Path, run_id: str
+) -> SeparateCatalogConfig:
+    """Bulk separation with its defaults."""
+    return SeparateCatalogConfig(
+        storage=str(catalog.parent),
+        tracking_uri=config.tracking_uri,
+        experiment="vsep/benchmark",
+        parent_run=run_id,
+        catalog=str(catalog),
+        model=settings.directory,
+        output=settings.output,
+        chunk_seconds=config.chunk_seconds,
+        batch_size=config.batch_size,
+        listening_tracks=0,
     )

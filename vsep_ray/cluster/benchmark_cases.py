@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vsep_ray.audio import io
-from vsep_ray.chunking import Chunker, fade, overlap_add
+from vsep_ray.chunking import fade, overlap_add
 from vsep_ray.cluster.task import Launch, Task
 from vsep_ray.cluster.train import train
 from vsep_ray.cluster.train_separator import task_of
@@ -26,7 +26,6 @@ from vsep_ray.data.crops import CropStore
 from vsep_ray.data.reading import read_crops
 from vsep_ray.inference import SeparateFn
 from vsep_ray.presets import BenchmarkConfig, ResourcesConfig, TrainSeparatorConfig
-from vsep_ray.streaming import Chunking
 from vsep_ray.tracking import Tracker
 from vsep_ray.tracking.client import client
 
@@ -71,29 +70,6 @@ class Row:
         error = "" if self.error is None else f"{self.error:.1e}"
         sides = f"{self.system:.3g} {self.unit} | {self.bare:.3g} {self.unit}"
         return f"| {self.case} | {sides} | {self.ratio:.2f} | {error} | {details} |"
-
-
-def separation(config: BenchmarkConfig, worker: Worker, folder: Path) -> Row:
-    """Files through the pipeline of bulk separation, in one process, against its three parts alone."""
-    rate, channels = worker.model.sample_rate, worker.model.channels
-    paths = [folder / f"{i}.wav" for i in range(config.files)]
-    for i, path in enumerate(paths):
-        write_noise(path, rate, channels, config.file_seconds, seed=i)
-    audio = [io.read(path)[0] for path in paths]
-    batches = [b for a in audio for b in _batches(worker, torch.from_numpy(a))]
-    stems = [(folder / f"bare{k}.wav", a) for a in audio for k in range(len(worker.model.sources))]
-    seconds = medians(
-        config.repeats,
-        system=lambda: worker(to_row(Track(p.stem, str(p)) for p in paths)),
-        decode=lambda: [io.read(path) for path in paths],
-        model=lambda: [worker.model.separate(b).cpu() for b in batches],
-        encode=lambda: _encode(stems, rate),
-    )
-    system = seconds.pop("system")
-    details = {f"{n}_seconds": s for n, s in seconds.items()}
-    details["realtime_factor"] = config.files * config.file_seconds / system
-    error = _stem_error(worker, torch.from_numpy(audio[0]), "0")
-    return Row("separation", "s", system, sum(seconds.values()), error, details)
 
 
 def training(config: BenchmarkConfig, store: CropStore, tracker: Tracker, folder: str) -> Row:
@@ -163,8 +139,8 @@ def peak_mib(settings: WorkerSettings, path: str) -> float:
 
 def stitching(config: BenchmarkConfig, worker: Worker) -> Row:
     """Overlap-add of blocks as they come against overlap-add of the whole track."""
-    model, grid = worker.model, _grid(worker)
-    mixture = 0.1 * torch.randn(model.channels, round(config.file_seconds * model.sample_rate))
+    model, grid = worker.model, worker.grid
+    mixture = 0.1 * torch.randn(model.channels, round(config.stitched_seconds * model.sample_rate))
     blocks = mixture.split(io.BLOCK, -1)
     sizes = {"chunk": grid.chunk, "hop": grid.hop, "batch_size": grid.batch_size}
     results: dict[str, Tensor] = {}
@@ -195,29 +171,6 @@ def overlap_add_in_memory(
     return (total / norm)[..., :length]
 
 
-def _grid(worker: Worker) -> Chunking:
-    return worker.grid
-
-
-def _batches(worker: Worker, mixture: Tensor) -> list[Tensor]:
-    """The forward passes of a file (B, C, T), padded as the stream pads them."""
-    grid = _grid(worker)
-    chunks = [F.pad(c, (0, grid.chunk - c.shape[-1])) for c in Chunker(grid.chunk, grid.hop)([mixture])]
-    padded = F.pad(torch.stack(chunks), (0, 0, 0, 0, 0, -len(chunks) % grid.batch_size))
-    return list(padded.split(grid.batch_size))
-
-
-def _stem_error(worker: Worker, mixture: Tensor, track: str) -> float:
-    grid = _grid(worker)
-    expected = overlap_add_in_memory(
-        worker.model.separate, mixture, chunk=grid.chunk, hop=grid.hop, batch_size=grid.batch_size
-    )
-    expected += (mixture - expected.sum(0)) / len(expected)  # the stems share what they lack of the mixture
-    folder = Path(worker.settings.output, track)
-    written = np.stack([io.read(folder / f"{s}.wav")[0] for s in worker.model.sources])
-    return float(np.abs(written - expected.numpy()).max())
-
-
 def medians(repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
     """Seconds of each call: the median of some rounds, in which they take turns, after one that warms up."""
     for call in calls.values():
@@ -229,11 +182,6 @@ def medians(repeats: int, **calls: Callable[[], Any]) -> dict[str, float]:
             call()
             seconds[name].append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in seconds.items()}
-
-
-def _encode(stems: list[tuple[Path, np.ndarray]], rate: int) -> None:
-    for path, audio in stems:
-        io.write(path, audio, rate)
 
 
 def write_noise(path: Path, rate: int, channels: int, seconds: float, seed: int) -> None:

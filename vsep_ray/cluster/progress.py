@@ -15,6 +15,8 @@ from vsep_ray.data.ledger import MERGE, Ledger
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
+GLANCE_SECONDS = 0.5
+"""Between two looks at the ledger, which is a request to a bucket."""
 
 
 class Progress:
@@ -32,7 +34,8 @@ class Progress:
         self.ledger, self.run, self.total, self.tracker, self.seconds = ledger, run, total, tracker, seconds
         self.done, self.audio_seconds, self.stop = 0, 0.0, ""
         self._breaker, self._seen, self._unmerged = _Breaker(max_alike), set(ledger.parts()), list[str]()
-        self._started, self._first = time.perf_counter(), (0.0, 0)
+        self._started, self._first, self._polled = time.perf_counter(), (0.0, 0), 0.0
+        self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._work, name="progress", daemon=True)
 
@@ -61,8 +64,18 @@ class Progress:
         hours = f"{self.audio_seconds / 3600:.2f} h of audio"
         return f"{self.done}/{self.total} tracks, {hours}, {self.realtime_factor:.1f} x real time, {left}"
 
+    def glance(self) -> None:
+        """Read what is new, unless that was done a moment ago."""
+        if time.perf_counter() - self._polled > GLANCE_SECONDS:
+            self.poll()
+
     def poll(self) -> None:
         """Read what is new."""
+        with self._lock:
+            self._read_new()
+            self._polled = time.perf_counter()
+
+    def _read_new(self) -> None:
         new = [name for name in self.ledger.parts() if name not in self._seen]
         table = self.ledger.read_parts(new)
         table = table.filter(pc.equal(table["run"], self.run)).sort_by("time")

@@ -40,8 +40,8 @@ PATIENCE_SECONDS = 10.0
 """How long the end of a run waits for its dead actors to let go of their files."""
 
 
-def run(config: SeparateCatalogConfig) -> dict[str, Any]:
-    """Do what is missing of a catalog.
+def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[str, Any]:
+    """Do what is missing of a catalog, by actors of a class of workers.
 
     Returns:
         The job's figures; tracks = separated (now) + skipped (before) + failed (now or before) + undone.
@@ -60,7 +60,7 @@ def run(config: SeparateCatalogConfig) -> dict[str, Any]:
         log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
         work = replace(work, settings=replace(work.settings, run=tracker.run_id))
         with Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress:
-            stopped = _separate(work, config.num_actors, progress)
+            stopped = _separate(work, worker, config.num_actors, progress)
         ledger = _tidy(work)
         table = _of_catalog(work)
         figures = _figures(config, work, table, time.perf_counter() - started, stopped)
@@ -69,17 +69,18 @@ def run(config: SeparateCatalogConfig) -> dict[str, Any]:
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
 
 
-def _separate(work: Work, num_actors: int, progress: Progress) -> str:
+def _separate(work: Work, worker: type[Worker], num_actors: int, progress: Progress) -> str:
     """Do all that is to do; why it had to stop, or ""."""
     todo: Sequence[Task] = work.todo
     largest = GROUPS[0] + 1
     for limit in GROUPS:
         if not todo or 1 < limit >= largest:  # done, or the groups would be no smaller than they were
             continue
-        pool = _Pool(num_actors, len(todo))
+        pool = _Pool(worker, num_actors, len(todo))
         groups = list(_grouped(todo, pool.size, limit))
         largest = len(groups[0])
         for result in pool.results(work, groups, retries=int(limit == 1)):
+            progress.glance()
             if stopped := result["fatal"] or progress.stop:
                 log.error(stopped)
                 return stopped
@@ -110,6 +111,7 @@ def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence
 class _Pool:
     """Actors for some tracks; 0: one per GPU, or one per CPU where there is none."""
 
+    worker: type[Worker]
     num_actors: int
     tracks: int
 
@@ -129,11 +131,9 @@ class _Pool:
         # restart for ever, Ray's default: a pool never replaces a dead one (ray-project/ray #62746).
         rows = ray.data.from_items([to_row(group) for group in groups], override_num_blocks=len(groups))
         results = rows.map(
-            Worker,  # type: ignore[arg-type]  # a class of callables: Ray makes one per actor
+            self.worker,  # type: ignore[arg-type]  # a class of callables: Ray makes one per actor
             fn_constructor_args=(work.settings,),
-            compute=ray.data.ActorPoolStrategy(
-                min_size=1, max_size=self.size, max_tasks_in_flight_per_actor=1
-            ),
+            compute=ray.data.ActorPoolStrategy(size=self.size, max_tasks_in_flight_per_actor=1),
             num_cpus=1,
             num_gpus=1 if self.gpus else 0,
             ray_remote_args_fn=lambda: {"max_task_retries": retries},

@@ -14,19 +14,17 @@ from typing import Any
 
 import torch
 
-from vsep_ray import checkpoint, streaming
+from vsep_ray import streaming
 from vsep_ray.audio.formats import SCARCE, AudioError, Stage
+from vsep_ray.chunking import places_are_equal
+from vsep_ray.cluster.stream_model import chunking, is_out_of_memory, ladder, load, stream_model
 from vsep_ray.data import storage
 from vsep_ray.data.catalog import stem_names
 from vsep_ray.data.ledger import Ledger, LedgerRow
 from vsep_ray.data.staging import Staging, sweep
-from vsep_ray.inference import amortized, amortized_with_variance
-from vsep_ray.separators import Separator
 from vsep_ray.streaming import Chunking, Selection, Stems
 
 log = logging.getLogger(__name__)
-SHORTEST = 4
-"""How often a chunk may be halved when memory runs out."""
 COMMIT_SECONDS = 2.0
 """How long finished tracks may wait for their ledger rows; a kill loses no more than their work."""
 
@@ -99,7 +97,11 @@ class Worker:
         separator = load(settings.directory)
         self.selection = Selection.of(separator.sources, settings.sources)
         self.model = stream_model(separator, self.selection, settings.samples, device)
-        self.grid = chunking(settings, separator)
+        self.grid = chunking(separator, settings.chunk_seconds, settings.overlap, settings.batch_size)
+        # a continued run has other neighbours in its batches, and must end with the same bytes
+        self.span = places_are_equal(
+            self.model.separate, self.model.channels, self.grid.chunk, self.grid.batch_size
+        )
         root = staging_root(settings.output)
         sweep(root)
         self.staging = Staging(root)
@@ -151,7 +153,9 @@ class Worker:
     def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Iterator[LedgerRow]:
         """The rows of the tasks, in order; the last track's stems are encoded while the next is separated."""
         uris = [task.uri for task in tasks]
-        outcomes = streaming.separate_files(uris, self.model, grid, self.selection, self.settings.format)
+        outcomes = streaming.separate_files(
+            uris, self.model, grid, self.selection, self.settings.format, span=self.span
+        )
         pending: deque[Future[LedgerRow]] = deque()
         with ThreadPoolExecutor(1) as behind:
             for task, outcome in zip(tasks, outcomes, strict=True):
@@ -225,60 +229,7 @@ class _Clock:
 
     def stamp(self, row: LedgerRow) -> LedgerRow:
         before, self.last = self.last, time.perf_counter()
-        return replace(row, wall_seconds=self.last - before)
-
-
-def load(directory: str) -> Separator:
-    """The separator of a checkpoint directory."""
-    separator = checkpoint.load(directory)
-    assert isinstance(separator, Separator), directory
-    return separator
-
-
-def stream_model(
-    separator: Separator, selection: Selection, samples: int, device: torch.device
-) -> streaming.Model:
-    """A separator as a stream's model: its shares, and with ``samples`` draws the stems' variances."""
-    separator = separator.to(device)
-    matrix = torch.from_numpy(selection.matrix).to(device)
-
-    def separate(mixture: torch.Tensor) -> torch.Tensor:
-        if not samples:
-            return separator.mixing.shares(amortized(mixture.to(device), separator=separator))
-        mean, variance = amortized_with_variance(
-            mixture.to(device), separator=separator, samples=samples, matrix=matrix
-        )
-        return torch.cat([mean, variance], 1)
-
-    return streaming.Model(separate, separator.sources, separator.sample_rate, separator.channels)
-
-
-def chunking(settings: WorkerSettings, separator: Separator) -> Chunking:
-    """The grid in samples of the model's rate; chunks are rounded up to the model's multiple."""
-    multiple = separator.multiple
-    chunk = -(-round(settings.chunk_seconds * separator.sample_rate) // multiple) * multiple
-    return Chunking(chunk, max(1, chunk - round(chunk * settings.overlap)), settings.batch_size)
-
-
-def ladder(grid: Chunking) -> Iterator[Chunking]:
-    """What to try as memory runs out: the grid asked for, smaller batches, then shorter chunks.
-
-    Example:
-        >>> [(g.chunk, g.batch_size) for g in ladder(Chunking(64, 48, 3))]
-        [(64, 3), (64, 1), (32, 1), (16, 1), (8, 1), (4, 1)]
-    """
-    yield grid
-    while grid.batch_size > 1:
-        grid = replace(grid, batch_size=grid.batch_size // 2)
-        yield grid
-    for _ in range(SHORTEST):
-        grid = replace(grid, chunk=max(1, grid.chunk // 2), hop=max(1, grid.hop // 2))
-        yield grid
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether a GPU's or the machine's memory ran out; PyTorch's CPU allocator says so in words only."""
-    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
+        return replace(row, wall_seconds=self.last - before, time=time.time())
 
 
 def staging_root(output: str) -> Path:

@@ -24,10 +24,12 @@ class BenchmarkConfig(JobConfig):
         default_factory=lambda: FitConfig(steps=200, batch_size=64, log_every=20, checkpoint_every=200)
     )
     """Steps and batch of the training case. The first ``log_every`` steps count as start-up."""
-    files: int = 4
-    """Files of the separation case, at the model's sample rate and channels."""
-    file_seconds: float = 60.0
-    """Their length (s), and that of the overlap-add case."""
+    catalog_copies: int = 4
+    """How often each FLAC file of the data cases is in the catalog of the separation cases."""
+    catalog_rows: int = 1_000_000
+    """Rows of the catalog of the ledger case."""
+    stitched_seconds: float = 60.0
+    """Length of the track of the overlap-add case (s)."""
     minutes: tuple[float, float] = (2.0, 12.0)
     """Lengths of the two 44.1 kHz stereo files of the memory case."""
     chunk_seconds: float = 6.0
@@ -53,8 +55,9 @@ BENCHMARK = {
         separator=SeparatorConfig(backbone=SMOKE_BACKBONE),
         toy=SMOKE_TOY,
         fit=FitConfig(steps=40, batch_size=16, log_every=10, checkpoint_every=40),
-        files=2,
-        file_seconds=4.0,
+        catalog_copies=1,
+        catalog_rows=2_000,
+        stitched_seconds=4.0,
         minutes=(0.1, 0.6),
         chunk_seconds=1.0,
         batch_size=2,

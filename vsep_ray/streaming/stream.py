@@ -8,7 +8,8 @@
 
 The model's share of source k is a_k s_k; the remainder m - sum_k a_k s_k is what resampling and channel
 mapping lost. `Selection` says who gets it, so that the stems sum to the mixture. Batches fill across chunks
-and, where files are short, across files; what comes out of a file does not depend on its neighbours.
+and, where files are short, across files; what comes out of a file does not depend on its neighbours, if
+the model gives a chunk the same bits in every place of a batch (`vsep_ray.chunking.places_are_equal`).
 """
 
 import contextlib
@@ -119,7 +120,13 @@ class Stems:
 
 
 def separate_files(
-    uris: Sequence[str], model: Model, chunking: Chunking, selection: Selection, format: str
+    uris: Sequence[str],
+    model: Model,
+    chunking: Chunking,
+    selection: Selection,
+    format: str,
+    *,
+    span: bool = True,
 ) -> Iterator[Stems | AudioError]:
     """Separate files one after the other; for each its stems, or what is wrong with it.
 
@@ -128,6 +135,7 @@ def separate_files(
         model, chunking: what separates, and in which pieces.
         selection: which stems.
         format: that the stems will be written in; a file that it cannot hold is refused before work.
+        span: whether batches may hold chunks of several files.
 
     Raises:
         OSError: no disk space.
@@ -136,7 +144,7 @@ def separate_files(
     with contextlib.ExitStack() as stack:
         # closed in reverse order: no thread may read a file that is closed already
         chunks = stack.enter_context(ahead(_read_files(uris, model, chunking, selection, format)))
-        results = separate_chunks(model.separate, chunks, chunking.chunk, chunking.batch_size)
+        results = separate_chunks(model.separate, chunks, chunking.chunk, chunking.batch_size, span=span)
         for file, items in itertools.groupby(stack.enter_context(ahead(results)), key=lambda item: item[0]):
             try:
                 yield _finish(file, (item for _, item in items), chunking)

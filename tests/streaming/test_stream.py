@@ -74,14 +74,6 @@ def test_the_stream_equals_in_memory_processing(tmp_path, rate, channels):
     assert np.abs(stems[0][0][:, : expected.shape[1]] - expected).max() < 1e-5
 
 
-def test_one_common_gain_where_a_format_would_clip(tmp_path):
-    uri, audio = song(tmp_path, 8000, 1, level=0.8)
-    measures, stems = separate(tmp_path, uri, model(), "wav", "16")
-    assert measures.peak > 1 and measures.gain == pytest.approx((1 - 2**-15) / measures.peak)
-    assert np.abs(sum(stem for stem, _ in stems) - measures.gain * audio).max() <= 2**-14
-    assert separate(tmp_path, uri, model(), "wav", "float")[0].gain == 1
-
-
 @pytest.mark.parametrize("length", [1, 2, 1999, 2000, 2001, 65_536, 65_537])
 def test_any_length(tmp_path, length):
     audio = np.full((1, length), 0.25, np.float32)
@@ -121,3 +113,56 @@ def test_errors_in_a_thread_surface_and_no_thread_stays(tmp_path):
     with pytest.raises(AudioError, match="decode: sample 300000 is not finite"):
         separate(tmp_path, uri, model())
     assert threading.active_count() == before
+
+
+def outcomes(uris, m, wanted=()):
+    return list(separate_files(uris, m, CHUNKING, Selection.of(m.sources, wanted), "wav"))
+
+
+def test_batches_fill_across_short_files_and_no_file_depends_on_its_neighbours(tmp_path):
+    uris = []
+    for i, length in enumerate([300, 5000, 2000, 1, 2500]):
+        uris.append(str(tmp_path / f"{i}.wav"))
+        io.write(uris[-1], np.random.default_rng(i).uniform(-1, 1, (1, length)).astype(np.float32), 8000)
+    shapes, m = [], model()
+
+    def counting(mixture):
+        shapes.append(tuple(mixture.shape))
+        return m.separate(mixture)
+
+    together = outcomes(uris, Model(counting, m.sources, 8000, 1))
+    assert shapes == [(2, 1, 2000)] * 4  # 1 + 3 + 1 + 1 + 2 chunks
+    for uri, stems in zip(uris, together, strict=True):
+        (alone,) = outcomes([uri], m)
+        for (a, _), (b, _) in zip(stems.blocks(), alone.blocks(), strict=True):
+            assert np.array_equal(a, b)
+
+
+def test_a_bad_file_among_others_is_an_outcome_in_its_place(tmp_path):
+    uri, _ = song(tmp_path, 8000, 1)
+    (tmp_path / "bad.wav").write_text("not sound")
+    io.write(tmp_path / "late.wav", np.zeros((1, 70_000), np.float32), 8000)
+    whole = (tmp_path / "late.wav").read_bytes()
+    (tmp_path / "late.wav").write_bytes(whole[:-4] + np.float32(np.nan).tobytes())
+    bad = [str(tmp_path / name) for name in ("bad.wav", "late.wav", "gone.wav")]
+    found = outcomes([bad[0], uri, bad[1], uri, bad[2]], model())
+    assert [getattr(outcome, "stage", "") for outcome in found] == ["decode", "", "decode", "", "read"]
+    blocks = [np.concatenate([stems for stems, _ in found[i].blocks()], -1) for i in (1, 3)]
+    assert np.array_equal(*blocks)
+
+
+def test_the_models_variances_become_a_confidence_per_stem(tmp_path):
+    uri, _ = song(tmp_path, 8000, 1, level=0.1)
+
+    def separate(mixture):
+        shares = torch.stack([0.25 * mixture, 0.75 * mixture], 1)
+        variance = torch.stack([torch.full_like(mixture, 1e-4), torch.full_like(mixture, 1e-6)], 1)
+        return torch.cat([shares, variance], 1)
+
+    m = Model(separate, ("bass", "drums"), 8000, 1)
+    for wanted, expected in [((), (8.0, 37.5)), (("drums", "rest"), (17.5, 28.0))]:
+        (stems,) = outcomes([uri], m, wanted)
+        # 10 log10 of (0.01 * share^2) / variance; the variances belong to the stems in their order
+        assert stems.confidence_db == pytest.approx(expected, abs=0.2)
+    (without,) = outcomes([uri], model())
+    assert without.confidence_db == ()

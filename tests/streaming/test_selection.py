@@ -1,0 +1,71 @@
+"""Which stems are written, and that they sum to the mixture."""
+
+import numpy as np
+import pytest
+
+from vsep_ray.config import UserError
+from vsep_ray.streaming import Selection
+
+SOURCES = ("bass", "other", "vocals")
+
+
+def apply(*wanted, sources=SOURCES):
+    rng = np.random.default_rng(0)
+    shares, mixture = rng.standard_normal((3, 2, 50)), rng.standard_normal((2, 50))
+    selection = Selection.of(sources, wanted)
+    stems, remainder = selection.apply(shares.copy(), mixture)
+    np.testing.assert_allclose(remainder, mixture - shares.sum(0))
+    return shares, mixture, dict(zip(selection.stems, stems, strict=True)), remainder
+
+
+def test_all_sources_and_the_remainder_goes_to_other():
+    shares, mixture, stems, remainder = apply()
+    assert list(stems) == list(SOURCES)
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-12)
+    np.testing.assert_allclose(stems["other"], shares[1] + remainder)
+    assert np.array_equal(stems["bass"], shares[0])
+
+
+def test_without_other_it_is_split():
+    shares, mixture, stems, remainder = apply(sources=("a", "b", "c"))
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-12)
+    np.testing.assert_allclose(stems["b"], shares[1] + remainder / 3, atol=1e-7)
+
+
+def test_some_sources_are_the_same_as_among_all():
+    everything, some = apply()[2], apply("vocals", "other")[2]
+    assert list(some) == ["vocals", "other"]
+    for name in some:
+        np.testing.assert_allclose(some[name], everything[name], rtol=1e-6)  # float32 against float64
+
+
+@pytest.mark.parametrize("wanted", [("vocals", "rest"), ("rest", "bass", "vocals"), (*SOURCES, "rest")])
+def test_the_rest_is_the_mixture_minus_the_others(wanted):
+    shares, mixture, stems, _ = apply(*wanted)
+    assert tuple(stems) == wanted
+    np.testing.assert_allclose(sum(stems.values()), mixture, atol=1e-6)
+    for name in set(wanted) - {"rest"}:
+        np.testing.assert_allclose(stems[name], shares[SOURCES.index(name)], atol=1e-6)
+
+
+def test_the_matrix_says_which_sources_a_stem_is_made_of():
+    assert Selection.of(SOURCES, ("vocals", "rest")).matrix.tolist() == [[0, 0, 1], [1, 1, 0]]
+    assert Selection.of(SOURCES, (*SOURCES, "rest")).matrix[-1].tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "words"),
+    [
+        (("piano",), "no source 'piano'; it has bass, other, vocals, rest"),
+        (("rest",), "not 'rest' alone"),
+        (("bass", "bass"), "each once"),
+    ],
+)
+def test_mistakes(wanted, words):
+    with pytest.raises(UserError, match=words):
+        Selection.of(SOURCES, wanted)
+
+
+def test_a_source_that_is_called_rest_is_a_source():
+    selection = Selection.of(("rest", "bass"), ("rest", "bass"))
+    assert not selection.has_rest and selection.complete

@@ -1,0 +1,199 @@
+"""The cases of the benchmark about bulk separation: the whole job, on many songs and on a million rows."""
+
+import multiprocessing
+import os
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import ray
+import torch
+from torch.nn import functional as F
+
+from vsep_ray.audio import io
+from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample
+from vsep_ray.chunking import Chunker
+from vsep_ray.cluster import separate
+from vsep_ray.cluster.benchmark_cases import Row, overlap_add_in_memory
+from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
+from vsep_ray.data.ledger import Ledger, LedgerRow
+from vsep_ray.presets import BenchmarkConfig, SeparateCatalogConfig
+
+RATE_FLOOR = 2_000.0
+"""Catalog rows per second that a job must plan, commit and compact."""
+
+
+class Pinned(Worker):
+    """A worker that may use the first ``cores`` cores only."""
+
+    cores = 1
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: self.cores]))
+        super().__init__(settings)
+
+
+class Idle(Worker):
+    """A worker that says of every task that it is done, and does nothing."""
+
+    def rows(self, tasks: Sequence[Task]) -> Iterator[LedgerRow]:
+        """A row for each task, as of a silent track without stems."""
+        for task in tasks:
+            yield replace(self._row(task, "separated"), audio_seconds=1.0, sample_rate=8_000, channels=1)
+
+
+def songs(config: BenchmarkConfig, music: Path, folder: Path) -> Path:
+    """A catalog of the benchmark's FLAC files, each under as many names as there are copies."""
+    catalog = folder / "catalog"
+    for copy in range(config.catalog_copies):
+        for path in sorted((music / "flac").rglob("*.flac")):
+            link = catalog / str(copy) / path.parent.name / path.name
+            link.parent.mkdir(parents=True, exist_ok=True)
+            os.link(path, link)
+    return catalog
+
+
+def separation(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int) -> Row:
+    """The whole job on all cores, against its parts in as many bare processes: decode, resample, model on
+    audio in memory, resample back, encode."""
+    system = _run(job, cores, cores)
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
+        paths = sorted(Path(job.catalog).rglob("*.flac"))
+        shares = [paths[i::cores] for i in range(cores)]
+        list(pool.map(_bare, shares, [settings] * cores, [1] * cores))  # imports, and the model's first pass
+        parts = list(pool.map(_bare, shares, [settings] * cores, [len(paths)] * cores))
+    bare = max(sum(part.values()) for part in parts)
+    details = {f"{name}_seconds": max(part[name] for part in parts) for name in parts[0]}
+    details |= {"realtime_factor": system.audio / system.seconds, "start_up_seconds": system.start_up}
+    return Row("separation", "s", system.seconds, bare, _stem_error(settings, job, paths[0]), details)
+
+
+def scaling(job: SeparateCatalogConfig) -> Row:
+    """Two actors on two cores against one actor on one."""
+    two, one = _run(job, 2, 2), _run(job, 1, 1)
+    return Row("scaling", "x real time", two.audio / two.seconds, one.audio / one.seconds)
+
+
+def ledger(config: BenchmarkConfig, job: SeparateCatalogConfig, folder: Path) -> Row:
+    """Planning, committing and compacting very many rows, by workers that do nothing; the driver is a process
+    of its own, whose peak memory is measured."""
+    catalog = folder / "rows.parquet"
+    paths = [f"album {i // 12}/song {i % 12}.flac" for i in range(config.catalog_rows)]
+    pq.write_table(pa.table({"path": paths}), catalog)
+    output = str(folder / "rows")
+    many = replace(job, catalog=str(catalog), output=output, listening_tracks=0, max_alike=0)
+    driver: Any = ray.remote(num_cpus=0, max_calls=1)(_drive)  # a process that has held nothing before
+    first, again = ray.get(driver.remote(many))
+    rows = len(paths)
+    details = {
+        "driver_mib": first["mib"],
+        "seconds": first["seconds"],
+        "seconds_of_a_second_run": again["seconds"],
+        "driver_mib_of_a_second_run": again["mib"],
+    }
+    return Row("ledger", "rows/s", rows / first["seconds"], RATE_FLOOR, None, details)
+
+
+def _drive(job: SeparateCatalogConfig) -> tuple[dict[str, float], dict[str, float]]:
+    """The job, and once more when there is nothing left to do: seconds, and peak memory (MiB) until then."""
+    found = []
+    for expected in ("separated", "skipped"):
+        started = time.perf_counter()
+        figures = separate.run(job, Idle)
+        assert figures[expected] == figures["tracks"], figures
+        seconds = time.perf_counter() - started
+        found.append({"seconds": seconds, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024})
+    return found[0], found[1]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Seconds from the first actor's first track to the last track, and those before and after."""
+
+    audio: float
+    seconds: float
+    start_up: float
+
+
+def _run(job: SeparateCatalogConfig, actors: int, cores: int) -> _Run:
+    worker: Any = type("Pinned", (Pinned,), {"cores": cores})
+    began = time.perf_counter()
+    figures = separate.run(replace(job, num_actors=actors, overwrite=True), worker)
+    total = time.perf_counter() - began
+    assert figures["separated"] == figures["tracks"], figures
+    table = Ledger(figures["output"]).read()
+    start = pc.min(pc.subtract(table["time"], table["wall_seconds"])).as_py()
+    seconds = pc.max(table["time"]).as_py() - start
+    return _Run(figures["audio_seconds"], seconds, total - seconds)
+
+
+def _bare(paths: Sequence[Path], settings: WorkerSettings, count: int) -> dict[str, float]:
+    """Seconds of each part of the work on some files, on one thread."""
+    torch.set_num_threads(1)  # as Ray sets it for a worker
+    worker, paths = Worker(settings), paths[:count]
+    seconds: dict[str, float] = {}
+    for path in paths:
+        _bare_file(worker, path, seconds)
+    worker.staging.close()
+    return seconds
+
+
+def _bare_file(worker: Worker, path: Path, seconds: dict[str, float]) -> None:
+    def timed(name: str, call: Any) -> Any:
+        started = time.perf_counter()
+        result = call()
+        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+        return result
+
+    s, model = worker.settings, worker.model
+    audio, rate = timed("decode", lambda: io.read(path))
+    mixture = timed(
+        "resample", lambda: resample(map_channels(audio, model.channels), rate, model.sample_rate)
+    )
+    batches = _batches(worker, torch.from_numpy(mixture))
+    outputs = timed("model", lambda: [model.separate(batch).cpu() for batch in batches])
+    shares = torch.cat(outputs)[..., : worker.grid.hop].permute(1, 2, 0, 3).flatten(2)  # no stitching here
+    flat = shares.flatten(0, 1).numpy()[:, : mixture.shape[1]]
+    stems = timed("resample", lambda: resample(flat, model.sample_rate, rate))
+    mapped = map_channels(stems.reshape(len(model.sources), model.channels, -1), len(audio))
+    timed("encode", lambda: _encode(worker.staging.folder, mapped, rate, s.format, s.subtype))
+
+
+def _encode(folder: Path, stems: Audio, rate: int, format: str, subtype: str) -> None:
+    for k, stem in enumerate(stems):
+        io.write(folder / f"{k}.{format}", np.ascontiguousarray(stem), rate, format=format, subtype=subtype)
+
+
+def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path) -> float:
+    """The largest deviation of a song's written stems from the same work on whole arrays in memory."""
+    worker = Worker(settings)
+    audio, rate = io.read(path)
+    mono = torch.from_numpy(
+        resample(map_channels(audio, worker.model.channels), rate, worker.model.sample_rate)
+    )
+    grid = worker.grid
+    sizes = {"chunk": grid.chunk, "hop": grid.hop, "batch_size": grid.batch_size}
+    shares = overlap_add_in_memory(worker.model.separate, mono, **sizes)
+    whole = resample(shares.flatten(0, 1).numpy(), worker.model.sample_rate, rate)
+    stems = map_channels(whole.reshape(len(shares), -1, whole.shape[1]), len(audio))
+    expected, _ = worker.selection.apply(fit_length(stems, audio.shape[1]).copy(), audio)
+    worker.staging.close()
+    folder = Path(job.output, path.relative_to(job.catalog)).with_suffix("")
+    written = [io.read(folder / f"{name}.{job.format}")[0] for name in worker.selection.stems]
+    return float(np.abs(np.stack(written) - expected).max())
+
+
+def _batches(worker: Worker, mixture: torch.Tensor) -> list[torch.Tensor]:
+    """The forward passes of a file (B, C, T), the last one padded."""
+    grid = worker.grid
+    chunks = [F.pad(c, (0, grid.chunk - c.shape[-1])) for c in Chunker(grid.chunk, grid.hop)([mixture])]
+    padded = F.pad(torch.stack(chunks), (0, 0, 0, 0, 0, -len(chunks) % grid.batch_size))
+    return list(padded.split(grid.batch_size))

@@ -1,0 +1,67 @@
+"""A separator as a stream's model: what it computes of a chunk, and the grid that its chunks lie on."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+
+from vsep_ray import checkpoint, streaming
+from vsep_ray.inference import amortized, amortized_with_variance
+from vsep_ray.separators import Separator
+from vsep_ray.streaming import Chunking, Selection
+
+SHORTEST = 4
+"""How often a chunk may be halved when memory runs out."""
+
+
+def load(directory: str) -> Separator:
+    """The separator of a checkpoint directory."""
+    separator = checkpoint.load(directory)
+    assert isinstance(separator, Separator), directory
+    return separator
+
+
+def stream_model(
+    separator: Separator, selection: Selection, samples: int, device: torch.device
+) -> streaming.Model:
+    """A separator as a stream's model: its shares, and with ``samples`` draws the stems' variances."""
+    separator = separator.to(device)
+    matrix = torch.from_numpy(selection.matrix).to(device)
+
+    def separate(mixture: torch.Tensor) -> torch.Tensor:
+        if not samples:
+            return separator.mixing.shares(amortized(mixture.to(device), separator=separator))
+        mean, variance = amortized_with_variance(
+            mixture.to(device), separator=separator, samples=samples, matrix=matrix
+        )
+        return torch.cat([mean, variance], 1)
+
+    return streaming.Model(separate, separator.sources, separator.sample_rate, separator.channels)
+
+
+def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_size: int) -> Chunking:
+    """The grid in samples of the model's rate; chunks are rounded up to the model's multiple."""
+    multiple = separator.multiple
+    chunk = -(-round(chunk_seconds * separator.sample_rate) // multiple) * multiple
+    return Chunking(chunk, max(1, chunk - round(chunk * overlap)), batch_size)
+
+
+def ladder(grid: Chunking) -> Iterator[Chunking]:
+    """What to try as memory runs out: the grid asked for, smaller batches, then shorter chunks.
+
+    Example:
+        >>> [(g.chunk, g.batch_size) for g in ladder(Chunking(64, 48, 3))]
+        [(64, 3), (64, 1), (32, 1), (16, 1), (8, 1), (4, 1)]
+    """
+    yield grid
+    while grid.batch_size > 1:
+        grid = replace(grid, batch_size=grid.batch_size // 2)
+        yield grid
+    for _ in range(SHORTEST):
+        grid = replace(grid, chunk=max(1, grid.chunk // 2), hop=max(1, grid.hop // 2))
+        yield grid
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether a GPU's or the machine's memory ran out; PyTorch's CPU allocator says so in words only."""
+    return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)
