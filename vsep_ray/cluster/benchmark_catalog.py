@@ -37,7 +37,9 @@ class Pinned(Worker):
     cores = 1
 
     def __init__(self, settings: WorkerSettings) -> None:
-        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: self.cores]))
+        cores = set(sorted(os.sched_getaffinity(0))[: self.cores])
+        for thread in os.listdir("/proc/self/task"):  # Ray calls the worker from another thread than this one
+            os.sched_setaffinity(int(thread), cores)
         super().__init__(settings)
 
 
@@ -140,17 +142,17 @@ def _bare(paths: Sequence[Path], settings: WorkerSettings, count: int) -> dict[s
     torch.set_num_threads(1)  # as Ray sets it for a worker
     worker, paths = Worker(settings), paths[:count]
     seconds: dict[str, float] = {}
-    for path in paths:
-        _bare_file(worker, path, seconds)
+    for i, path in enumerate(paths):
+        _bare_file(worker, path, worker.staging.folder / str(i), seconds)
     worker.staging.close()
     return seconds
 
 
-def _bare_file(worker: Worker, path: Path, seconds: dict[str, float]) -> None:
+def _bare_file(worker: Worker, path: Path, target: Path, seconds: dict[str, float]) -> None:
     def timed(name: str, call: Any) -> Any:
-        started = time.perf_counter()
+        started = time.process_time()
         result = call()
-        seconds[name] = seconds.get(name, 0.0) + time.perf_counter() - started
+        seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
         return result
 
     s, model = worker.settings, worker.model
@@ -164,10 +166,11 @@ def _bare_file(worker: Worker, path: Path, seconds: dict[str, float]) -> None:
     flat = shares.flatten(0, 1).numpy()[:, : mixture.shape[1]]
     stems = timed("resample", lambda: resample(flat, model.sample_rate, rate))
     mapped = map_channels(stems.reshape(len(model.sources), model.channels, -1), len(audio))
-    timed("encode", lambda: _encode(worker.staging.folder, mapped, rate, s.format, s.subtype))
+    timed("encode", lambda: _encode(target, mapped, rate, s.format, s.subtype))
 
 
 def _encode(folder: Path, stems: Audio, rate: int, format: str, subtype: str) -> None:
+    folder.mkdir()
     for k, stem in enumerate(stems):
         io.write(folder / f"{k}.{format}", np.ascontiguousarray(stem), rate, format=format, subtype=subtype)
 

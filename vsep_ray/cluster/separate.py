@@ -79,7 +79,7 @@ def _separate(work: Work, worker: type[Worker], num_actors: int, progress: Progr
         pool = _Pool(worker, num_actors, len(todo))
         groups = list(_grouped(todo, pool.size, limit))
         largest = len(groups[0])
-        for result in pool.results(work, groups, retries=int(limit == 1)):
+        for result in pool.results(work, groups, last=limit == 1):
             progress.glance()
             if stopped := result["fatal"] or progress.stop:
                 log.error(stopped)
@@ -102,7 +102,7 @@ def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence
     """Groups that get smaller to the end, so that all actors end together."""
     start = 0
     while start < len(todo):
-        size = max(1, min(limit, (len(todo) - start) // (4 * actors)))
+        size = max(1, min(limit, (len(todo) - start) // (3 * actors)))
         yield todo[start : start + size]
         start += size
 
@@ -124,19 +124,26 @@ class _Pool:
         wanted = self.num_actors or self.gpus or int(ray.cluster_resources().get("CPU", 1))
         return min(wanted, self.tracks)
 
-    def results(self, work: Work, groups: Sequence[Sequence[Task]], retries: int) -> Iterator[dict[str, Any]]:
-        """What actors return, as it comes; nothing comes of a group whose actor dies."""
+    def results(
+        self, work: Work, groups: Sequence[Sequence[Task]], *, last: bool
+    ) -> Iterator[dict[str, Any]]:
+        """What actors return, as it comes; nothing comes of a group whose actor dies.
+
+        The last time every track has an actor for itself and is tried twice, or it would not be to blame.
+        """
         logging.getLogger("ray.data").setLevel(logging.ERROR)
-        # One group per block, one block per actor at a time: a crash ends one group and no other. Actors
-        # restart for ever, Ray's default: a pool never replaces a dead one (ray-project/ray #62746).
+        # One group per block. Actors restart for ever, Ray's default: a pool never replaces a dead one
+        # (ray-project/ray #62746). Blocks that wait at an actor are lost with it.
         rows = ray.data.from_items([to_row(group) for group in groups], override_num_blocks=len(groups))
         results = rows.map(
             self.worker,  # type: ignore[arg-type]  # a class of callables: Ray makes one per actor
             fn_constructor_args=(work.settings,),
-            compute=ray.data.ActorPoolStrategy(size=self.size, max_tasks_in_flight_per_actor=1),
+            compute=ray.data.ActorPoolStrategy(
+                size=self.size, max_tasks_in_flight_per_actor=1 if last else 2
+            ),
             num_cpus=1,
             num_gpus=1 if self.gpus else 0,
-            ray_remote_args_fn=lambda: {"max_task_retries": retries},
+            ray_remote_args_fn=lambda: {"max_task_retries": int(last)},
         )
         results.context.max_errored_blocks, results.context.enable_progress_bars = -1, False
         yield from results.iter_rows()

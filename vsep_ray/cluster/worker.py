@@ -3,8 +3,10 @@
 import json
 import logging
 import platform
+import shutil
 import tempfile
 import time
+import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +27,8 @@ from vsep_ray.data.staging import Staging, sweep
 from vsep_ray.streaming import Chunking, Selection, Stems
 
 log = logging.getLogger(__name__)
+BEHIND = 2
+"""Tracks that are encoded and written at the same time."""
 COMMIT_SECONDS = 2.0
 """How long finished tracks may wait for their ledger rows; a kill loses no more than their work."""
 
@@ -151,16 +155,16 @@ class Worker:
         return self._failed(task, "separate", "out of memory with the smallest batch and the shortest chunk")
 
     def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Iterator[LedgerRow]:
-        """The rows of the tasks, in order; the last track's stems are encoded while the next is separated."""
+        """The rows of the tasks, in order; the last tracks' stems are encoded while the next is separated."""
         uris = [task.uri for task in tasks]
         outcomes = streaming.separate_files(
             uris, self.model, grid, self.selection, self.settings.format, span=self.span
         )
         pending: deque[Future[LedgerRow]] = deque()
-        with ThreadPoolExecutor(1) as behind:
+        with ThreadPoolExecutor(BEHIND) as behind:  # more than one: while a disk syncs, another encodes
             for task, outcome in zip(tasks, outcomes, strict=True):
                 pending.append(behind.submit(self._finish, task, outcome, grid))
-                if len(pending) > 1:
+                if len(pending) > BEHIND:
                     yield pending.popleft().result()
             while pending:
                 yield pending.popleft().result()
@@ -181,12 +185,15 @@ class Worker:
     def _publish(self, task: Task, stems: Stems, grid: Chunking) -> LedgerRow:
         s = self.settings
         factor = streaming.gain(stems, s.format, s.subtype)
-        paths = [self.staging.folder / f"{i}.{s.format}" for i in range(len(self.selection.stems))]
+        folder = self.staging.folder / uuid.uuid4().hex
+        folder.mkdir()
+        paths = [folder / f"{i}.{s.format}" for i in range(len(self.selection.stems))]
         streaming.encode(stems, factor, paths, s.format, s.subtype, self._tags(stems))
         sizes = tuple(path.stat().st_size for path in paths)
         names = stem_names(task.track, self.selection.stems, s.template, s.format)
         for path, name in zip(paths, names, strict=True):
             storage.publish(path, storage.join(s.output, name))
+        shutil.rmtree(folder)
         return replace(
             self._row(task, "separated"),
             audio_seconds=stems.length / stems.sample_rate,
