@@ -58,7 +58,7 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         start_run(config, "catalog", name, tags=catalog_report.provenance(work.settings)) as tracker,
     ):
         log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
-        work = replace(work, settings=replace(work.settings, run=tracker.run_id))
+        work = replace(work, settings=replace(work.settings, run=tracker.run_id), before=work.before[:0])
         with Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress:
             stopped = _separate(work, worker, config.num_actors, progress)
         ledger = _tidy(work)
@@ -151,7 +151,7 @@ class _Pool:
 
 def _lost(work: Work) -> list[Task]:
     """The tasks that have no row of this run."""
-    table = work.ledger.read()
+    table = work.ledger.read("run")
     mine = set(table.filter(pc.equal(table["run"], work.settings.run))["track"].to_pylist())
     return [task for task in work.todo if task.track not in mine]
 

@@ -26,6 +26,9 @@ PROBED = 200
 """Headers that an estimate reads."""
 CHANGES_STEMS = ("template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples")
 """Options with which a track that is separated already must be done again; ``samples`` for its ledger row."""
+PLANNING = (
+    "status", "fingerprint", "attempts", "stems", "stem_bytes", "audio_seconds", "wall_seconds",
+)  # fmt: skip
 BYTES = {"float": 4.0, "24": 3.0, "16": 2.0}
 COMPRESSED = {"flac": 0.6, "ogg": 0.1, "opus": 0.1, "mp3": 0.1}
 """Size of a container relative to plain samples, roughly; for estimates only."""
@@ -39,7 +42,7 @@ class Work:
         settings: for the workers.
         stems: names of the stems of a track.
         tracks: the whole catalog.
-        before: the ledger as it was found, a row per track.
+        before: the ledger as it was found, a row per track; some columns.
         todo: the tracks that need work.
     """
 
@@ -70,7 +73,7 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     output = _absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
     _refuse_output_in_catalog(root, output, tracks)
     settings = _settings(config, uri, directory, output)
-    before = Ledger(output).read()
+    before = Ledger(output).read(*PLANNING)
     return Work(settings, stems, tracks, before, _todo(config, settings, tracks, before))
 
 
@@ -156,12 +159,13 @@ def _todo(
     config: SeparateCatalogConfig, settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table
 ) -> list[Task]:
     same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
-    attempts = dict(zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True))
     done: set[str] = set()
     if not (config.overwrite or config.fresh):
         done = _finished(
             same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), config, settings
         )
+    tried = zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True)
+    attempts = {track: count for track, count in tried if track not in done}
     return [Task(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
 
 

@@ -107,9 +107,11 @@ class Ledger:
         if columns:
             self._write(f"part-{uuid.uuid4().hex}.parquet", pa.table(columns, SCHEMA))
 
-    def read(self) -> pa.Table:
-        """The latest row of every track, sorted by track."""
-        return latest(self.read_parts(self.parts()))
+    def read(self, *columns: str) -> pa.Table:
+        """The latest row of every track, sorted by track; all columns, or track, time and some others."""
+        parts = self.parts()
+        table = self.read_parts(parts, columns)
+        return table if parts == [COMPACTED] else latest(table)
 
     def rows(self) -> dict[str, LedgerRow]:
         """`read` as rows by track, for ledgers that fit into memory so."""
@@ -121,9 +123,10 @@ class Ledger:
             name for name in storage.list_files(self.uri) if name.endswith(".parquet") and "/" not in name
         ]
 
-    def read_parts(self, names: Iterable[str]) -> pa.Table:
-        """The rows of some of the files."""
-        return pa.concat_tables([SCHEMA.empty_table(), *(self._read(name) for name in names)])
+    def read_parts(self, names: Iterable[str], columns: Sequence[str] = ()) -> pa.Table:
+        """The rows of some of the files; all columns, or track, time and some others."""
+        schema = pa.schema([f for f in SCHEMA if not columns or f.name in ("track", "time", *columns)])
+        return pa.concat_tables([schema.empty_table(), *(self._read(name, schema) for name in names)])
 
     def merge(self, names: Sequence[str], into: str = "") -> str:
         """Put several files into one, named ``into`` or anew; returns its name. Only the driver may."""
@@ -136,7 +139,10 @@ class Ledger:
 
     def compact(self) -> str:
         """Merge all files into one, sorted by track; its URI. Only the driver may."""
-        return storage.join(self.uri, self.merge(self.parts(), COMPACTED))
+        parts = self.parts()
+        if parts != [COMPACTED]:
+            self.merge(parts, COMPACTED)
+        return storage.join(self.uri, COMPACTED)
 
     def incomplete(self, table: pa.Table) -> Iterator[str]:
         """The tracks in a table of separated ones of which a stem is not there in full size."""
@@ -148,14 +154,15 @@ class Ledger:
                 if [next(found) for _ in wanted] != wanted:
                     yield track
 
-    def _read(self, name: str) -> pa.Table:
-        """A file with today's columns; one of an earlier version lacks some."""
-        table = pq.read_table(io.BytesIO(storage.read_bytes(storage.join(self.uri, name))))
+    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
+        """Columns of a file; one of an earlier version lacks some."""
+        file = pq.ParquetFile(io.BytesIO(storage.read_bytes(storage.join(self.uri, name))))
+        table = file.read([f.name for f in schema if f.name in file.schema_arrow.names])
         columns = [
             table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
-            for f in SCHEMA
+            for f in schema
         ]
-        return pa.table(columns, SCHEMA)
+        return pa.table(columns, schema)
 
     def _write(self, name: str, table: pa.Table) -> None:
         sink = io.BytesIO()

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Stem:
     """One source of one track: the files whose sum is that source.
 
@@ -17,7 +17,7 @@ class Stem:
     uris: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Track:
     """A whole recording.
 
