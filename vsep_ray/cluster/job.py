@@ -39,8 +39,8 @@ def main(
     )
     os.environ.setdefault("RAY_AUTH_MODE", "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    for name, value in MALLOC.items():
-        os.environ.setdefault(name, value)
+    for variable, value in MALLOC.items():
+        os.environ.setdefault(variable, value)
     try:
         doc = sys.modules["__main__"].__doc__ or ""
         config = resolve(_parse(config_type, presets, doc))
