@@ -6,9 +6,8 @@
     ray job submit jobs/separate_catalog.py --catalog /data/music
 
 The same command again does only what is missing; --retry-failed tries the failed tracks again, --overwrite
-all.
-Stems have the sample rate, channels and length of their track and sum to it; what happened to each track is
-in
+all. Stems have the sample rate, channels and length of their track and sum to it; --sources vocals rest
+writes two of them, --samples 8 says how far to trust each. What happened to each track is in
 <output>/_ledger/ledger.parquet.
 """
 

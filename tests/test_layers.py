@@ -25,7 +25,7 @@ LAYERS = [
     {"cluster"},
 ]
 MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}
-LAZY = {"museval", "musdb", "stempeg", "av", "mutagen"}
+LAZY = {"museval", "musdb", "stempeg", "av"}
 
 
 def modules():

@@ -66,6 +66,7 @@ def test_pyav_reads_what_libsndfile_cannot(tmp_path, noise, codec):
 
     path = tmp_path / "x.m4a"
     with av.open(str(path), "w") as container:
+        container.metadata.update({"title": "Łąka", "artist": "A", "encoder": "?"})
         stream = container.add_stream(codec, rate=44_100, layout="stereo")
         samples = np.ascontiguousarray(noise)
         for start in range(0, samples.shape[1], 1024):
@@ -76,6 +77,7 @@ def test_pyav_reads_what_libsndfile_cannot(tmp_path, noise, codec):
         container.mux(stream.encode(None))
     info = io.probe(path)
     assert (info.sample_rate, info.channels) == (44_100, 2)
+    assert info.tags == {"title": "Łąka", "artist": "A"}
     assert abs(info.length - noise.shape[1]) < 4096
     audio, _ = io.read(path)
     assert abs(audio.shape[1] - noise.shape[1]) < 4096

@@ -52,14 +52,12 @@ def music(tmp_path, storage):
 
 
 @pytest.mark.ray
-def test_exit_codes_follow_the_failures(tmp_path, music):
-    done, line = start(tmp_path, "--catalog", "music", "--max-failed", "0.5")
-    assert done.returncode == 0, done.stderr
-    figures = [line[name] for name in ("job", "status", "separated", "failed", "undone")]
-    assert figures == ["separate_catalog", "done", 1, 1, 0]
-    assert Path(line["ledger"]).exists() and line["run_id"]
+def test_too_many_failures_are_exit_code_1(tmp_path, music):
     done, line = start(tmp_path, "--catalog", "music")
-    assert (done.returncode, line["status"], line["separated"]) == (1, "failed", 0)
+    assert done.returncode == 1, done.stderr
+    figures = [line[name] for name in ("job", "status", "separated", "failed", "undone")]
+    assert figures == ["separate_catalog", "failed", 1, 1, 0]
+    assert Path(line["ledger"]).exists() and line["run_id"]
 
 
 def test_a_dry_run_and_a_mistake(tmp_path, music):
@@ -78,7 +76,7 @@ def contents(folder):
 
 
 def kill_somebody(job, dice):
-    """SIGKILL to the driver, or to one of its actors first; returns when the whole family is gone."""
+    """SIGKILL to the driver, perhaps to one of its actors first; its family may live on for a while."""
     family = psutil.Process(job.pid).children(recursive=True) if job.poll() is None else []
     actors = [p for p in family if p.is_running() and "ray::MapWorker" in "".join(p.cmdline())]
     if actors and dice.random() < 0.4:
@@ -87,7 +85,6 @@ def kill_somebody(job, dice):
     if job.poll() is None:
         job.send_signal(signal.SIGKILL)
     job.wait()
-    psutil.wait_procs(family, timeout=30)
 
 
 SIZES = [(40, 11, 2.0, 2), pytest.param(300, 30, 240.0, 20, marks=pytest.mark.slow)]

@@ -10,8 +10,14 @@ import numpy as np
 from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import AudioError
 
-Found = tuple[int, int, int, str, str]
-"""Sample rate (Hz), channels, estimated length (samples), container, codec: the fields of `io.AudioInfo`."""
+Found = tuple[int, int, int, str, str, dict[str, str]]
+"""Sample rate (Hz), channels, estimated length (samples), container, codec, tags: the fields of
+`io.AudioInfo`."""
+TAGS = {
+    **{n: n for n in ("title", "artist", "album", "date", "genre", "comment", "copyright")},
+    "track": "tracknumber",
+}
+"""FFmpeg's names of tags -> libsndfile's."""
 
 
 def probe(path: Path, why: str) -> Found:
@@ -65,6 +71,7 @@ def _describe(container: Any) -> Found:
         round(seconds * stream.rate),
         container.format.name,
         stream.codec_context.name,
+        {TAGS[k.lower()]: v for k, v in container.metadata.items() if k.lower() in TAGS},
     )
 
 
