@@ -11,12 +11,11 @@ import pytest
 import soundfile
 
 from vsep_ray.audio import io
-from vsep_ray.cluster.separate import plan, run
+from vsep_ray.cluster.separate import _alone, plan, run
 from vsep_ray.cluster.worker import Worker
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import Ledger
-from vsep_ray.data.staging import only_one
 from vsep_ray.presets import SEPARATE_CATALOG
 from vsep_ray.tracking.client import client
 
@@ -110,14 +109,17 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
 
 
 @pytest.mark.ray
-def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config):
+def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, monkeypatch):
     class Poisoned(Worker):
         def __call__(self, row):
             if "b.flac" in row["tasks"]:
                 os.kill(os.getpid(), signal.SIGKILL)
             return super().__call__(row)
 
-    figures = run(dataclasses.replace(config, max_failed=0.5), Poisoned)
+    monkeypatch.setattr(
+        "vsep_ray.cluster.separate.GROUPS", (2, 1)
+    )  # a group of its size dies with it at first
+    figures = run(dataclasses.replace(config, max_failed=0.5, num_actors=1), Poisoned)
     assert [figures[n] for n in ("status", "separated", "failed")] == ["done", 2, 1]
     row = Ledger(config.output).rows()["live/b.flac"]
     assert (row.status, row.stage, row.attempts) == ("failed", "crash", 1)
@@ -158,7 +160,7 @@ def test_buckets_in_and_out_with_the_tracking_server_away(ray_session, config, t
 
 
 def test_two_runs_into_one_folder_are_refused(config, tmp_path):
-    with only_one(tmp_path / "stems" / "_ledger" / "run.lock"), pytest.raises(UserError, match="another run"):
+    with _alone(config.output), pytest.raises(UserError, match="another run separates into"):
         run(config)
 
 

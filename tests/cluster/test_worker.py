@@ -13,7 +13,7 @@ import torch
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
-from vsep_ray.cluster.stream_model import is_out_of_memory
+from vsep_ray.cluster.stream_model import is_out_of_memory, may_span
 from vsep_ray.cluster.worker import Task, Worker, WorkerSettings, to_row
 
 
@@ -27,6 +27,14 @@ def separate(worker, *tasks):
     """What the ledger says of the tasks, by track."""
     assert worker(to_row(tasks)) == {"tracks": len(tasks), "fatal": ""}
     return worker.ledger.rows()
+
+
+def test_a_batch_that_does_not_fit_into_memory_is_no_end_of_a_worker(worker):
+    def full(mixture):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    object.__setattr__(worker.model, "separate", full)
+    assert not may_span(worker.model, worker.grid)
 
 
 def song(tmp_path, **tags):

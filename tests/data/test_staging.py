@@ -1,9 +1,10 @@
 """A folder lives as long as its process, and no longer than until the next sweep."""
 
+import errno
 import subprocess
 import sys
 
-from vsep_ray.data.staging import Staging, only_one, sweep
+from vsep_ray.data.staging import Staging, locks_work, only_one, sweep
 
 OWNER = """
 import sys
@@ -39,3 +40,13 @@ def test_what_a_killed_process_leaves_is_swept_and_no_more(tmp_path):
         assert first
     mine.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_file_systems_with_and_without_locks(tmp_path, monkeypatch):
+    assert locks_work(tmp_path / "new") and list((tmp_path / "new").iterdir()) == []
+
+    def refuse(*args):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert not locks_work(tmp_path)

@@ -29,7 +29,7 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.benchmark_cases import Row, memory, stitching, training
-from vsep_ray.cluster.benchmark_catalog import ledger, scaling, separation, songs
+from vsep_ray.cluster.benchmark_catalog import ledger, run_job, scaling, separation, songs
 from vsep_ray.cluster.benchmark_data import codecs, make_music, preparing, reading, writing
 from vsep_ray.cluster.benchmark_generation import generation
 from vsep_ray.cluster.data import prepare
@@ -62,13 +62,16 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
         make_music(config, music)
         worker = Worker(_settings(config, store, Path(folder)))
         job = _job(config, worker.settings, songs(config, music, Path(folder)), tracker.run_id)
+        runs = {
+            cores: run_job(job, cores) for cores in sorted({1, 2, CORES})
+        }  # the stems of the last are compared
         rows = [
             writing(config, music),
             reading(config, music),
             codecs(config, music),
             preparing(config, Path(folder)),
-            separation(job, worker.settings, CORES),
-            scaling(job),
+            separation(job, worker.settings, runs[CORES], CORES),
+            scaling(runs[2], runs[1]),
             ledger(config, job, Path(folder)),
             training(config, store, tracker, folder),
             memory(config, worker.settings, Path(folder)),

@@ -63,10 +63,9 @@ def songs(config: BenchmarkConfig, music: Path, folder: Path) -> Path:
     return catalog
 
 
-def separation(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int) -> Row:
+def separation(job: SeparateCatalogConfig, settings: WorkerSettings, system: "Run", cores: int) -> Row:
     """The whole job on all cores, against its parts in as many bare processes: decode, resample, model on
     audio in memory, resample back, encode."""
-    system = _run(job, cores, cores)
     with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
         paths = sorted(Path(job.catalog).rglob("*.flac"))
         shares = [paths[i::cores] for i in range(cores)]
@@ -78,9 +77,8 @@ def separation(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int)
     return Row("separation", "s", system.seconds, bare, _stem_error(settings, job, paths[0]), details)
 
 
-def scaling(job: SeparateCatalogConfig) -> Row:
+def scaling(two: "Run", one: "Run") -> Row:
     """Two actors on two cores against one actor on one."""
-    two, one = _run(job, 2, 2), _run(job, 1, 1)
     return Row("scaling", "x real time", two.audio / two.seconds, one.audio / one.seconds)
 
 
@@ -117,7 +115,7 @@ def _drive(job: SeparateCatalogConfig) -> tuple[dict[str, float], dict[str, floa
 
 
 @dataclass(frozen=True)
-class _Run:
+class Run:
     """Seconds from the first actor's first track to the last track, and those before and after."""
 
     audio: float
@@ -125,16 +123,17 @@ class _Run:
     start_up: float
 
 
-def _run(job: SeparateCatalogConfig, actors: int, cores: int) -> _Run:
+def run_job(job: SeparateCatalogConfig, cores: int) -> Run:
+    """The whole job, with as many actors as cores, and on those alone."""
     worker: Any = type("Pinned", (Pinned,), {"cores": cores})
     began = time.perf_counter()
-    figures = separate.run(replace(job, num_actors=actors, overwrite=True), worker)
+    figures = separate.run(replace(job, num_actors=cores, overwrite=True), worker)
     total = time.perf_counter() - began
     assert figures["separated"] == figures["tracks"], figures
     table = Ledger(figures["output"]).read()
     start = pc.min(pc.subtract(table["time"], table["wall_seconds"])).as_py()
     seconds = pc.max(table["time"]).as_py() - start
-    return _Run(figures["audio_seconds"], seconds, total - seconds)
+    return Run(figures["audio_seconds"], seconds, total - seconds)
 
 
 def _bare(paths: Sequence[Path], settings: WorkerSettings, count: int) -> dict[str, float]:

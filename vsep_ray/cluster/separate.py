@@ -26,7 +26,7 @@ from vsep_ray.cluster.progress import Progress
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.work import Work, plan, prepare
 from vsep_ray.cluster.worker import Task, Worker, staging_root, to_row
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import LedgerRow
 from vsep_ray.data.staging import only_one, sweep
@@ -162,7 +162,7 @@ def _alone(output: str) -> Iterator[None]:
     if storage.is_remote(output):
         yield
         return
-    with only_one(staging_root(output) / "run.lock") as first:
+    with only_one(staging_root(output) / f"run-{fingerprint(output)}.lock") as first:
         if not first:
             raise UserError(
                 f"another run separates into {output} at this moment; wait for its end, or stop it"

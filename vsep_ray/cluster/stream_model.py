@@ -6,6 +6,7 @@ from dataclasses import replace
 import torch
 
 from vsep_ray import checkpoint, streaming
+from vsep_ray.chunking import places_are_equal
 from vsep_ray.inference import amortized, amortized_with_variance
 from vsep_ray.separators import Separator
 from vsep_ray.streaming import Chunking, Selection
@@ -44,6 +45,17 @@ def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_s
     multiple = separator.multiple
     chunk = -(-round(chunk_seconds * separator.sample_rate) // multiple) * multiple
     return Chunking(chunk, max(1, chunk - round(chunk * overlap)), batch_size)
+
+
+def may_span(model: streaming.Model, grid: Chunking) -> bool:
+    """Whether batches may hold chunks of several tracks: a continued run has other neighbours in them, and
+    must end with the same bytes. Not where the model does not fit into memory with this grid."""
+    try:
+        return places_are_equal(model.separate, model.channels, grid.chunk, grid.batch_size)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        return False
 
 
 def ladder(grid: Chunking) -> Iterator[Chunking]:

@@ -3,14 +3,12 @@
 import json
 import logging
 import platform
-import shutil
 import tempfile
 import time
-import uuid
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +16,23 @@ import torch
 
 from vsep_ray import streaming
 from vsep_ray.audio.formats import SCARCE, AudioError, Stage
-from vsep_ray.chunking import places_are_equal
-from vsep_ray.cluster.stream_model import chunking, is_out_of_memory, ladder, load, stream_model
+from vsep_ray.cluster.stream_model import (
+    chunking,
+    is_out_of_memory,
+    ladder,
+    load,
+    may_span,
+    stream_model,
+)
 from vsep_ray.data import storage
 from vsep_ray.data.catalog import stem_names
-from vsep_ray.data.ledger import Ledger, LedgerRow
-from vsep_ray.data.staging import Staging, sweep
+from vsep_ray.data.ledger import Ledger, LedgerRow, LedgerWriter
+from vsep_ray.data.staging import Staging, locks_work, sweep
 from vsep_ray.streaming import Chunking, Selection, Stems
 
 log = logging.getLogger(__name__)
 BEHIND = 2
 """Tracks that are encoded and written at the same time."""
-COMMIT_SECONDS = 2.0
-"""How long finished tracks may wait for their ledger rows; a kill loses no more than their work."""
 
 
 @dataclass(frozen=True)
@@ -71,27 +73,6 @@ class FatalError(Exception):
     """No track is to blame and none can go on: the job must stop."""
 
 
-@dataclass
-class _Commits:
-    """Ledger rows on their way to the ledger, a few at a time."""
-
-    ledger: Ledger
-    rows: list[LedgerRow] = field(default_factory=list)
-    since: float = field(default_factory=time.monotonic)
-
-    def add(self, row: LedgerRow) -> None:
-        self.rows.append(row)
-        if time.monotonic() - self.since > COMMIT_SECONDS:
-            self.flush()
-
-    def flush(self) -> None:
-        rows, self.rows, self.since = self.rows, [], time.monotonic()
-        try:
-            self.ledger.append(rows)
-        except OSError as error:
-            raise FatalError(f"cannot write to the ledger {self.ledger.uri}: {error}") from error
-
-
 class Worker:
     """Loads the model once, then separates some tracks per call; a row is committed for each of them."""
 
@@ -102,10 +83,7 @@ class Worker:
         self.selection = Selection.of(separator.sources, settings.sources)
         self.model = stream_model(separator, self.selection, settings.samples, device)
         self.grid = chunking(separator, settings.chunk_seconds, settings.overlap, settings.batch_size)
-        # a continued run has other neighbours in its batches, and must end with the same bytes
-        self.span = places_are_equal(
-            self.model.separate, self.model.channels, self.grid.chunk, self.grid.batch_size
-        )
+        self.span = may_span(self.model, self.grid)
         root = staging_root(settings.output)
         sweep(root)
         self.staging = Staging(root)
@@ -114,13 +92,14 @@ class Worker:
         """A row of `to_row` -> how many tracks have their ledger rows now, and why the job must stop, if it
         must."""
         tasks = [Task(**values) for values in json.loads(row["tasks"])]
-        commits, fatal, done = _Commits(self.ledger), "", 0
+        commits, fatal, done = LedgerWriter(self.ledger), "", 0
         try:
             for done, result in enumerate(self.rows(tasks), 1):  # noqa: B007
                 commits.add(result)
             commits.flush()
-        except FatalError as error:
-            fatal = str(error)
+        except (FatalError, OSError) as error:
+            where = f"cannot write to the ledger {self.ledger.uri}: " if isinstance(error, OSError) else ""
+            fatal = f"{where}{error}"
             log.error(fatal)
         return {"tracks": done, "fatal": fatal}
 
@@ -184,16 +163,14 @@ class Worker:
 
     def _publish(self, task: Task, stems: Stems, grid: Chunking) -> LedgerRow:
         s = self.settings
-        factor = streaming.gain(stems, s.format, s.subtype)
-        folder = self.staging.folder / uuid.uuid4().hex
-        folder.mkdir()
-        paths = [folder / f"{i}.{s.format}" for i in range(len(self.selection.stems))]
-        streaming.encode(stems, factor, paths, s.format, s.subtype, self._tags(stems))
-        sizes = tuple(path.stat().st_size for path in paths)
         names = stem_names(task.track, self.selection.stems, s.template, s.format)
-        for path, name in zip(paths, names, strict=True):
-            storage.publish(path, storage.join(s.output, name))
-        shutil.rmtree(folder)
+        factor = streaming.gain(stems, s.format, s.subtype)
+        with tempfile.TemporaryDirectory(dir=self.staging.folder) as folder:
+            paths = [Path(folder, f"{i}.{s.format}") for i in range(len(names))]
+            streaming.encode(stems, factor, paths, s.format, s.subtype, self._tags(stems))
+            sizes = tuple(path.stat().st_size for path in paths)
+            for path, name in zip(paths, names, strict=True):
+                storage.publish(path, storage.join(s.output, name))
         return replace(
             self._row(task, "separated"),
             audio_seconds=stems.length / stems.sample_rate,
@@ -240,10 +217,11 @@ class _Clock:
 
 
 def staging_root(output: str) -> Path:
-    """Where stems wait until they are complete: beside the ledger, or on local disk if that is elsewhere."""
-    if storage.is_remote(output):
-        return Path(tempfile.gettempdir(), "vsep_ray")
-    return storage.local_path(Ledger(output).uri)
+    """Where stems wait until they are complete: beside the ledger, or in the temporary folder if that is in a
+    bucket or its file system has no locks."""
+    if not storage.is_remote(output) and locks_work(root := storage.local_path(Ledger(output).uri)):
+        return root
+    return Path(tempfile.gettempdir(), "vsep_ray")
 
 
 def _raise_if_fatal(error: Exception) -> None:

@@ -20,6 +20,8 @@ import pyarrow.parquet as pq
 from vsep_ray.data import storage
 
 COMPACTED = "ledger.parquet"
+COMMIT_SECONDS = 2.0
+"""How long finished tracks may wait for their rows; a kill loses no more than their work."""
 MERGE = 256
 """Parts that are merged into one while actors go on."""
 BATCH = 10_000
@@ -168,6 +170,32 @@ class Ledger:
         sink = io.BytesIO()
         pq.write_table(table, sink)
         storage.write_bytes(storage.join(self.uri, name), sink.getvalue())
+
+
+class LedgerWriter:
+    """Commits rows a few at a time: a part file for each of very short tracks would be too many."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.rows, self.since = ledger, list[LedgerRow](), time.monotonic()
+
+    def add(self, row: LedgerRow) -> None:
+        """Commit the row, at once or with the next ones.
+
+        Raises:
+            OSError: the ledger cannot be written.
+        """
+        self.rows.append(row)
+        if time.monotonic() - self.since > COMMIT_SECONDS:
+            self.flush()
+
+    def flush(self) -> None:
+        """Commit what waits.
+
+        Raises:
+            OSError: the ledger cannot be written.
+        """
+        rows, self.rows, self.since = self.rows, [], time.monotonic()
+        self.ledger.append(rows)
 
 
 def latest(table: pa.Table) -> pa.Table:

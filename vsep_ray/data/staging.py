@@ -4,6 +4,7 @@ import contextlib
 import fcntl
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from io import BufferedRandom
@@ -57,6 +58,17 @@ def only_one(path: Path) -> Iterator[bool]:
         if lock:
             path.unlink(missing_ok=True)
             lock.close()
+
+
+def locks_work(folder: Path) -> bool:
+    """Whether the folder's file system has locks; some that are mounted over a network do not."""
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def try_lock(path: Path) -> BufferedRandom | None:
