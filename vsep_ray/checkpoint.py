@@ -57,7 +57,9 @@ def load(directory: str | Path) -> Prior | Separator:
     weights, metadata = _load_tensors(directory / "model.safetensors")
     if metadata.get("config") != fingerprint(description):
         raise UserError(f"{directory}/model.safetensors was not saved with this config.json; restore both")
-    if metadata.get("weights") != _digest(weights):
+    if "weights" not in metadata:
+        raise UserError(f"{directory}/model.safetensors has no hash of its weights; save it again")
+    if metadata["weights"] != _digest(weights):
         raise UserError(f"{directory}/model.safetensors was changed since it was saved; restore it")
     module = build(description)
     try:

@@ -1,5 +1,6 @@
 """Every container in and out, and every kind of bad file by its stage."""
 
+import os
 import sys
 
 import numpy as np
@@ -166,3 +167,31 @@ def test_an_mp3_of_varying_bit_rate_without_a_length_header_is_read_to_its_end(t
     assert soundfile.SoundFile(tmp_path / "b.mp3").frames < len(audio)
     assert len(audio) <= io.read(tmp_path / "b.mp3")[0].shape[1] < len(audio) + 5_000
     assert io.probe(tmp_path / "b.mp3").subtype == "mp3float"  # by PyAV
+
+
+def test_empty_tags_are_no_tags(tmp_path):
+    with soundfile.SoundFile(tmp_path / "a.flac", "w", 8000, 1) as file:
+        file.title, file.artist = "A", "B"
+        file.write(np.zeros(100))
+    content = (tmp_path / "a.flac").read_bytes()
+    # a comment of 7 bytes, TITLE=A, becomes ARTIST= with an empty value
+    (tmp_path / "a.flac").write_bytes(content.replace(b"TITLE=A", b"ARTIST="))
+    assert "" not in io.probe(tmp_path / "a.flac").tags.values()
+    io.write(tmp_path / "b.wav", np.zeros((1, 10), np.float32), 8000, tags=io.probe(tmp_path / "a.flac").tags)
+
+
+@pytest.mark.parametrize("title", ["PEAK", "THE SPEAKER", "PEAK TIME LIVE SET", "x" * 5000])
+def test_tags_may_speak_of_peaks(tmp_path, title):
+    tags = {"title": title, "comment": "made by us"}
+    io.write(tmp_path / "x", np.full((1, 100), 0.5, np.float32), 8000, tags=tags)
+    if len(title) < 100:  # libsndfile reads no longer ones
+        assert io.probe(tmp_path / "x").tags == tags
+    content = (tmp_path / "x").read_bytes()
+    start = content.rfind(b"PEAK", 0, content.rfind(b"data")) + 12
+    assert content[start : start + 4] == bytes(4)
+
+
+def test_names_that_are_not_utf8_are_read(tmp_path):
+    io.write(tmp_path / "x.wav", np.zeros((1, 10), np.float32), 8000)
+    os.rename(tmp_path / "x.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
+    assert io.read(str(tmp_path / "caf\udce9.wav"))[0].shape == (1, 10)

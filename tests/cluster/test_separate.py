@@ -11,11 +11,12 @@ import pytest
 import soundfile
 
 from vsep_ray.audio import io
-from vsep_ray.cluster.separate import _alone, plan, run
+from vsep_ray.cluster.separate import _alone, _void, plan, run
+from vsep_ray.cluster.work import prepare
 from vsep_ray.cluster.worker import Worker
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
-from vsep_ray.data.ledger import Ledger
+from vsep_ray.data.ledger import Ledger, LedgerRow
 from vsep_ray.presets import SEPARATE_CATALOG
 from vsep_ray.tracking.client import client
 
@@ -124,6 +125,20 @@ def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, m
     row = Ledger(config.output).rows()["live/b.flac"]
     assert (row.status, row.stage, row.attempts) == ("failed", "crash", 1)
     assert run(config)["failed"] == 1  # not tried for ever
+
+
+def test_rows_of_replaced_stems_vouch_for_nothing(config, tmp_path):
+    ledger = Ledger(config.output)
+    stems = {"stems": ("a/bass.wav",), "stem_bytes": (4,)}
+    ledger.append([LedgerRow("a.wav", "separated", "another model", **stems)])
+    (tmp_path / "stems" / "a").mkdir()
+    (tmp_path / "stems" / "a" / "bass.wav").write_bytes(b"1234")
+    work = prepare(config)
+    assert len(work.todo) == 3
+    _void(work)
+    row = ledger.rows()["a.wav"]
+    assert (row.status, row.stage, row.fingerprint) == ("failed", "replaced", "")
+    assert len(prepare(config).todo) == 3, "neither model takes it for done, or for failed for good"
 
 
 @pytest.mark.ray

@@ -5,6 +5,8 @@ import errno
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -136,6 +138,37 @@ def test_some_stems_and_their_confidence(worker, tmp_path):
     powers = [np.mean(io.read(tmp_path / "out" / name)[0] ** 2) for name in rows[0].stems]
     ratio = 10 * np.log10(powers[0] / powers[1])
     assert rows[0].confidence_db[0] - rows[0].confidence_db[1] == pytest.approx(ratio, abs=0.1)
+
+
+def test_many_equal_failures_stop_the_job_inside_a_group(worker, tmp_path):
+    worker.settings = dataclasses.replace(worker.settings, max_alike=3)
+    result = worker(to_row(Task(f"{i}.wav", str(tmp_path / f"gone {i}.wav")) for i in range(9)))
+    assert result["tracks"] == 3 and "3 tracks in a row failed alike" in result["fatal"]
+    assert len(worker.ledger.rows()) == 3
+
+
+def test_a_row_does_not_wait_for_the_next_track(worker, tmp_path, monkeypatch):
+    monkeypatch.setattr("vsep_ray.data.ledger.COMMIT_SECONDS", 0.01)
+    separate_chunk, seen = worker.model.separate, threading.Event()
+
+    def wait_for_the_first_row(mixture):
+        if mixture.abs().max() > 0.5:
+            seen.wait(20)
+        return separate_chunk(mixture)
+
+    object.__setattr__(worker.model, "separate", wait_for_the_first_row)
+    worker.span = False  # else the first track's one chunk would wait for a batch to fill
+    loud = Task("loud.wav", str(tmp_path / "loud.wav"))
+    io.write(loud.uri, np.full((1, 40_000), 0.9, np.float32), 8000)
+    job = threading.Thread(target=worker, args=(to_row([*songs(tmp_path, 1), loud]),))
+    job.start()
+    deadline = time.monotonic() + 15
+    while not worker.ledger.parts() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    first = set(worker.ledger.rows())
+    seen.set()
+    job.join()
+    assert first == {"0.wav"} and set(worker.ledger.rows()) == {"0.wav", "loud.wav"}
 
 
 def fill_disk(monkeypatch, where):

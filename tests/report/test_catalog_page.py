@@ -21,7 +21,7 @@ def test_the_page_lists_failures_and_the_confidence_of_every_stem():
     failed = [{"track": "c", "stage": "decode", "message": "empty", "attempts": 2}]
     names = [("mixture", "mixture"), ("bass", "stem"), ("rest", "stem")]
     clips = [clip(track, *name) for track in ("<a>", "b") for name in names]
-    text = catalog_page("Separated", {"tracks": 3}, failed, shown, clips)
+    text = catalog_page("Separated", {"tracks": 3}, failed, shown, ["bass", "rest"], clips)
     assert not re.search(r"https?://|@import|url\(|fetch\(", text)
     assert text.count("<audio") == 6 and "<a>" not in text
     assert "expects 12.3 dB" in text and "expects -3.0 dB" in text and text.count("expects") == 2

@@ -166,3 +166,16 @@ def test_the_models_variances_become_a_confidence_per_stem(tmp_path):
         assert stems.confidence_db == pytest.approx(expected, abs=0.2)
     (without,) = outcomes([uri], model())
     assert without.confidence_db == ()
+
+
+def test_a_model_that_fails_early_in_a_long_file_stops_its_reader_and_no_other(tmp_path):
+    uri, _ = song(tmp_path, 8000, 1, seconds=120)
+    io.write(tmp_path / "next.wav", np.full((1, 3000), 0.1, np.float32), 8000)
+    m = model()
+
+    def separate(mixture):
+        return m.separate(mixture) * (float("nan") if mixture.abs().max() > 0.2 else 1.0)
+
+    broken, good = outcomes([uri, str(tmp_path / "next.wav")], Model(separate, m.sources, 8000, 1))
+    assert (broken.stage, good.length) == ("separate", 3000)
+    assert sum(block.shape[1] for _, block in good.blocks()) == 3000

@@ -49,7 +49,7 @@ def _opened(path: Path, why: str) -> Iterator[Any]:
         cure = "m4a, wma and video need PyAV: pip install 'vsep_ray[decode]'"
         raise AudioError("decode", f"libsndfile cannot open it ({why}); {cure}") from error
     try:
-        container = av.open(str(path))
+        container = av.open(str(path), metadata_errors="replace")
     except av.FFmpegError as error:
         raise AudioError(
             "decode", f"not a sound file that libsndfile or FFmpeg knows ({why}; {error.strerror})"
@@ -86,3 +86,5 @@ def _decode(container: Any) -> Iterator[Audio]:
         yield from (f.to_ndarray().astype(np.float32, copy=False) for f in to_float.resample(None))
     except av.FFmpegError as error:
         raise AudioError("decode", f"damaged: {error.strerror}") from error
+    except ValueError as error:  # rate or channels change on the way
+        raise AudioError("decode", f"damaged: {error}") from error

@@ -5,6 +5,7 @@ readable) or ``decode`` (empty, damaged, cut off, not sound, or with samples tha
 """
 
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from vsep_ray.audio import av_decoder, ogg
+from vsep_ray.audio import av_decoder, ogg, wav
 from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import FORMATS, SCARCE, AudioError, libsndfile_subtype
 from vsep_ray.audio.mp3 import bit_rate_varies, states_length
@@ -72,25 +73,6 @@ def read(uri: str | Path) -> tuple[Audio, int]:
     """
     with open_blocks(uri) as (info, blocks):
         return np.concatenate(list(blocks), axis=1), info.sample_rate
-
-
-def read_excerpt(uri: str | Path, start_seconds: float, seconds: float) -> tuple[Audio, int]:
-    """Part of a sound file, shorter at its end: float32 samples (C, T) and the sample rate in Hz.
-
-    Raises:
-        AudioError: stage ``read`` or ``decode``; also where the file ends before the part begins.
-    """
-    with open_blocks(uri) as (info, blocks):
-        start = round(start_seconds * info.sample_rate)
-        end, position, found = start + round(seconds * info.sample_rate), 0, []
-        for block in blocks:
-            found.append(block[:, max(0, start - position) : max(0, end - position)])
-            position += block.shape[1]
-            if position >= end:
-                break
-    if position <= start:
-        raise AudioError("decode", f"no sound at {start_seconds:g} s")
-    return np.concatenate(found, axis=1), info.sample_rate
 
 
 @contextlib.contextmanager
@@ -165,7 +147,7 @@ def open_writer(
             "encode", f"cannot write {format} {name}, {sample_rate} Hz, {channels} channels: {error}"
         ) from error
     if name == "FLOAT":
-        _erase_time_of_writing(Path(path))
+        wav.erase_time(Path(path))
     if container == "OGG":
         ogg.erase_serial(Path(path))
 
@@ -193,7 +175,7 @@ def _local_file(uri: str | Path) -> Iterator[Path]:
 def _open(path: Path) -> soundfile.SoundFile | str:
     """The opened file, or the reason why libsndfile cannot read it, or not all of it."""
     try:
-        file = soundfile.SoundFile(str(path))
+        file = soundfile.SoundFile(os.fsencode(path))  # names need not be UTF-8
     except soundfile.LibsndfileError as error:
         return error.error_string
     if words := truncation(file.extra_info):
@@ -206,7 +188,9 @@ def _open(path: Path) -> soundfile.SoundFile | str:
 
 
 def _describe(file: soundfile.SoundFile) -> AudioInfo:
-    tags = file.copy_metadata()
+    tags = {
+        tag: value for tag, value in file.copy_metadata().items() if value
+    }  # it reads "", but refuses to write it
     return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype, tags)
 
 
@@ -219,7 +203,7 @@ def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
             raise AudioError(
                 "decode", f"damaged after {decoded} of {file.frames} samples: {error}"
             ) from error
-        if not len(samples) and file.format == "MP3" and not states_length(Path(file.name)):
+        if not len(samples) and file.format == "MP3" and not states_length(Path(os.fsdecode(file.name))):
             return  # the length was an estimate
         if not len(samples):
             raise AudioError("decode", f"truncated: {decoded} of {file.frames} samples")
@@ -260,12 +244,3 @@ def _require_room(folder: Path) -> None:
     """libsndfile says "System error" when the disk is full; the system says so itself."""
     with tempfile.TemporaryFile(dir=folder) as file:
         file.write(bytes(ROOM))
-
-
-def _erase_time_of_writing(path: Path) -> None:
-    # libsndfile puts the clock into the PEAK chunk of float files: id, size, version, time (4 bytes each)
-    with path.open("r+b") as file:
-        start = file.read(4096).find(b"PEAK")
-        if start >= 0:
-            file.seek(start + 12)
-            file.write(bytes(4))

@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
+from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.cluster.work import Work
 from vsep_ray.cluster.worker import WorkerSettings
@@ -57,7 +59,7 @@ def record(
         clips = [clip for row in shown for clip in _clips(work, row)]
         facts = {name: v for name, v in figures.items() if name != "error"}
         html = catalog_page(
-            f"Separated: {config.catalog}", facts, failed[:MOST_ROWS].to_pylist(), shown, clips
+            f"Separated: {config.catalog}", facts, failed[:MOST_ROWS].to_pylist(), shown, work.stems, clips
         )
         tracker.text(html, "listen.html")
 
@@ -90,8 +92,27 @@ def _clips(work: Work, row: Mapping[str, Any]) -> Iterator[Clip]:
     ]
     for name, method, uri in sounds:
         try:
-            audio, rate = io.read_excerpt(uri, start, EXCERPT_SECONDS)
+            audio, rate = _excerpt(uri, start, EXCERPT_SECONDS)
         except (AudioError, OSError) as error:  # gone since: the page does without it
             log.warning("not on the listening page: %s: %s", PurePosixPath(uri).name, error)
             continue
         yield Clip(row["track"], name, method, audio[:2], rate)
+
+
+def _excerpt(uri: str, start_seconds: float, seconds: float) -> tuple[Audio, int]:
+    """Part of a sound file, shorter at its end: float32 samples (C, T) and the sample rate in Hz.
+
+    Raises:
+        AudioError: stage ``read`` or ``decode``; also where the file ends before the part begins.
+    """
+    with io.open_blocks(uri) as (info, blocks):
+        start = round(start_seconds * info.sample_rate)
+        end, position, found = start + round(seconds * info.sample_rate), 0, []
+        for block in blocks:
+            found.append(block[:, max(0, start - position) : max(0, end - position)])
+            position += block.shape[1]
+            if position >= end:
+                break
+    if position <= start:
+        raise AudioError("decode", f"no sound at {start_seconds:g} s")
+    return np.concatenate(found, axis=1), info.sample_rate

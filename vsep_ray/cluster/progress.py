@@ -4,14 +4,14 @@ import logging
 import re
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from vsep_ray.data.ledger import MERGE, Ledger
+from vsep_ray.data.ledger import MERGE, Ledger, new_name
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ class Progress:
     ) -> None:
         self.ledger, self.run, self.total, self.tracker, self.seconds = ledger, run, total, tracker, seconds
         self.done, self.audio_seconds, self.stop = 0, 0.0, ""
-        self._breaker, self._seen, self._unmerged = _Breaker(max_alike), set(ledger.parts()), list[str]()
+        self._breaker, self._seen, self._unmerged = Breaker(max_alike), set(ledger.parts()), list[str]()
         self._started, self._first, self._polled = time.perf_counter(), (0.0, 0), 0.0
         self._lock = threading.Lock()
         self._ended = threading.Event()
@@ -67,7 +67,7 @@ class Progress:
     def glance(self) -> None:
         """Read what is new, unless that was done a moment ago."""
         if time.perf_counter() - self._polled > GLANCE_SECONDS:
-            self.poll()
+            self._try_poll()
 
     def poll(self) -> None:
         """Read what is new."""
@@ -83,34 +83,39 @@ class Progress:
             self._first = (time.perf_counter(), len(table))
         self.done += len(table)
         self.audio_seconds += pc.sum(table["audio_seconds"]).as_py() or 0.0
-        self.stop = self.stop or self._breaker.feed(table)
+        self.stop = self.stop or self._breaker.feed(_outcomes(table))
         self._seen.update(new)
         self._unmerged += new
         if len(self._unmerged) >= MERGE:
-            self._seen.add(self.ledger.merge(self._unmerged))
-            self._unmerged = []
+            unmerged, self._unmerged = self._unmerged, []
+            target = new_name("merged")
+            self._seen.add(target)
+            self.ledger.merge(unmerged, target)
+
+    def _try_poll(self) -> None:
+        try:
+            self.poll()
+        except OSError as error:  # a store that does not answer now may do so in five seconds
+            log.warning("cannot read the ledger: %s", error)
 
     def _work(self) -> None:
         while not self._ended.wait(self.seconds):
-            try:
-                self.poll()
-            except OSError as error:  # a store that does not answer now may do so in five seconds
-                log.warning("cannot read the ledger: %s", error)
+            self._try_poll()
             log.info(self.line())
             values = {"tracks_done": self.done, "progress_realtime_factor": self.realtime_factor}
             self.tracker.metrics(values, self.done)
 
 
-class _Breaker:
+class Breaker:
     """Counts tracks in a row that fail alike, whatever numbers and names are in the words."""
 
     def __init__(self, limit: int) -> None:
         self.limit, self.count, self.last = limit, 0, ("", "")
 
-    def feed(self, table: pa.Table) -> str:
-        """Why to stop after these rows, or ""."""
+    def feed(self, rows: Iterable[Mapping[str, Any]]) -> str:
+        """Why to stop after these rows of the ledger, or ""."""
         reason = ""
-        for row in self._rows(table):
+        for row in rows:
             kind = ("", "") if row["status"] != "failed" else _kind(row)
             self.count = self.count + 1 if kind == self.last and kind[0] else int(bool(kind[0]))
             self.last = kind
@@ -121,13 +126,14 @@ class _Breaker:
                 )
         return reason
 
-    def _rows(self, table: pa.Table) -> Iterable[dict[str, Any]]:
-        if not pc.any(pc.equal(table["status"], "failed")).as_py():  # a million good tracks are no matter
-            return [{"status": "separated"}] if len(table) else []
-        return table.select(["track", "status", "stage", "message"]).to_pylist()
+
+def _outcomes(table: pa.Table) -> Iterable[Mapping[str, Any]]:
+    if not pc.any(pc.equal(table["status"], "failed")).as_py():  # a million good tracks are no matter
+        return [{"status": "separated"}] if len(table) else []
+    return table.select(["track", "status", "stage", "message"]).to_pylist()
 
 
-def _kind(row: dict[str, Any]) -> tuple[str, str]:
+def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
     return row["stage"], re.sub(r"\d+", "#", row["message"].replace(row["track"], ""))
 
 

@@ -58,6 +58,7 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         start_run(config, "catalog", name, tags=catalog_report.provenance(work.settings)) as tracker,
     ):
         log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
+        _void(work)
         work = replace(work, settings=replace(work.settings, run=tracker.run_id), before=work.before[:0])
         with Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress:
             stopped = _separate(work, worker, config.num_actors, progress)
@@ -88,8 +89,17 @@ def _separate(work: Work, worker: type[Worker], num_actors: int, progress: Progr
         if todo:
             log.warning("%d tracks were lost with their actors: %s", len(todo), [t.track for t in todo[:10]])
     _record_crashes(work, todo)
-    progress.poll()
-    return progress.stop
+    return ""
+
+
+def _void(work: Work) -> None:
+    """Say of stems of another model or other options that they are being replaced, before they are: were the
+    run killed, their old rows would vouch for new files."""
+    other = pc.not_equal(work.before["fingerprint"], work.settings.fingerprint)
+    old = work.before.filter(pc.and_(other, pc.equal(work.before["status"], "separated")))
+    replaced = set(old["track"].to_pylist())
+    row = LedgerRow("", "failed", "", stage="replaced", message="its stems are being replaced")
+    work.ledger.append(replace(row, track=t.track) for t in work.todo if t.track in replaced)
 
 
 def _record_crashes(work: Work, tasks: Sequence[Task]) -> None:
@@ -162,7 +172,9 @@ def _alone(output: str) -> Iterator[None]:
     if storage.is_remote(output):
         yield
         return
-    with only_one(staging_root(output) / f"run-{fingerprint(output)}.lock") as first:
+    root = staging_root(output)
+    beside = root.name == "_ledger"  # where there are no locks the folder is everybody's
+    with only_one(root / ("run.lock" if beside else f"run-{fingerprint(output)}.lock")) as first:
         if not first:
             raise UserError(
                 f"another run separates into {output} at this moment; wait for its end, or stop it"

@@ -135,7 +135,8 @@ def _absolute(uri: str) -> str:
 def _settings(config: SeparateCatalogConfig, uri: str, directory: Path, output: str) -> WorkerSettings:
     options = {name: getattr(config, name) for name in CHANGES_STEMS}
     identity = fingerprint({"model": _digest(directory), **options})
-    return WorkerSettings(str(directory), uri, identity, output, **options, batch_size=config.batch_size)
+    options |= {name: getattr(config, name) for name in ("batch_size", "max_alike")}
+    return WorkerSettings(str(directory), uri, identity, output, **options)
 
 
 def _digest(directory: Path) -> str:

@@ -2,12 +2,12 @@
 
 import json
 import logging
+import os
 import platform
 import tempfile
 import time
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,9 @@ from typing import Any
 import torch
 
 from vsep_ray import streaming
+from vsep_ray.ahead import ahead
 from vsep_ray.audio.formats import SCARCE, AudioError, Stage
+from vsep_ray.cluster.progress import Breaker
 from vsep_ray.cluster.stream_model import (
     chunking,
     is_out_of_memory,
@@ -52,6 +54,7 @@ class WorkerSettings:
     batch_size: int = 4
     sources: tuple[str, ...] = ()
     samples: int = 0
+    max_alike: int = 0
     run: str = ""
 
 
@@ -92,10 +95,13 @@ class Worker:
         """A row of `to_row` -> how many tracks have their ledger rows now, and why the job must stop, if it
         must."""
         tasks = [Task(**values) for values in json.loads(row["tasks"])]
-        commits, fatal, done = LedgerWriter(self.ledger), "", 0
+        commits, breaker = LedgerWriter(self.ledger), Breaker(self.settings.max_alike)
+        fatal, done = "", 0
         try:
             for done, result in enumerate(self.rows(tasks), 1):  # noqa: B007
                 commits.add(result)
+                if fatal := breaker.feed([asdict(result)]):
+                    break
             commits.flush()
         except (FatalError, OSError) as error:
             where = f"cannot write to the ledger {self.ledger.uri}: " if isinstance(error, OSError) else ""
@@ -109,24 +115,25 @@ class Worker:
         Raises:
             FatalError: no track is to blame.
         """
-        clock = _Clock()
-        done = 0
+        clock, done = _Clock(), 0
         try:
             for row in self._separate(tasks, self.grid):
                 done += 1
                 yield clock.stamp(row)
         except Exception as error:
-            _raise_if_fatal(error)
+            _raise_if_fatal(error, self.settings.output)
             log.warning("%s, %d tracks: %s: %s", tasks[done].track, len(tasks), type(error).__name__, error)
-            for task in tasks[done:]:
-                yield clock.stamp(self._alone(task))
+        for task in tasks[
+            done:
+        ]:  # not inside "except": the error would hold the memory of the pass that failed
+            yield clock.stamp(self._alone(task))
 
     def _alone(self, task: Task) -> LedgerRow:
         for grid in ladder(self.grid):
             try:
                 return next(self._separate([task], grid))
             except Exception as error:
-                _raise_if_fatal(error)
+                _raise_if_fatal(error, self.settings.output)
                 if not is_out_of_memory(error):
                     log.exception("track %s", task.track)  # a mistake of ours: the row has the line
                     return self._failed(task, "separate", f"{type(error).__name__}: {error}")
@@ -139,14 +146,16 @@ class Worker:
         outcomes = streaming.separate_files(
             uris, self.model, grid, self.selection, self.settings.format, span=self.span
         )
-        pending: deque[Future[LedgerRow]] = deque()
         with ThreadPoolExecutor(BEHIND) as behind:  # more than one: while a disk syncs, another encodes
-            for task, outcome in zip(tasks, outcomes, strict=True):
-                pending.append(behind.submit(self._finish, task, outcome, grid))
-                if len(pending) > BEHIND:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
+            finishing = (
+                behind.submit(self._finish, task, outcome, grid)
+                for task, outcome in zip(tasks, outcomes, strict=True)
+            )
+            with ahead(
+                finishing, BEHIND
+            ) as futures:  # a track's row need not wait for the next track's model
+                for future in futures:
+                    yield future.result()
 
     def _finish(self, task: Task, outcome: Stems | AudioError, grid: Chunking) -> LedgerRow:
         if isinstance(outcome, AudioError):
@@ -156,7 +165,7 @@ class Worker:
         except AudioError as error:
             return self._failed(task, error.stage, error.message)
         except OSError as error:
-            _raise_if_fatal(error)
+            _raise_if_fatal(error, self.settings.output)
             return self._failed(task, "encode", f"{type(error).__name__}: {error}")
         finally:
             outcome.close()
@@ -183,10 +192,15 @@ class Worker:
             stems=names,
             stem_bytes=sizes,
             confidence_db=stems.confidence_db,
-            lowest_confidence_db=min(stems.confidence_db, default=None),
+            lowest_confidence_db=self._lowest(stems.confidence_db),
             chunk_seconds=grid.chunk / self.model.sample_rate,
             batch_size=grid.batch_size,
         )
+
+    def _lowest(self, confidence_db: Sequence[float]) -> float | None:
+        """The least of the stems that are made of sources: a mere residual has none to be sure of."""
+        made = [any(row) for row in self.selection.matrix.tolist()]
+        return min((db for db, some in zip(confidence_db, made, strict=False) if some), default=None)
 
     def _tags(self, stems: Stems) -> list[dict[str, str]]:
         made = "separated by vsep_ray with " + self.settings.model_uri
@@ -221,13 +235,14 @@ def staging_root(output: str) -> Path:
     bucket or its file system has no locks."""
     if not storage.is_remote(output) and locks_work(root := storage.local_path(Ledger(output).uri)):
         return root
-    return Path(tempfile.gettempdir(), "vsep_ray")
+    return Path(tempfile.gettempdir(), f"vsep_ray-{os.getuid()}")
 
 
-def _raise_if_fatal(error: Exception) -> None:
+def _raise_if_fatal(error: Exception, output: str) -> None:
     if isinstance(error, FatalError):
         raise error
     if isinstance(error, OSError) and error.errno in SCARCE:
         raise FatalError(
-            f"{error.strerror or error}: nothing is lost; make room and run the same command again"
+            f"{error.strerror} (stems go to {output}, scratch files to {tempfile.gettempdir()}); nothing is "
+            "lost: mend that and run the same command again"
         ) from error

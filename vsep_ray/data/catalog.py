@@ -40,7 +40,7 @@ def read_catalog(uri: str) -> list[Track]:
     elif storage.is_directory(uri):
         tracks = _listed(uri, filter(_is_audio, storage.list_files(uri)))
     elif storage.exists(uri):
-        tracks = [Track(storage.relative(uri, storage.parent(uri)), uri)]
+        tracks = [Track(storage.printable(storage.relative(uri, storage.parent(uri))), uri)]
     else:
         tracks = _from_glob(uri)
     if not tracks:
@@ -68,7 +68,10 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
     Raises:
         UserError: naming the pairs of tracks, or the template's mistake.
     """
-    unknown = {field for _, field, _, _ in Formatter().parse(template) if field is not None} - set(FIELDS)
+    try:
+        unknown = {field for _, field, _, _ in Formatter().parse(template) if field is not None} - set(FIELDS)
+    except ValueError as error:
+        raise UserError(f"template {template!r}: {error}") from error
     if unknown or "{source}" not in template:
         known = ", ".join(f"{{{f}}}" for f in FIELDS)
         raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
@@ -90,7 +93,7 @@ def _listed(folder: str, names: Iterable[str]) -> list[Track]:
 
 def _is_audio(name: str) -> bool:
     path = PurePosixPath(name)
-    return path.suffix.lower() in AUDIO_ENDINGS and not path.name.startswith(".")
+    return path.suffix.lower() in AUDIO_ENDINGS and not any(part.startswith(".") for part in path.parts)
 
 
 def _from_glob(uri: str) -> list[Track]:
@@ -119,7 +122,8 @@ def _translate(pattern: str) -> str:
 
 
 def _from_manifest(uri: str) -> list[Track]:
-    paths = list(dict.fromkeys(path for path in manifest.column(manifest.read(uri), uri) if path))
+    named = (path for path in manifest.column(manifest.read(uri), uri) if path)
+    paths = list(dict.fromkeys(p if "://" in p else os.path.normpath(p) for p in named))
     return [Track(name, manifest.resolve(uri, path)) for name, path in zip(_names(paths), paths, strict=True)]
 
 

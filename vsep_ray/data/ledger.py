@@ -7,6 +7,8 @@ read as an Arrow table, since a catalog may have a million tracks.
 """
 
 import io
+import itertools
+import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,6 +26,8 @@ COMMIT_SECONDS = 2.0
 """How long finished tracks may wait for their rows; a kill loses no more than their work."""
 MERGE = 256
 """Parts that are merged into one while actors go on."""
+PATIENCE = 5
+"""Times that a reader lists the files anew when one was merged meanwhile."""
 BATCH = 10_000
 """Rows whose stems are looked for at once."""
 
@@ -107,13 +111,19 @@ class Ledger:
         """Commit rows; atomic, and safe from any number of processes."""
         columns = list(zip(*([getattr(row, name) for name in NAMES] for row in rows), strict=True))
         if columns:
-            self._write(f"part-{uuid.uuid4().hex}.parquet", pa.table(columns, SCHEMA))
+            self._write(new_name("part"), pa.table(columns, SCHEMA))
 
     def read(self, *columns: str) -> pa.Table:
         """The latest row of every track, sorted by track; all columns, or track, time and some others."""
-        parts = self.parts()
-        table = self.read_parts(parts, columns)
-        return table if parts == [COMPACTED] else latest(table)
+        for attempt in itertools.count():
+            parts = self.parts()
+            try:
+                table = self.read_parts(parts, columns)
+            except FileNotFoundError:  # merged just now by the run that goes on there
+                if attempt == PATIENCE:
+                    raise
+                continue
+            return table if parts == [COMPACTED] else latest(table)
 
     def rows(self) -> dict[str, LedgerRow]:
         """`read` as rows by track, for ledgers that fit into memory so."""
@@ -121,9 +131,7 @@ class Ledger:
 
     def parts(self) -> list[str]:
         """Names of the files that the ledger consists of now."""
-        return [
-            name for name in storage.list_files(self.uri) if name.endswith(".parquet") and "/" not in name
-        ]
+        return [name for name in storage.list_folder(self.uri) if name.endswith(".parquet")]
 
     def read_parts(self, names: Iterable[str], columns: Sequence[str] = ()) -> pa.Table:
         """The rows of some of the files; all columns, or track, time and some others."""
@@ -132,7 +140,7 @@ class Ledger:
 
     def merge(self, names: Sequence[str], into: str = "") -> str:
         """Put several files into one, named ``into`` or anew; returns its name. Only the driver may."""
-        target = into or f"merged-{uuid.uuid4().hex}.parquet"
+        target = into or new_name("merged")
         self._write(target, latest(self.read_parts(names)))
         for name in names:
             if name != target:
@@ -176,26 +184,51 @@ class LedgerWriter:
     """Commits rows a few at a time: a part file for each of very short tracks would be too many."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.ledger, self.rows, self.since = ledger, list[LedgerRow](), time.monotonic()
+        self.ledger, self.rows = ledger, list[LedgerRow]()
+        self.error: OSError | None = None
+        self._lock, self._timer = threading.Lock(), threading.Timer(0, lambda: None)
 
     def add(self, row: LedgerRow) -> None:
-        """Commit the row, at once or with the next ones.
+        """Commit the row, two seconds from now at the latest.
 
         Raises:
-            OSError: the ledger cannot be written.
+            OSError: the ledger could not be written.
         """
-        self.rows.append(row)
-        if time.monotonic() - self.since > COMMIT_SECONDS:
-            self.flush()
+        with self._lock:
+            self.rows.append(row)
+            first = len(self.rows) == 1
+        if self.error:
+            raise self.error
+        if first:
+            self._timer = threading.Timer(COMMIT_SECONDS, self._flush_later)
+            self._timer.daemon = True
+            self._timer.start()
 
     def flush(self) -> None:
         """Commit what waits.
 
         Raises:
-            OSError: the ledger cannot be written.
+            OSError: the ledger could not be written.
         """
-        rows, self.rows, self.since = self.rows, [], time.monotonic()
-        self.ledger.append(rows)
+        self._timer.cancel()
+        with self._lock:
+            rows, self.rows = self.rows, []
+            self.ledger.append(rows)
+        if self.error:
+            raise self.error
+
+    def _flush_later(self) -> None:
+        try:
+            with self._lock:
+                rows, self.rows = self.rows, []
+                self.ledger.append(rows)
+        except OSError as error:
+            self.error = error
+
+
+def new_name(kind: str) -> str:
+    """A name for a file of the ledger that no other has."""
+    return f"{kind}-{uuid.uuid4().hex}.parquet"
 
 
 def latest(table: pa.Table) -> pa.Table:

@@ -28,8 +28,8 @@ from vsep_ray.data.names import (
 
 __all__ = [
     "delete", "download", "exists", "is_directory", "is_leftover", "is_remote", "join", "list_files",
-    "local_path", "open_filesystem", "parent", "printable", "publish", "read_bytes", "read_local", "relative",
-    "size", "sizes", "stamps", "suffix", "upload", "write_bytes", "write_local",
+    "list_folder", "local_path", "open_filesystem", "parent", "printable", "publish", "read_bytes",
+    "read_local", "relative", "size", "sizes", "stamps", "suffix", "upload", "write_bytes", "write_local",
 ]  # fmt: skip
 REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 
@@ -101,6 +101,13 @@ def list_files(uri: str) -> list[str]:
     system, root = open_filesystem(uri)
     found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     return sorted(f.path[len(root) :].lstrip("/") for f in found if f.type == fs.FileType.File)
+
+
+def list_folder(uri: str) -> list[str]:
+    """Names of the files in a folder itself, sorted; none where there is no such folder."""
+    system, root = open_filesystem(uri)
+    found = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
+    return sorted(f.base_name for f in found if f.type == fs.FileType.File)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -205,14 +212,22 @@ def _stamp(info: fs.FileInfo) -> tuple[int, int]:
 
 def _walk(root: Path) -> Iterator[str]:
     seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        stat = os.stat(folder)
+    for folder, folders, names in os.walk(root, followlinks=True, onerror=_unreadable):
+        try:
+            stat = os.stat(folder)
+        except FileNotFoundError:  # gone since it was listed
+            continue
         if (stat.st_dev, stat.st_ino) in seen:
             folders.clear()
             continue
         seen.add((stat.st_dev, stat.st_ino))
         folders.sort()  # which of two links to one folder is kept must not depend on the file system's order
         yield from (Path(folder, name).relative_to(root).as_posix() for name in names)
+
+
+def _unreadable(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError | NotADirectoryError):
+        raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from error
 
 
 def _fsync(path: Path) -> None:

@@ -10,7 +10,12 @@ Row = Mapping[str, Any]
 
 
 def catalog_page(
-    title: str, facts: Mapping[str, Any], failed: Sequence[Row], shown: Sequence[Row], clips: Sequence[Clip]
+    title: str,
+    facts: Mapping[str, Any],
+    failed: Sequence[Row],
+    shown: Sequence[Row],
+    stems: Sequence[str],
+    clips: Sequence[Clip],
 ) -> str:
     """One HTML document that makes no request.
 
@@ -19,12 +24,13 @@ def catalog_page(
         facts: figures of the run, shown as a list.
         failed: ledger rows of tracks that failed.
         shown: ledger rows of the tracks to listen to, in the order of the page.
+        stems: names of the stems, in the order of the rows' confidences.
         clips: their sounds: the mixture, and the stems as they were written.
     """
     confidence = {
         (row["track"], source): value
         for row in shown
-        for source, value in zip(_stems(row["track"], clips), row["confidence_db"] or [], strict=False)
+        for source, value in zip(stems, row["confidence_db"] or [], strict=False)
     }
 
     def caption(clip: Clip) -> str:
@@ -40,10 +46,6 @@ def catalog_page(
         _failed_table(failed),
     ]
     return parts.document(title, sections)
-
-
-def _stems(track: str, clips: Sequence[Clip]) -> list[str]:
-    return [clip.name for clip in clips if clip.track == track and clip.method != "mixture"]
 
 
 def _shown_table(rows: Sequence[Row]) -> str:

@@ -149,14 +149,18 @@ def separate_files(
             try:
                 yield _finish(file, (item for _, item in items), chunking)
             except AudioError as error:
+                file.dead = True
+                for _ in items:  # noqa: B031  (until its reader has seen that: it must not write to what is closed)
+                    pass
                 file.close()
                 yield error
 
 
 class _File:
-    """A file on its way: nothing is known of it until it is opened."""
+    """A file on its way: nothing is known of it until it is opened, and nothing is wanted once it is dead."""
 
     stems: Stems | None = None
+    dead = False
 
     def close(self) -> None:
         if self.stems:
@@ -178,6 +182,8 @@ def _read_files(
                 resampled = resample_blocks(mapped, info.sample_rate, model.sample_rate)
                 for chunk in Chunker(chunking.chunk, chunking.hop)(map(torch.from_numpy, resampled)):
                     yield file, chunk
+                    if file.dead:
+                        break
         except AudioError as error:
             yield file, error
         else:
