@@ -172,6 +172,10 @@ def test_buckets_in_and_out_with_the_tracking_server_away(ray_session, config, t
         assert rows[name].stems[1].endswith("/rest.wav") and np.abs(sum(stems) - mixture).max() < 1e-6
     storage.delete(storage.join(away.output, "a/rest.wav"))
     assert plan(away)["todo"] == 1
+    globbed = dataclasses.replace(away, catalog=storage.join(bucket, "in", "**/*.[fo]*"))
+    assert plan(globbed)["tracks"] == 2
+    with pytest.raises(UserError, match="lies in the catalog"):
+        plan(dataclasses.replace(away, output=storage.join(bucket, "in", "stems")))
 
 
 def test_two_runs_into_one_folder_are_refused(config, tmp_path):
@@ -187,6 +191,19 @@ def test_a_plan_counts_and_touches_nothing(config, tmp_path):
     assert figures["audio_hours"] == pytest.approx(3 / 3600, abs=1e-3)
     assert figures["output_bytes"] == pytest.approx(2 * 4 * (2 * 44_100 + 8000 + 2 * 22_050), rel=0.01)
     json.dumps(figures)
+
+
+@pytest.mark.parametrize(("glob", "stems", "inside"), [
+    ("music/**/*.wav", "music/stems", True), ("music/*.wav", "music/stems", False),
+    ("music", "music2", False), ("music/", "music", True), ("music/a.wav", "music", False),
+])  # fmt: skip
+def test_an_output_that_the_catalog_would_read_is_refused(config, tmp_path, glob, stems, inside):
+    there = dataclasses.replace(config, catalog=f"{tmp_path}/{glob}", output=str(tmp_path / stems))
+    if inside:
+        with pytest.raises(UserError, match="lies in the catalog"):
+            plan(there)
+    else:
+        assert plan(there)["todo"] > 0
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from vsep_ray.audio.formats import AudioError, libsndfile_subtype
 from vsep_ray.cluster.models import find_separator
 from vsep_ray.cluster.worker import Task, WorkerSettings
 from vsep_ray.config import UserError, fingerprint
-from vsep_ray.data import catalog, storage
+from vsep_ray.data import catalog, manifest, storage
 from vsep_ray.data.ledger import Ledger
 from vsep_ray.data.track import Track
 from vsep_ray.presets import SeparateCatalogConfig
@@ -24,6 +24,8 @@ from vsep_ray.streaming import Selection
 X = TypeVar("X")
 PROBED = 200
 """Headers that an estimate reads."""
+PROBED_REMOTE = 10
+"""The same in a bucket, from where a file comes whole."""
 CHANGES_STEMS = ("template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples")
 """Options with which a track that is separated already must be done again; ``samples`` for its ledger row."""
 PLANNING = (
@@ -71,7 +73,9 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     stems = Selection.of(separator.sources, config.sources).stems
     catalog.check_names(tracks, stems, config.template, config.format)
     output = _absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
-    _refuse_output_in_catalog(root, output, tracks)
+    _refuse_output_in_catalog(
+        root, output, catalog.stem_names(tracks[0].id, stems, config.template, config.format)
+    )
     settings = _settings(config, uri, directory, output)
     before = Ledger(output).read(*PLANNING)
     return Work(settings, stems, tracks, before, _todo(config, settings, tracks, before))
@@ -83,7 +87,8 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     ``actor_hours`` is the time of one model replica at the speed that the ledger has seen, None before that.
     """
     work = prepare(config)
-    infos = [info for task in _spread(work.todo, PROBED) if (info := _probe(task.uri))]
+    count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
+    infos = [info for task in _spread(work.todo, count) if (info := _probe(task.uri))]
     share = len(work.todo) / max(1, len(infos))
     hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
     samples = share * sum(i.length * i.channels for i in infos)
@@ -148,9 +153,9 @@ def _digest(directory: Path) -> str:
     return digest.hexdigest()
 
 
-def _refuse_output_in_catalog(root: str, output: str, tracks: Sequence[Track]) -> None:
-    inside = storage.is_directory(root) and (output + "/").startswith(root.rstrip("/") + "/")
-    if inside or any(track.uri.startswith(output.rstrip("/") + "/") for track in tracks):
+def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> None:
+    listed = storage.suffix(root) in manifest.ENDINGS
+    if not listed and any(catalog.would_read(root, storage.join(output, name)) for name in names):
         raise UserError(
             f"output {output} lies in the catalog {root}: the next run would separate the stems; move it"
         )

@@ -12,7 +12,7 @@ import numpy as np
 
 from vsep_ray.audio.formats import AUDIO_ENDINGS
 from vsep_ray.config import UserError
-from vsep_ray.data import manifest, storage
+from vsep_ray.data import manifest, names, storage
 from vsep_ray.data.track import Track
 
 LONGEST_NAME = 255
@@ -50,6 +50,32 @@ def read_catalog(uri: str) -> list[Track]:
     return sorted(tracks, key=lambda track: track.id)
 
 
+def split_glob(uri: str) -> tuple[str, str]:
+    """The folder that a glob begins in, and its pattern below it; no pattern where there is nothing to match.
+
+    Example:
+        >>> split_glob("s3://bucket/live/*/a?.wav?region=eu")
+        ('s3://bucket/live?region=eu', '*/a?.wav')
+        >>> split_glob("/music/a.wav")
+        ('/music/a.wav', '')
+    """
+    scheme, bucket, key, options = names.split(uri) if storage.is_remote(uri) else ("", "", uri, "")
+    parts = key.split("/")
+    fixed = next((i for i, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
+    folder = "/".join(parts[:fixed])
+    if scheme:
+        folder = f"{scheme}://{bucket}/{folder}".rstrip("/") + options
+    return folder or ("." if fixed == 0 else "/"), "/".join(parts[fixed:])
+
+
+def would_read(uri: str, file: str) -> bool:
+    """Whether a file that does not exist yet would be part of a catalog, were it there."""
+    folder, pattern = split_glob(uri)
+    name = storage.relative(file, folder)
+    below = "://" not in name and not name.startswith("/")
+    return below and (re.fullmatch(_translate(pattern), name) is not None if pattern else True)
+
+
 def stem_names(track: str, sources: Iterable[str], template: str, ext: str) -> tuple[str, ...]:
     """Names of a track's stems relative to the output folder, one for each source.
 
@@ -75,8 +101,8 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
     if unknown or "{source}" not in template:
         known = ", ".join(f"{{{f}}}" for f in FIELDS)
         raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
-    names = (name for track in tracks for name in _checked_names(track.id, sources, template, ext))
-    values, counts = np.unique(np.fromiter(map(hash, names), np.int64), return_counts=True)
+    written = (name for track in tracks for name in _checked_names(track.id, sources, template, ext))
+    values, counts = np.unique(np.fromiter(map(hash, written), np.int64), return_counts=True)
     shared = set(values[counts > 1].tolist())  # a million tracks' names would take a gigabyte
     owners = defaultdict(list)
     for track in tracks if shared else ():
@@ -86,9 +112,9 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
     _refuse_collisions({name: ids for name, ids in owners.items() if len(ids) > 1})
 
 
-def _listed(folder: str, names: Iterable[str]) -> list[Track]:
+def _listed(folder: str, found: Iterable[str]) -> list[Track]:
     # a name that is not UTF-8 stays readable as a URI, but an id must fit into Parquet
-    return [Track(storage.printable(n), storage.join(folder, n)) for n in names]
+    return [Track(storage.printable(n), storage.join(folder, n)) for n in found]
 
 
 def _is_audio(name: str) -> bool:
@@ -97,19 +123,13 @@ def _is_audio(name: str) -> bool:
 
 
 def _from_glob(uri: str) -> list[Track]:
-    folder = _fixed_part(uri)
-    if folder == uri or not storage.is_directory(folder):
+    folder, pattern = split_glob(uri)
+    if not pattern or not storage.is_directory(folder):
         raise UserError(
             f"catalog {uri!r} is not there; expected a folder, glob, .csv or .parquet manifest, or file"
         )
-    matches = re.compile(_translate(uri[len(folder) :].lstrip("/"))).fullmatch
+    matches = re.compile(_translate(pattern)).fullmatch
     return _listed(folder, (name for name in storage.list_files(folder) if _is_audio(name) and matches(name)))
-
-
-def _fixed_part(pattern: str) -> str:
-    parts = pattern.split("/")
-    fixed = next((i for i, part in enumerate(parts) if re.search(r"[*?\[]", part)), len(parts))
-    return "/".join(parts[:fixed]) or ("." if fixed == 0 else "/")
 
 
 def _translate(pattern: str) -> str:
