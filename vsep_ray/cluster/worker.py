@@ -122,10 +122,9 @@ class Worker:
                 yield clock.stamp(row)
         except Exception as error:
             _raise_if_fatal(error, self.settings.output)
-            log.warning("%s, %d tracks: %s: %s", tasks[done].track, len(tasks), type(error).__name__, error)
-        for task in tasks[
-            done:
-        ]:  # not inside "except": the error would hold the memory of the pass that failed
+            log.warning("%d tracks one by one now: %s: %s", len(tasks) - done, type(error).__name__, error)
+        # not inside "except": the error would hold the memory of the pass that failed
+        for task in tasks[done:]:
             yield clock.stamp(self._alone(task))
 
     def _alone(self, task: Task) -> LedgerRow:
@@ -151,9 +150,8 @@ class Worker:
                 behind.submit(self._finish, task, outcome, grid)
                 for task, outcome in zip(tasks, outcomes, strict=True)
             )
-            with ahead(
-                finishing, BEHIND
-            ) as futures:  # a track's row need not wait for the next track's model
+            # ahead, lest a track's row wait for the next track's model
+            with ahead(finishing, BEHIND) as futures:
                 for future in futures:
                     yield future.result()
 

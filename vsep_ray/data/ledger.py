@@ -200,7 +200,7 @@ class LedgerWriter:
         if self.error:
             raise self.error
         if first:
-            self._timer = threading.Timer(COMMIT_SECONDS, self._flush_later)
+            self._timer = threading.Timer(COMMIT_SECONDS, self._flush)
             self._timer.daemon = True
             self._timer.start()
 
@@ -211,19 +211,17 @@ class LedgerWriter:
             OSError: the ledger could not be written.
         """
         self._timer.cancel()
-        with self._lock:
-            rows, self.rows = self.rows, []
-            self.ledger.append(rows)
+        self._flush()
         if self.error:
             raise self.error
 
-    def _flush_later(self) -> None:
-        try:
-            with self._lock:
-                rows, self.rows = self.rows, []
+    def _flush(self) -> None:
+        with self._lock:
+            rows, self.rows = self.rows, []
+            try:
                 self.ledger.append(rows)
-        except OSError as error:
-            self.error = error
+            except OSError as error:
+                self.error = error
 
 
 def new_name(kind: str) -> str:
