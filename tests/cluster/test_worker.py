@@ -15,7 +15,6 @@ import torch
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
-from vsep_ray.cluster.stream_model import is_out_of_memory, may_span
 from vsep_ray.cluster.worker import Task, Worker, WorkerSettings, to_row
 
 
@@ -29,14 +28,6 @@ def separate(worker, *tasks):
     """What the ledger says of the tasks, by track."""
     assert worker(to_row(tasks)) == {"tracks": len(tasks), "fatal": ""}
     return worker.ledger.rows()
-
-
-def test_a_batch_that_does_not_fit_into_memory_is_no_end_of_a_worker(worker):
-    def full(mixture):
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    object.__setattr__(worker.model, "separate", full)
-    assert not may_span(worker.model, worker.grid)
 
 
 def song(tmp_path, **tags):
@@ -251,10 +242,3 @@ def test_other_errors_are_rows_and_the_worker_lives(worker, tmp_path, error, sta
     row = separate(worker, Task("song.wav", uri))["song.wav"]
     assert (row.status, row.stage) == ("failed", stage)
     assert message in row.message
-
-
-def test_memory_that_pytorch_cannot_allocate_on_the_cpu_counts_as_out_of_memory():
-    try:
-        torch.empty(2**60)
-    except RuntimeError as error:
-        assert is_out_of_memory(error)

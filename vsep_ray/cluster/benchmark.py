@@ -40,6 +40,7 @@ from vsep_ray.config import UserError
 from vsep_ray.data.crops import CropStore
 from vsep_ray.presets import PREPARE_CROPS, BenchmarkConfig, SeparateCatalogConfig
 from vsep_ray.separators import Separator
+from vsep_ray.tracking import Tracker
 
 CORES = os.cpu_count() or 1
 
@@ -60,24 +61,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
         store = CropStore.open(prepare(recipe)["output"])
         music = Path(folder, "music")
         make_music(config, music)
-        worker = Worker(_settings(config, store, Path(folder)))
-        job = _job(config, worker.settings, songs(config, music, Path(folder)), tracker.run_id)
-        runs = {
-            cores: run_job(job, cores) for cores in sorted({1, 2, CORES})
-        }  # the stems of the last are compared
-        rows = [
-            writing(config, music),
-            reading(config, music),
-            codecs(config, music),
-            preparing(config, Path(folder)),
-            separation(job, worker.settings, runs[CORES], CORES),
-            scaling(runs[2], runs[1]),
-            ledger(config, job, Path(folder)),
-            training(config, store, tracker, folder),
-            memory(config, worker.settings, Path(folder)),
-            stitching(config, worker),
-            generation(config),
-        ]
+        rows = _measure(config, store, music, tracker)
         tracker.text(table(rows), "benchmark.md")
         tracker.metrics({f"{row.case}/ratio": row.ratio for row in rows})
     print(table(rows), flush=True)
@@ -107,6 +91,27 @@ def table(rows: Sequence[Row]) -> str:
     """The rows in Markdown."""
     head = ["| case | system | bare | ratio | largest error | details |", "|---|---|---|---|---|---|"]
     return "\n".join([*head, *(row.markdown() for row in rows)])
+
+
+def _measure(config: BenchmarkConfig, store: CropStore, music: Path, tracker: Tracker) -> list[Row]:
+    """All cases, in the folder that the music lies in."""
+    folder = music.parent
+    worker = Worker(_settings(config, store, folder))
+    job = _job(config, worker.settings, songs(config, music, folder), tracker.run_id)
+    runs = {cores: run_job(job, cores) for cores in sorted({1, 2, CORES})}
+    return [
+        writing(config, music),
+        reading(config, music),
+        codecs(config, music),
+        preparing(config, folder),
+        separation(job, worker.settings, runs[CORES], CORES),
+        scaling(runs[2], runs[1]),
+        ledger(config, job, folder),
+        training(config, store, tracker, str(folder)),
+        memory(config, worker.settings, folder),
+        stitching(config, worker),
+        generation(config),
+    ]
 
 
 def _settings(config: BenchmarkConfig, store: CropStore, folder: Path) -> WorkerSettings:

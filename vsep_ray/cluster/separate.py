@@ -188,7 +188,7 @@ def _tidy(work: Work) -> str:
     deadline = time.monotonic() + PATIENCE_SECONDS
     while sweep(root) and time.monotonic() < deadline and not storage.is_remote(work.settings.output):
         time.sleep(0.2)
-    for name in filter(storage.is_leftover, storage.list_files(work.ledger.uri)):
+    for name in filter(storage.is_leftover, storage.list_folder(work.ledger.uri)):
         storage.delete(storage.join(work.ledger.uri, name))
     return work.ledger.compact()
 

@@ -98,7 +98,8 @@ _TYPES: dict[Any, pa.DataType] = {
     tuple[float, ...]: pa.list_(pa.float64()),
 }
 NAMES = [f.name for f in fields(LedgerRow)]
-SCHEMA = pa.schema([(name, _TYPES.get(get_type_hints(LedgerRow)[name], pa.string())) for name in NAMES])
+_HINTS = get_type_hints(LedgerRow)
+SCHEMA = pa.schema([(name, _TYPES.get(_HINTS[name], pa.string())) for name in NAMES])
 
 
 class Ledger:
