@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import resource
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -23,24 +24,13 @@ from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample
 from vsep_ray.chunking import Chunker
 from vsep_ray.cluster import separate
 from vsep_ray.cluster.benchmark_cases import Row, overlap_add_in_memory
+from vsep_ray.cluster.job import start_ray
 from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
 from vsep_ray.data.ledger import Ledger, LedgerRow
 from vsep_ray.presets import BenchmarkConfig, SeparateCatalogConfig
 
 RATE_FLOOR = 2_000.0
 """Catalog rows per second that a job must plan, commit and compact."""
-
-
-class Pinned(Worker):
-    """A worker that may use the first ``cores`` cores only."""
-
-    cores = 1
-
-    def __init__(self, settings: WorkerSettings) -> None:
-        cores = set(sorted(os.sched_getaffinity(0))[: self.cores])
-        for thread in os.listdir("/proc/self/task"):  # Ray calls the worker from another thread than this one
-            os.sched_setaffinity(int(thread), cores)
-        super().__init__(settings)
 
 
 class Idle(Worker):
@@ -78,7 +68,7 @@ def separation(job: SeparateCatalogConfig, settings: WorkerSettings, system: "Ru
 
 
 def scaling(two: "Run", one: "Run") -> Row:
-    """Two actors on two cores against one actor on one."""
+    """Two actors on two cores against one actor on one, with all the rest of the job on the same."""
     return Row("scaling", "x real time", two.audio / two.seconds, one.audio / one.seconds)
 
 
@@ -124,10 +114,16 @@ class Run:
 
 
 def run_job(job: SeparateCatalogConfig, cores: int) -> Run:
-    """The whole job, with as many actors as cores, and on those alone."""
-    worker: Any = type("Pinned", (Pinned,), {"cores": cores})
+    """The whole job in a cluster of its own: Ray, driver and an actor per core, on so many cores alone."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        return pool.submit(_run_job, job, cores).result()
+
+
+def _run_job(job: SeparateCatalogConfig, cores: int) -> Run:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # all that starts later inherits it
+    start_ray(address="local", num_cpus=cores)
     began = time.perf_counter()
-    figures = separate.run(replace(job, num_actors=cores, overwrite=True), worker)
+    figures = separate.run(replace(job, num_actors=cores, overwrite=True))
     total = time.perf_counter() - began
     assert figures["separated"] == figures["tracks"], figures
     table = Ledger(figures["output"]).read()
@@ -172,6 +168,7 @@ def _encode(folder: Path, stems: Audio, rate: int, format: str, subtype: str) ->
     folder.mkdir()
     for k, stem in enumerate(stems):
         io.write(folder / f"{k}.{format}", np.ascontiguousarray(stem), rate, format=format, subtype=subtype)
+    shutil.rmtree(folder)  # the next file gets the same pages of memory: new ones cost more than the encoder
 
 
 def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path) -> float:

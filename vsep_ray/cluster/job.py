@@ -93,18 +93,26 @@ def _with_ray(config: C, run: Callable[[C], dict[str, Any]]) -> dict[str, Any]:
 
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
-    ray.init(
-        ignore_reinit_error=True,
-        logging_level=logging.WARNING,
-        include_dashboard=False,  # of a local cluster that ends with the job: MLflow is the page to look at
-        runtime_env={"env_vars": _worker_environment()},
-    )
-    _quiet()
+    start_ray()
     try:
         preflight.require(config.storage, config.tracking_uri)
         return run(config)
     finally:
         ray.shutdown()
+
+
+def start_ray(**options: Any) -> None:
+    """`ray.init` as all jobs have it; its options beside ours."""
+    import ray
+
+    ray.init(
+        ignore_reinit_error=True,
+        logging_level=logging.WARNING,
+        include_dashboard=False,  # of a local cluster that ends with the job: MLflow is the page to look at
+        runtime_env={"env_vars": _worker_environment()},
+        **options,
+    )
+    _quiet()
 
 
 def _quiet() -> None:
