@@ -43,7 +43,7 @@ def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> It
         stream = stream or soxr.ResampleStream(
             from_rate, to_rate, len(block), dtype="float32", quality=QUALITY
         )
-        yield from _not_empty(stream.resample_chunk(np.ascontiguousarray(block.T)))
+        yield from _not_empty(stream.resample_chunk(np.stack(list(block), axis=-1)))
         channels = len(block)
     if stream is not None:
         yield from _not_empty(stream.resample_chunk(np.zeros((0, channels), np.float32), last=True))

@@ -3,7 +3,6 @@
 import multiprocessing
 import os
 import resource
-import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,6 +25,7 @@ from vsep_ray.cluster import separate
 from vsep_ray.cluster.benchmark_cases import Row, overlap_add_in_memory
 from vsep_ray.cluster.job import start_ray
 from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
+from vsep_ray.data import storage
 from vsep_ray.data.ledger import Ledger, LedgerRow
 from vsep_ray.presets import BenchmarkConfig, SeparateCatalogConfig
 
@@ -167,8 +167,9 @@ def _bare_file(worker: Worker, path: Path, target: Path, seconds: dict[str, floa
 def _encode(folder: Path, stems: Audio, rate: int, format: str, subtype: str) -> None:
     folder.mkdir()
     for k, stem in enumerate(stems):
-        io.write(folder / f"{k}.{format}", np.ascontiguousarray(stem), rate, format=format, subtype=subtype)
-    shutil.rmtree(folder)  # the next file gets the same pages of memory: new ones cost more than the encoder
+        path = folder / f"{k}.{format}"
+        io.write(path, np.ascontiguousarray(stem), rate, format=format, subtype=subtype)
+        storage.publish(path, str(path))  # on the disk, as the job's stems
 
 
 def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path) -> float:

@@ -24,7 +24,7 @@ class BenchmarkConfig(JobConfig):
         default_factory=lambda: FitConfig(steps=200, batch_size=64, log_every=20, checkpoint_every=200)
     )
     """Steps and batch of the training case. The first ``log_every`` steps count as start-up."""
-    catalog_copies: int = 4
+    catalog_copies: int = 8
     """How often each FLAC file of the data cases is in the catalog of the separation cases."""
     catalog_rows: int = 1_000_000
     """Rows of the catalog of the ledger case."""

@@ -90,7 +90,7 @@ class Stems:
     def blocks(self) -> Iterator[tuple[Audio, Audio]]:
         """The stems (J, C, n) and the mixture (C, n), block by block, as often as asked for."""
         peak = lost = power = 0.0
-        shares = rechunk(self._mapped_back(), io.BLOCK)
+        shares = self._mapped_back()
         for mixture in self.mixture:
             estimate = self._shaped(next(shares, None), mixture)
             stems, remainder = self.selection.apply(estimate, mixture)
@@ -106,8 +106,9 @@ class Stems:
         self.shares.close()
 
     def _mapped_back(self) -> Iterator[Audio]:
-        """Shares at the file's rate and channels, (K C, n)."""
-        for block in resample_blocks(self.shares, self.model.sample_rate, self.sample_rate):
+        """Shares at the file's rate and channels, (K C, n), in blocks as long as the mixture's."""
+        resampled = resample_blocks(self.shares, self.model.sample_rate, self.sample_rate)
+        for block in rechunk(resampled, io.BLOCK):
             mapped = map_channels(block.reshape(-1, self.model.channels, block.shape[1]), self.channels)
             yield mapped.reshape(-1, block.shape[1])
 
