@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import resource
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -170,6 +171,7 @@ def _encode(folder: Path, stems: Audio, rate: int, format: str, subtype: str) ->
         path = folder / f"{k}.{format}"
         io.write(path, np.ascontiguousarray(stem), rate, format=format, subtype=subtype)
         storage.publish(path, str(path))  # on the disk, as the job's stems
+    shutil.rmtree(folder)  # the job's stems alone take 16 GB
 
 
 def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path) -> float:
