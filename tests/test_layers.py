@@ -22,7 +22,7 @@ LAYERS = [
     {"training"},
     {"checkpoint", "evaluation", "chunking"},
     {"presets", "tracking", "report", "figures", "streaming"},
-    {"cluster"},
+    {"cluster", "pyfunc"},
 ]
 MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}
 LAZY = {"museval", "musdb", "stempeg", "av"}

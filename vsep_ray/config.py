@@ -112,7 +112,7 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
 
 
 def _take_preset(args: list[str], presets: Mapping[str, T]) -> T:
-    name = _value_of(args, "--preset") or next(iter(presets))
+    name = value_of(args, "--preset") or next(iter(presets))
     if name not in presets:
         raise UserError(f"--preset {name} is unknown; there are {', '.join(presets)}")
     return presets[name]
@@ -128,7 +128,7 @@ def _take_members(args: list[str], config: Any, prefix: str = "--") -> Any:
 
 
 def _take_member(args: list[str], default: Any, flag: str, choices: tuple[type, ...]) -> Any:
-    name = _value_of(args, flag, remove=True)
+    name = value_of(args, flag, remove=True)
     by_name = {short_name(c): c for c in choices}
     if name is not None and name not in by_name:
         raise UserError(f"{flag} {name} is unknown; there are {', '.join(by_name)}")
@@ -140,7 +140,8 @@ def short_name(config: type) -> str:
     return config.__name__.removesuffix("Config").lower()
 
 
-def _value_of(args: list[str], flag: str, remove: bool = False) -> str | None:
+def value_of(args: list[str], flag: str, remove: bool = False) -> str | None:
+    """The value of a flag among the arguments, None where it is not there."""
     for i, arg in enumerate(args):
         name, equals, value = arg.partition("=")
         if name.replace("_", "-") == flag and (equals or i + 1 < len(args)):

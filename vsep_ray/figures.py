@@ -75,13 +75,15 @@ def uncertainty_figure(
 
 
 def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str) -> "Figure":
-    """The mean of ``metric`` over all other axes, as a grid over two search dimensions."""
+    """The mean of ``metric`` over all other axes, as a grid over two search dimensions, in the order of their
+    values among the rows."""
     from matplotlib.figure import Figure
 
-    xs, ys = sorted({r[x] for r in rows}), sorted({r[y] for r in rows})
+    xs, ys = (list(dict.fromkeys(str(r[name]) for r in rows)) for name in (x, y))  # a value may be a list
     table = np.full((len(ys), len(xs)), np.nan)
     for j, i in np.ndindex(*table.shape):
-        cell = [r[metric] for r in rows if r[x] == xs[i] and r[y] == ys[j] and np.isfinite(r[metric])]
+        here = [r[metric] for r in rows if (str(r[x]), str(r[y])) == (xs[i], ys[j])]
+        cell = [value for value in here if np.isfinite(value)]
         table[j, i] = np.mean(cell) if cell else np.nan
     figure = Figure(figsize=(1.4 * len(xs) + 2, 1.1 * len(ys) + 1.5), layout="constrained")
     axis = figure.subplots()
@@ -89,8 +91,8 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
     figure.colorbar(image, label=metric)
     for (j, i), value in np.ndenumerate(table):
         axis.text(i, j, f"{value:.2f}", ha="center", va="center", color=_ink(image, value))
-    axis.set_xticks(range(len(xs)), [f"{v:g}" for v in xs])
-    axis.set_yticks(range(len(ys)), [f"{v:g}" for v in ys])
+    axis.set_xticks(range(len(xs)), xs)
+    axis.set_yticks(range(len(ys)), ys)
     axis.set(xlabel=x, ylabel=y)
     return figure
 

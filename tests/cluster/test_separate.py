@@ -66,6 +66,7 @@ def check_record(config, figures):
     tags = found.data.tags
     assert (tags["model_uri"], tags["model_regime"]) == (config.model, "B")
     assert config.model in tags["mlflow.note.content"]
+    assert [d.dataset.source for d in found.inputs.dataset_inputs] == [json.dumps({"uri": config.catalog})]
     assert {f.path for f in api.list_artifacts(figures["run_id"])} == {
         "failed.csv", "listen.html", "summary.json", "tracks.csv",
     }  # fmt: skip

@@ -37,6 +37,9 @@ def test_a_regime_end_to_end(config, regime, tmp_path):
     alias = "yardstick" if regime == "C" else "champion"
     version = client(config.tracking_uri).get_model_version_by_alias("vsep-separator", alias)
     assert version.run_id == figures["run_id"]
+    tags = client(config.tracking_uri).get_run(figures["run_id"]).data.tags
+    sources = {name.removeprefix("prior_run.") for name in tags if name.startswith("prior_run.")}
+    assert sources == ({"sine", "square"} if regime == "A" else set())
 
 
 def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(config, snapshot):

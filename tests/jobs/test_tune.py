@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from vsep_ray.cluster import points, tune
+from vsep_ray.cluster import job, points, sweep_report, tune
 from vsep_ray.cluster.held_out import BOUND
-from vsep_ray.config import UserError
-from vsep_ray.presets import TUNE, TuneConfig
+from vsep_ray.config import UserError, to_dict
+from vsep_ray.presets import TRAIN_SEPARATOR, TUNE, TrainPriorsConfig, TrainSeparatorConfig, TuneConfig
+from vsep_ray.tracking import resolve_model
 from vsep_ray.tracking.client import client
 
 
@@ -30,6 +31,7 @@ def test_a_grid_is_searched_once(config, snapshot):
     assert [r["point"] for r in rows] == points.grid(config)
     check_best(figures, rows)
     check_runs(config, figures)
+    check_registered(config, figures)
     before = {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name}
     assert tune.run(config) == figures
     assert {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name} == before
@@ -43,6 +45,25 @@ def check_best(figures, rows):
     best = json.loads(Path(figures["best"]["config"]).read_text())
     assert best["train_separator"]["beta"] == best["point"]["beta"]
     assert best["train_priors"]["prior"]["steps"] == best["point"]["depth"]
+    check_export(figures["best"], best)
+
+
+def check_export(figures, best):
+    """The file is what the training jobs take by --config, and names no place of the sweep's."""
+    for kind in (TrainPriorsConfig, TrainSeparatorConfig):
+        (config,) = job._from_file(kind, figures["config"], []).values()
+        assert isinstance(config, kind) and not (config.storage or config.parent_run or config.experiment)
+        assert config.fit.seed == best["point"]["seed"]
+    assert Path(config.priors, "sine").exists()  # the separator's: those that the trial had
+
+
+def check_registered(config, figures):
+    api = client(config.tracking_uri)
+    version = api.get_model_version_by_alias("vsep-separator", sweep_report.ALIAS)
+    assert version.run_id == figures["run_id"]
+    directory = resolve_model("models:/vsep-separator@sweep", config.tracking_uri, config.storage + "/cache")
+    content = Path(figures["best"]["model"], "model.safetensors").read_bytes()
+    assert (directory / "model.safetensors").read_bytes() == content
 
 
 def check_runs(config, figures):
@@ -57,10 +78,10 @@ def check_runs(config, figures):
 
 
 def test_a_trial_that_left_a_source_silent_is_no_candidate():
-    assert tune._status(None, True, 1e-5) == "silent"
-    assert tune._status(None, True, 0.1) == "finished"
-    assert tune._status(None, False, 1e-5) == "stopped"
-    assert tune._status(RuntimeError("x"), True, 0.1) == "failed"
+    assert sweep_report.status_of(None, True, 1e-5) == "silent"
+    assert sweep_report.status_of(None, True, 0.1) == "finished"
+    assert sweep_report.status_of(None, False, 1e-5) == "stopped"
+    assert sweep_report.status_of(RuntimeError("x"), True, 0.1) == "failed"
 
 
 def test_regimes_are_selected_by_what_they_may_look_at():
@@ -76,6 +97,9 @@ def test_the_grid_takes_any_field_and_refuses_others():
     assert len(found) == 8 and found[-1]["gradient"] == "path" and found[-1]["temperatures"] == [0.3]
     priors, separator = points.configs_of(TuneConfig(), found[-1])
     assert (priors.prior.steps, separator.fit.learning_rate, separator.gradient) == (8, 0.0003, "path")
+    assert points.grid(TuneConfig(betas=(), depths=(), axes=("fit.steps=3",))) == [
+        {"fit.steps": 3, "seed": 0}
+    ]
     for axis, words in [
         ("fit.rate=1", "no field 'rate'"),
         ("fit.steps=many", "got 'many'"),
@@ -84,3 +108,37 @@ def test_the_grid_takes_any_field_and_refuses_others():
     ]:
         with pytest.raises(UserError, match=words):
             points.grid(TuneConfig(axes=(axis,)))
+
+
+def test_points_share_priors_unless_their_own_settings_differ():
+    axes = ("priors.prior.width=16,32", "fit.learning_rate=0.001,0.0003")
+    found = points.grid(TuneConfig(betas=(0.1, 1.0), depths=(4,), axes=axes, seeds=(0, 1)))
+    assert len(found) == 16 and len({points.label(points.priors_of(p)) for p in found}) == 4
+    priors, separator = points.configs_of(TuneConfig(), found[-1])
+    assert (priors.prior.width, priors.fit.seed, separator.fit.seed) == (32, 1, 1)
+    assert priors.fit.learning_rate == TuneConfig().priors.fit.learning_rate
+
+
+def test_a_search_may_come_from_a_file(tmp_path):
+    path = tmp_path / "search.json"
+    path.write_text(json.dumps({"beta": [0.5], "depth": [], "priors.prior.width": [16, 32]}))
+    found = points.grid(TuneConfig(search=str(path), seeds=(3,)))
+    assert found == [{"beta": 0.5, "seed": 3, "priors.prior.width": w} for w in (16, 32)]
+    for text in ("[1]", '{"beta": 1}', "beta", '{"regime": ["A"]}'):
+        path.write_text(text)
+        with pytest.raises(UserError, match=r"search\.json|compared"):
+            points.grid(TuneConfig(search=str(path)))
+
+
+def test_a_config_file_takes_the_place_of_a_preset(tmp_path):
+    path = tmp_path / "best.json"
+    path.write_text(json.dumps({"point": {}, "train_separator": to_dict(TRAIN_SEPARATOR["smoke"])}))
+    assert job._from_file(TrainSeparatorConfig, str(path), []) == {"smoke": TRAIN_SEPARATOR["smoke"]}
+    for kind, args, words in [
+        (TrainPriorsConfig, [], "no TrainPriorsConfig"),
+        (TrainSeparatorConfig, ["--preset", "toy"], "exclude each other"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            job._from_file(kind, str(path), args)
+    with pytest.raises(UserError, match="cannot be read"):
+        job._from_file(TrainPriorsConfig, str(tmp_path / "none.json"), [])

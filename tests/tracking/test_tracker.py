@@ -1,15 +1,14 @@
 import math
 import os
-import socket
 import subprocess
 import sys
 import time
-import urllib.request
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import soundfile
+from mlflow_server import MlflowServer, free_port
 
 from vsep_ray.tracking import Tracker, replay, resolve_model
 from vsep_ray.tracking.client import client
@@ -152,41 +151,3 @@ def test_a_server_that_is_away_costs_little_and_gets_everything_later(tmp_path):
         path = resolve_model("models:/vsep-prior/1", uri, tmp_path / "cache")
         assert (path / "config.json").read_text() == "{}"
     assert leftovers(tmp_path) == [] and child.run_id.startswith("local-")
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class MlflowServer:
-    def __init__(self, port, folder):
-        self.url = f"http://127.0.0.1:{port}/health"
-        self.command = [sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"]
-        self.command += [
-            "--backend-store-uri",
-            f"sqlite:///{folder}/server.db",
-            "--artifacts-destination",
-            str(folder / "served"),
-        ]
-
-    def __enter__(self):
-        environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-        self.process = subprocess.Popen(
-            self.command,
-            env=environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        for _ in range(300):
-            try:
-                return urllib.request.urlopen(self.url, timeout=1)
-            except OSError:
-                time.sleep(0.2)
-        raise TimeoutError("mlflow server did not start")
-
-    def __exit__(self, *_):
-        os.killpg(self.process.pid, 15)
-        self.process.wait()

@@ -24,7 +24,7 @@ from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample
 from vsep_ray.chunking import Chunker
 from vsep_ray.cluster import separate
 from vsep_ray.cluster.benchmark_cases import Row, overlap_add_in_memory
-from vsep_ray.cluster.job import start_ray
+from vsep_ray.cluster.job import MALLOC, start_ray
 from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import Ledger, LedgerRow
@@ -81,7 +81,10 @@ def ledger(config: BenchmarkConfig, job: SeparateCatalogConfig, folder: Path) ->
     pq.write_table(pa.table({"path": paths}), catalog)
     output = str(folder / "rows")
     many = replace(job, catalog=str(catalog), output=output, listening_tracks=0, max_alike=0)
-    driver: Any = ray.remote(num_cpus=0, max_calls=1)(_drive)  # a process that has held nothing before
+    # a process that has held nothing before, with glibc's defaults as the driver of a job has them
+    plain = {name: str(128 << 10) for name in MALLOC}
+    options: Any = {"num_cpus": 0, "max_calls": 1, "runtime_env": {"env_vars": plain}}
+    driver: Any = ray.remote(**options)(_drive)
     first, again = ray.get(driver.remote(many))
     rows = len(paths)
     details = {

@@ -52,10 +52,10 @@ def record(
     tracker.text(json.dumps(figures, indent=1), "summary.json")
     failed = table.filter(pc.equal(table["status"], "failed"))
     _table(tracker, failed.select(["track", "stage", "message", "attempts", "node"]), "failed.csv")
-    separated = _by_doubt(table.filter(pc.equal(table["status"], "separated")))
-    _table(tracker, separated.drop_columns(["stage", "message"]), "tracks.csv")
+    separated = _by_doubt(table)
+    _table(tracker, table.take(separated[:MOST_ROWS]).drop_columns(["stage", "message"]), "tracks.csv")
     if config.listening_tracks:
-        shown = _spread(separated, config.listening_tracks).to_pylist()
+        shown = table.take(_spread(table, separated, config.listening_tracks)).to_pylist()
         clips = [clip for row in shown for clip in _clips(work, row)]
         facts = {name: v for name, v in figures.items() if name != "error"}
         html = catalog_page(
@@ -68,17 +68,18 @@ def _table(tracker: Tracker, table: pa.Table, name: str) -> None:
     tracker.text(table[:MOST_ROWS].to_pandas().to_csv(index=False), name)
 
 
-def _by_doubt(table: pa.Table) -> pa.Table:
-    """The least confident first, if confidence was asked for; else by name."""
-    keys = [("lowest_confidence_db", "ascending"), ("track", "ascending")]
-    return table.take(pc.sort_indices(table, keys))
+def _by_doubt(table: pa.Table) -> pa.Array:
+    """The places of the separated tracks, the least confident first, if confidence was asked for; else by
+    name."""
+    order = pc.sort_indices(table, [("lowest_confidence_db", "ascending"), ("track", "ascending")])
+    return order.filter(pc.equal(table["status"], "separated").combine_chunks().take(order))
 
 
-def _spread(table: pa.Table, count: int) -> pa.Table:
-    """The first rows if they are sorted by doubt, else rows from all over the catalog."""
+def _spread(table: pa.Table, places: pa.Array, count: int) -> pa.Array:
+    """The first places if they are sorted by doubt, else some from all over the catalog."""
     if table["lowest_confidence_db"].null_count < len(table):
-        return table[:count]
-    return table.take(list(range(0, len(table), max(1, -(-len(table) // count)))))
+        return places[:count]
+    return places.take(pa.array(range(0, len(places), max(1, -(-len(places) // count))), pa.int64()))
 
 
 def _clips(work: Work, row: Mapping[str, Any]) -> Iterator[Clip]:

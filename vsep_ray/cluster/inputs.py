@@ -77,6 +77,14 @@ def prior_marks(priors: Mapping[str, str]) -> dict[str, str]:
     return {s: hashlib.sha256(w).hexdigest() for s, w in weights.items()}
 
 
+def prior_runs(priors: Mapping[str, str]) -> dict[str, str]:
+    """Tags that name the MLflow run that trained each prior."""
+    provenance = {
+        s: json.loads(storage.read_bytes(storage.join(d, "provenance.json"))) for s, d in priors.items()
+    }
+    return {f"prior_run.{s}": p["run_id"] for s, p in provenance.items() if p.get("run_id")}
+
+
 def _latest_priors(root: str) -> str:
     found = list(Path(root, "models").glob("*/discrimination.json"))
     if not found:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
-from vsep_ray.config import UserError, parse, to_dict
+from vsep_ray.config import UserError, from_dict, parse, to_dict, value_of
+from vsep_ray.data import storage
 from vsep_ray.presets import JobConfig
 
 C = TypeVar("C", bound=JobConfig)
@@ -56,28 +57,45 @@ def main(
 
 
 def _parse(config_type: type[C], presets: Mapping[str, C], doc: str) -> C:
+    args = sys.argv[1:]
     try:
-        return parse(config_type, sys.argv[1:], presets, doc)
+        if uri := value_of(args, "--config"):
+            presets = _from_file(config_type, uri, args)
+        return parse(config_type, args, presets, doc)
     except SystemExit as end:
         if not end.code:  # --help
             raise
         raise UserError("the command line was not understood: see above, and --help") from None
 
 
+def _from_file(config_type: type[C], uri: str, args: list[str]) -> Mapping[str, C]:
+    """The config of a file as the only preset: the file holds it, or some jobs' configs by name."""
+    if value_of(args, "--preset"):
+        raise UserError("--config and --preset exclude each other: both give all the starting values")
+    try:
+        content = json.loads(storage.read_bytes(uri))
+    except (OSError, ValueError) as error:
+        raise UserError(f"--config {uri} cannot be read as JSON: {error}") from error
+    parts = [content, *content.values()] if isinstance(content, dict) else []
+    for part in parts:
+        if isinstance(part, dict) and part.get("type") == config_type.__name__:
+            config = from_dict(config_type, part)
+            return {config.preset: config}
+    raise UserError(f"--config {uri} has no {config_type.__name__} in it")
+
+
 def resolve(config: C) -> C:
     """Fill in the storage and the tracking URI from the environment; local paths become absolute (workers
     have another cwd)."""
-    storage = config.storage or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray"
-    storage = storage if "://" in storage else str(Path(storage).expanduser().resolve())
+    root = config.storage or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray"
+    root = root if "://" in root else str(Path(root).expanduser().resolve())
     tracking = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
-    if not tracking and "://" in storage:
+    if not tracking and "://" in root:
         raise UserError(
-            f"storage {storage} cannot hold a sqlite tracking store; "
+            f"storage {root} cannot hold a sqlite tracking store; "
             "pass --tracking-uri http://... or set MLFLOW_TRACKING_URI"
         )
-    return dataclasses.replace(
-        config, storage=storage, tracking_uri=tracking or f"sqlite:///{storage}/mlflow.db"
-    )
+    return dataclasses.replace(config, storage=root, tracking_uri=tracking or f"sqlite:///{root}/mlflow.db")
 
 
 def _dry_run(config: C, plan: Callable[[C], dict[str, Any]] | None) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The loop on each training worker: batches from its streams, `fit`, curves, checkpoints."""
 
+import contextlib
 import copy
 import itertools
 import tempfile
@@ -19,7 +20,7 @@ from vsep_ray.cluster.runs import spool
 from vsep_ray.cluster.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
 from vsep_ray.data.batches import Block, Window
-from vsep_ray.tracking import Tracker
+from vsep_ray.tracking import Tracker, system_metrics
 from vsep_ray.training import FitState, fit, step_seed
 
 
@@ -53,9 +54,9 @@ def _fit(task: Task, launch: Launch) -> None:
         else None
     )
     reporter = Reporter(task, launch, tracker)
-    fit(
-        wrapped, _batches(task, launch, state, rank, world), task.fit, state=state, rank=rank, report=reporter
-    )
+    batches = _batches(task, launch, state, rank, world)
+    with system_metrics(tracker) if tracker else contextlib.nullcontext():
+        fit(wrapped, batches, task.fit, state=state, rank=rank, report=reporter)
     if tracker:
         tracker.finish()
 

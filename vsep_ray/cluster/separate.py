@@ -31,6 +31,7 @@ from vsep_ray.data import storage
 from vsep_ray.data.ledger import LedgerRow
 from vsep_ray.data.staging import only_one, sweep
 from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.tracking import system_metrics
 
 __all__ = ["plan", "run"]
 log = logging.getLogger(__name__)
@@ -58,9 +59,13 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         start_run(config, "catalog", name, tags=catalog_report.provenance(work.settings)) as tracker,
     ):
         log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
+        tracker.dataset(name, fingerprint([track.id for track in work.tracks]), config.catalog)
         _void(work)
         work = replace(work, settings=replace(work.settings, run=tracker.run_id), before=work.before[:0])
-        with Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress:
+        with (
+            system_metrics(tracker),
+            Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress,
+        ):
             stopped = _separate(work, worker, config.num_actors, progress)
         ledger = _tidy(work)
         table = _of_catalog(work)
@@ -196,24 +201,26 @@ def _tidy(work: Work) -> str:
 def _of_catalog(work: Work) -> pa.Table:
     """The ledger's rows of the catalog's tracks under this model and these options."""
     table = work.ledger.read()
-    table = table.filter(pc.equal(table["fingerprint"], work.settings.fingerprint))
-    return table.filter(pc.is_in(table["track"], pa.array([track.id for track in work.tracks], pa.string())))
+    tracks = pa.array([track.id for track in work.tracks], pa.string())
+    same = pc.equal(table["fingerprint"], work.settings.fingerprint)
+    return table.filter(pc.and_(same, pc.is_in(table["track"], tracks)))
 
 
 def _figures(
     config: SeparateCatalogConfig, work: Work, table: pa.Table, wall_seconds: float, stopped: str
 ) -> dict[str, Any]:
-    separated = table.filter(pc.equal(table["status"], "separated"))
-    new = separated.filter(pc.equal(separated["run"], work.settings.run))
-    total, failed = len(work.tracks), len(table) - len(separated)
-    audio_seconds = pc.sum(new["audio_seconds"]).as_py() or 0.0
+    is_separated = pc.equal(table["status"], "separated")  # masks: the rows of a million tracks are 250 MB
+    is_new = pc.and_(is_separated, pc.equal(table["run"], work.settings.run))
+    separated, new = (pc.sum(mask).as_py() or 0 for mask in (is_separated, is_new))
+    total, failed = len(work.tracks), len(table) - separated
+    audio_seconds = pc.sum(table["audio_seconds"].filter(is_new)).as_py() or 0.0
     words = {"error": stopped} if stopped else {}
     return {
         "status": "failed" if stopped or failed > config.max_failed * total else "done",
         **words,
         "tracks": total,
-        "separated": len(new),
-        "skipped": len(separated) - len(new),
+        "separated": new,
+        "skipped": separated - new,
         "failed": failed,
         "undone": total - len(table),
         "audio_seconds": round(audio_seconds, 3),

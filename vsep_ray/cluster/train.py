@@ -99,6 +99,7 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
 BUDGET = ("steps", "log_every", "checkpoint_every")
 PLACES = (
     "preset",
+    "config",
     "storage",
     "tracking_uri",
     "experiment",
@@ -108,7 +109,7 @@ PLACES = (
     "resources",
     "force",
 )
-PATHS = ("crops", "priors", "start")
+PATHS = ("crops", "priors", "start", "search")
 """Names of what may be given by its path; its fingerprint is among the inputs."""
 
 

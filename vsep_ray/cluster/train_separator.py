@@ -13,7 +13,7 @@ from torch import Tensor
 from vsep_ray import checkpoint
 from vsep_ray.cluster.dreams import dreams
 from vsep_ray.cluster.held_out import mixture_scores, remix_scores
-from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks
+from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks, prior_runs
 from vsep_ray.cluster.models import find_separator, load_joint
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.task import PAIRED, Launch, StreamSpec, Task
@@ -124,7 +124,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     target = storage.join(config.storage, "models", name)
     workers = default_workers(config.resources, side_by_side=False)
     tags = {"regime": config.regime, "crops": store.mark}
-    with start_run(config, "separator", name, tags=tags) as tracker:
+    with start_run(config, "separator", name, tags=tags | prior_runs(task.priors)) as tracker:
         tracker.dataset(store.dataset, store.mark, store.uri)
         origin = {**tags, "objective": task.objective, "priors": task.priors, "start": task.start}
         origin |= {"clips": task.clips.uri, "dream_priors": config.dreams.priors}

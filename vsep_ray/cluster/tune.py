@@ -4,7 +4,6 @@ same command resumes."""
 import contextlib
 import dataclasses
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -13,58 +12,62 @@ import ray.tune
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from vsep_ray.alarms import SILENT_SHARE
 from vsep_ray.cluster import train_priors
-from vsep_ray.cluster.held_out import BOUND, QUIETEST
+from vsep_ray.cluster.held_out import BOUND
 from vsep_ray.cluster.inputs import crop_store
-from vsep_ray.cluster.points import Point, configs_of, grid, label, metrics_of
+from vsep_ray.cluster.points import Point, axes_of, configs_of, grid, label, metrics_of, priors_of
 from vsep_ray.cluster.runs import start_run
+from vsep_ray.cluster.sweep_report import export, finish, record, rows_of
 from vsep_ray.cluster.task import Launch
 from vsep_ray.cluster.train import forget, run_name, train
 from vsep_ray.cluster.train_separator import models_of, relevant, task_of
-from vsep_ray.config import UserError, to_dict
+from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import MIXTURE, CropStore
 from vsep_ray.evaluation.sweeps import choose, dependence
-from vsep_ray.figures import dependence_figure, sweep_figure
 from vsep_ray.presets import TuneConfig
 from vsep_ray.tracking import Tracker
 
 
 def run(config: TuneConfig) -> dict[str, Any]:
-    """Train priors once per depth and seed, then the trials; the figures of the JSON line."""
+    """Train the priors once for all trials that share them, then the trials; the figures of the JSON line."""
     store, points = crop_store(config), grid(config)
     _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
-    inputs = (store.mark, config.fit.steps, config.priors.fit.steps)
+    inputs = (store.mark, config.fit.steps, config.priors.fit.steps, axes_of(config))
     name = run_name("tune", config, *inputs, models_of(config.separator, store))
     known = {} if config.fresh else _known_runs(config, name)
     with contextlib.ExitStack() as runs:  # whatever ends the sweep ends the runs of its trials
         parent = runs.enter_context(_sweep(config, name, known, store))
         experiment = config.experiment or "vsep/sweeps"
         below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
-        keys = dict.fromkeys((p["depth"], p["seed"]) for p in points)
-        priors = {key: _priors(below, store, *key) for key in keys}
+        by_priors = {label(priors_of(p)): p for p in points}
+        priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
         children = {label(p): runs.enter_context(_child(below, name, known, p)) for p in points}
         _remember_runs(config, name, {"": parent.run_id} | {k: c.run_id for k, c in children.items()})
         trials = [_trial(below, store, priors, p, children[label(p)].run_id) for p in points]
         _check_different(trials)
-        rows = _rows(_tune(config, name, trials), points, config)
+        rows = rows_of(_tune(config, name, trials), points, config)
         for row in rows:
-            _finish(children[label(row["point"])], row, metrics_of(config))
+            finish(children[label(row["point"])], row, metrics_of(config))
         # where trials are stopped early the survivors say nothing of the axes
         table = dependence(rows, metrics_of(config)) if config.reduction <= 1 else []
-        _record(config, rows, table, parent)
-        best = _export(config, rows, name, parent)
+        record(config, rows, table, parent)
+        chosen = choose(rows, metrics_of(config)[0])
+        model = trials[points.index(chosen["point"])]["target"]
+        shared = priors[label(priors_of(chosen["point"]))]
+        best = export(below, store, chosen, model, shared, name, parent)
+    return {"run_id": parent.run_id, **_figures(config, rows, table), "best": best}
+
+
+def _figures(config: TuneConfig, rows: list[dict[str, Any]], table: list[dict[str, Any]]) -> dict[str, Any]:
     count = {s: sum(r["status"] == s for r in rows) for s in ("stopped", "silent", "failed")}
     return {
-        "run_id": parent.run_id,
         "trials": len(rows),
         "stopped_early": count["stopped"],
         "rejected_silent": count["silent"],
         "failed": count["failed"],
         "selected_by": metrics_of(config)[0],
-        "best": best,
         "dependence": table,
         "rows": rows,
     }
@@ -75,8 +78,8 @@ def plan(config: TuneConfig) -> dict[str, Any]:
     return {"trials": len(grid(config)), "selected_by": metrics_of(config)[0], "points": grid(config)}
 
 
-def _priors(config: TuneConfig, store: CropStore, depth: int, seed: int) -> str:
-    priors, _ = configs_of(config, {"beta": 1.0, "depth": depth, "seed": seed})
+def _priors(config: TuneConfig, store: CropStore, point: Point) -> str:
+    priors, _ = configs_of(config, point)
     priors = dataclasses.replace(priors, crops=store.uri, resources=config.resources)
     figures = train_priors.run(priors, "sweeps/priors")  # not among the models that jobs find by default
     return figures["priors"]
@@ -86,7 +89,7 @@ def _trial(
     config: TuneConfig, store: CropStore, priors: Mapping[Any, str], point: Point, run_id: str
 ) -> dict[str, Any]:
     _, separator = configs_of(config, point)
-    separator = dataclasses.replace(separator, crops=store.uri, priors=priors[point["depth"], point["seed"]])
+    separator = dataclasses.replace(separator, crops=store.uri, priors=priors[label(priors_of(point))])
     task = task_of(separator, store)
     name = run_name("trial", relevant(separator), *task.marks)
     if config.fresh:
@@ -132,7 +135,8 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
         return ray.tune.Tuner.restore(
             path, trainable=trainable, resume_unfinished=True, resume_errored=True
         ).fit()
-    room = ray.cluster_resources().get("GPU", 0) or ray.cluster_resources().get("CPU", 1)
+    total = ray.cluster_resources()
+    room = total.get("GPU", 0) or total.get("CPU", 1) // config.resources.cpus_per_worker
     return ray.tune.Tuner(
         trainable,
         param_space={"trial": ray.tune.grid_search(list(range(len(trials))))},
@@ -160,59 +164,6 @@ def _scheduler(config: TuneConfig) -> TrialScheduler:
 def _train_trial(space: dict[str, Any], trials: Sequence[Mapping[str, Any]]) -> None:
     metrics = train(**trials[space["trial"]], callbacks=[TuneReportCallback()])
     ray.tune.report(metrics)  # also where nothing was left to train
-
-
-def _rows(results: ray.tune.ResultGrid, points: Sequence[Point], config: TuneConfig) -> list[dict[str, Any]]:
-    """The trials in the order of their points; a restored sweep has them in another."""
-    by_point = {results[i].config["trial"]: results[i] for i in range(len(results))}  # type: ignore[index]
-    return [_row(by_point[i], point, config) for i, point in enumerate(points)]
-
-
-def _row(result: Any, point: Point, config: TuneConfig) -> dict[str, Any]:
-    metrics = result.metrics or {}
-    step = metrics.get("step", 0)
-    row = {"point": point, **{m: metrics.get(m, float("nan")) for m in metrics_of(config)}, "step": step}
-    return {**row, "status": _status(result.error, step >= config.fit.steps, metrics.get(QUIETEST, 1.0))}
-
-
-def _status(error: Any, done: bool, quietest: float) -> str:
-    if error:
-        return "failed"
-    if not done:
-        return "stopped"
-    return "silent" if quietest < SILENT_SHARE else "finished"
-
-
-def _finish(child: Tracker, row: Mapping[str, Any], metrics: Sequence[str]) -> None:
-    child.metrics({m: row[m] for m in metrics if math.isfinite(row[m])}, row["step"])
-    status = {"failed": "FAILED", "stopped": "KILLED"}.get(row["status"], "FINISHED")
-    child.finish(status)  # type: ignore[arg-type]
-
-
-def _export(
-    config: TuneConfig, rows: Sequence[Mapping[str, Any]], name: str, parent: Tracker
-) -> dict[str, Any]:
-    metric = metrics_of(config)[0]
-    best = choose(rows, metric)
-    parts = configs_of(config, best["point"])
-    content = {"train_priors": to_dict(parts[0]), "train_separator": to_dict(parts[1]), **best}
-    uri = storage.join(config.storage, "sweeps", name, "best.json")
-    storage.write_bytes(uri, json.dumps(content, indent=1).encode())
-    parent.text(json.dumps(content, indent=1), "best.json")
-    parent.metrics({f"best/{metric}": best[metric]})
-    return {**best, "config": uri}
-
-
-def _record(
-    config: TuneConfig, rows: Sequence[Mapping[str, Any]], table: Sequence[Mapping[str, Any]], parent: Tracker
-) -> None:
-    parent.text(json.dumps({"rows": rows, "dependence": table}, indent=1), "sweep.json")
-    parent.metrics({"rejected_silent": float(sum(r["status"] == "silent" for r in rows))})
-    for metric in metrics_of(config):
-        values = [{**r["point"], metric: r[metric]} for r in rows]
-        parent.figure(sweep_figure(values, "beta", "depth", metric), f"sweep/{metric}.png")
-        if table:
-            parent.figure(dependence_figure(table, metric), f"dependence/{metric}.png")
 
 
 def _sweep(config: TuneConfig, name: str, known: Mapping[str, str], store: CropStore) -> Tracker:

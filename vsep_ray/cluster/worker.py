@@ -18,7 +18,12 @@ from vsep_ray import streaming
 from vsep_ray.ahead import ahead
 from vsep_ray.audio.formats import SCARCE, AudioError, Stage
 from vsep_ray.cluster.progress import Breaker
-from vsep_ray.cluster.stream_model import (
+from vsep_ray.data import storage
+from vsep_ray.data.catalog import stem_names
+from vsep_ray.data.ledger import Ledger, LedgerRow, LedgerWriter
+from vsep_ray.data.staging import Staging, locks_work, sweep
+from vsep_ray.streaming import Chunking, Selection, Stems
+from vsep_ray.streaming.separator import (
     chunking,
     is_out_of_memory,
     ladder,
@@ -26,11 +31,6 @@ from vsep_ray.cluster.stream_model import (
     may_span,
     stream_model,
 )
-from vsep_ray.data import storage
-from vsep_ray.data.catalog import stem_names
-from vsep_ray.data.ledger import Ledger, LedgerRow, LedgerWriter
-from vsep_ray.data.staging import Staging, locks_work, sweep
-from vsep_ray.streaming import Chunking, Selection, Stems
 
 log = logging.getLogger(__name__)
 BEHIND = 2

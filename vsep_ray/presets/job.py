@@ -9,6 +9,9 @@ class JobConfig:
 
     preset: str = "toy"
     """Named starting values; the flags beside it change single fields."""
+    config: str = ""
+    """JSON file of the starting values in place of a preset, such as a sweep's best.json; the flags beside it
+    change single fields."""
     storage: str = ""
     """Folder or s3://, gs:// URI for crops, checkpoints and tracking; shared by all nodes. Default:
     $VSEP_STORAGE, else ~/.vsep_ray"""

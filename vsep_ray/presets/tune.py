@@ -21,18 +21,23 @@ from vsep_ray.training import FitConfig
 
 @dataclass(frozen=True)
 class TuneConfig(JobConfig):
-    """Search beta, flow depth, and any other field of the separator's config."""
+    """Search beta, flow depth, and any other field of the separator's and the priors' configs."""
 
     crops: str = ""
     """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
     none."""
     betas: tuple[float, ...] = (0.1, 1.0, 10.0)
-    """Weights of the KL part of the ELBO to try (nats against nats)."""
+    """Weights of the KL part of the ELBO to try (nats against nats), best in equal ratios; none: the
+    separator's own."""
     depths: tuple[int, ...] = (2, 4, 8)
-    """Flow steps per block of the priors to try; priors are trained once per depth and seed."""
+    """Flow steps per block of the priors to try; none: the priors' own. Priors are trained once for all
+    trials that share them."""
     axes: tuple[str, ...] = ()
     """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 or temperatures=[0.3],[1]
-    (paths in the separator's config)."""
+    (paths in the separator's config) or priors.prior.width=32,48 (in the priors')."""
+    search: str = ""
+    """JSON file of axes, path -> list of values, such as {"beta": [0.1, 1], "seed": [0, 1, 2]}; before the
+    flags of the same axes."""
     seeds: tuple[int, ...] = (0,)
     """Repeats."""
     reduction: int = 3

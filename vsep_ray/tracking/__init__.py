@@ -7,6 +7,7 @@ a process ended is sent by the next run on the same spool (`replay`).
 
 from vsep_ray.tracking.models import exact_model, resolve_model
 from vsep_ray.tracking.sender import replay
+from vsep_ray.tracking.system import system_metrics
 from vsep_ray.tracking.tracker import Tracker
 
-__all__ = ["Tracker", "exact_model", "replay", "resolve_model"]
+__all__ = ["Tracker", "exact_model", "replay", "resolve_model", "system_metrics"]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self
 
 import numpy as np
 
+from vsep_ray.tracking.flavor import mlmodel
 from vsep_ray.tracking.sender import Sender, replay
 from vsep_ray.tracking.spool import Spool, new_spool
 
@@ -180,16 +181,21 @@ class Tracker:
         self, directory: Path | str, name: str, alias: str = "", timeout_seconds: float = 60.0
     ) -> str | None:
         """Store a checkpoint directory as a new version of the registered model ``name`` and point ``alias``
-        at it.
+        at it; MLflow loads it as a pyfunc (`vsep_ray.pyfunc`).
 
         Returns:
             ``models:/name/version``; None where the server did not answer in time (it is registered later,
             from the spool).
         """
         self.artifact(directory, folder=name)
+        self._describe(Path(directory), name)
         self._add({"kind": "register", "name": name, "alias": alias})
         self._sender.wait(timeout_seconds)
         return self._sender.delivery.registered.get(name)
+
+    @_safely
+    def _describe(self, directory: Path, name: str) -> None:
+        self._store(mlmodel(directory, name).encode(), f"{name}/MLmodel")
 
     def finish(self, status: Status = "FINISHED", timeout_seconds: float = 30.0) -> None:
         """End the run (an attached one goes on); wait until all is sent, a try fails or the time is over."""

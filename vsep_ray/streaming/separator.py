@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import torch
 
-from vsep_ray import checkpoint, streaming
+from vsep_ray import checkpoint
 from vsep_ray.chunking import places_are_equal
 from vsep_ray.inference import amortized, amortized_with_variance
 from vsep_ray.separators import Separator
-from vsep_ray.streaming import Chunking, Selection
+from vsep_ray.streaming.selection import Selection
+from vsep_ray.streaming.stream import Chunking, Model
 
 SHORTEST = 4
 """How often a chunk may be halved when memory runs out."""
@@ -22,9 +23,7 @@ def load(directory: str) -> Separator:
     return separator
 
 
-def stream_model(
-    separator: Separator, selection: Selection, samples: int, device: torch.device
-) -> streaming.Model:
+def stream_model(separator: Separator, selection: Selection, samples: int, device: torch.device) -> Model:
     """A separator as a stream's model: its shares, and with ``samples`` draws the stems' variances."""
     separator = separator.to(device)
     matrix = torch.from_numpy(selection.matrix).to(device)
@@ -37,7 +36,7 @@ def stream_model(
         )
         return torch.cat([mean, variance], 1)
 
-    return streaming.Model(separate, separator.sources, separator.sample_rate, separator.channels)
+    return Model(separate, separator.sources, separator.sample_rate, separator.channels)
 
 
 def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_size: int) -> Chunking:
@@ -47,7 +46,7 @@ def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_s
     return Chunking(chunk, max(1, chunk - round(chunk * overlap)), batch_size)
 
 
-def may_span(model: streaming.Model, grid: Chunking) -> bool:
+def may_span(model: Model, grid: Chunking) -> bool:
     """Whether batches may hold chunks of several tracks: a continued run has other neighbours in them, and
     must end with the same bytes. Not where the model does not fit into memory with this grid."""
     try:

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from vsep_ray.cluster.stream_model import is_out_of_memory, may_span
 from vsep_ray.streaming import Chunking, Model
+from vsep_ray.streaming.separator import is_out_of_memory, may_span
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_no_end_of_a_worker():

@@ -1,0 +1,153 @@
+"""What people look at, in a real browser: MLflow's page with our runs, and our own pages from disk.
+
+Needs Debian's ``chromium`` and the extra ``browser``; ``pytest -m browser``.
+"""
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from mlflow_server import MlflowServer, free_port
+
+from vsep_ray.report import Clip, catalog_page, page
+from vsep_ray.tracking import Tracker
+from vsep_ray.tracking.client import experiment_id
+
+pytestmark = pytest.mark.browser
+LONG = 4.0
+"""Seconds: long enough to be encoded as Ogg, as in real reports."""
+
+
+def clips(seconds=LONG):
+    names = {("mixture", "mixture"): 440, ("bass", "reference"): 220, ("bass", "model"): 225}
+    tones = {
+        key: 0.5 * np.sin(2 * np.pi * hz * np.arange(int(seconds * 8000)) / 8000) for key, hz in names.items()
+    }
+    return [Clip("a song", *key, tone[None], 8000) for key, tone in tones.items()]
+
+
+def evaluation():
+    values = {"mixture": -5.0, "model": 4.0, "oracle": 9.0}
+    metrics = ("si_sdr_db", "si_sdr_improvement_db", "sdr_db")
+    rows = [
+        {"track": "a song", "source": "bass", "method": m, **dict.fromkeys(metrics, v)}
+        for m, v in values.items()
+    ]
+    return page("Scores", rows, clips(), {"model": "models:/vsep-separator/1"})
+
+
+def catalog():
+    row = {"audio_seconds": LONG, "sample_rate": 8000, "channels": 1, "gain": 1.0, "remainder_db": -40.0}
+    row |= {"track": "a song", "confidence_db": [8.0], "lowest_confidence_db": 8.0}
+    return catalog_page("Separated", {"tracks": 1}, [], [row], ["bass"], clips())
+
+
+@pytest.fixture(scope="module")
+def browser():
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        # a sandbox of its own needs rights that containers do not have
+        found = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        yield found
+        found.close()
+
+
+@pytest.fixture
+def tab(browser):
+    found = browser.new_page(viewport={"width": 1600, "height": 1000})
+    yield found
+    found.close()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The address of an experiment with a run, what a run of evaluate.py has, and one below it."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    uri, figure = f"http://127.0.0.1:{port}", Figure()
+    figure.subplots().plot([1, 2])
+    with MlflowServer(port, folder):
+        place = {"experiment": "vsep/evaluation", "spool": folder / "spool"}
+        with Tracker.start(uri, run_name="the run above", **place) as tracker:
+            Tracker.start(uri, run_name="the run below", parent_run_id=tracker.run_id, **place).finish()
+            tracker.figure(figure, "curve.png")
+            tracker.audio(clips()[0].audio, 8000, "tone.wav")
+            tracker.text(evaluation(), "report.html")
+        base = f"{uri}/#/experiments/{experiment_id(uri, 'vsep/evaluation')}/runs"
+        yield base, f"{base}/{tracker.run_id}/artifacts/"
+
+
+def open_artefact(tab, runs, name):
+    tab.goto(runs[1] + name)
+    tab.get_by_text(name, exact=True).first.click()
+
+
+def check_players(place):
+    """All sounds of a track play from one clock; solo, mute and seeking keep the place."""
+    play, seek, sounds = place.locator(".play"), place.locator(".seek"), place.locator(".sound")
+    play.click()
+    wait_until(lambda: float(seek.input_value()) > 0)
+    assert play.inner_text() == "Pause" and sounds.count() == 3
+    assert [s.get_attribute("class") for s in sounds.all()] == ["sound", "sound muted", "sound muted"]
+    sounds.nth(2).locator(".solo").click()
+    assert [s.get_attribute("class") for s in sounds.all()] == ["sound muted", "sound muted", "sound"]
+    seek.evaluate("s => { s.value = 0.5; s.dispatchEvent(new Event('input')); }")
+    wait_until(lambda: float(seek.input_value()) > 0.5)
+    play.click()
+    assert play.inner_text() == "Play"
+    for audio in place.locator("audio").all():  # the plain players too
+        wait_until(lambda a=audio: abs(a.evaluate("a => a.duration") - LONG) < 0.1)
+
+
+def wait_until(true):
+    deadline = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_runs_are_listed_as_a_tree(tab, runs):
+    tab.goto(runs[0])
+    above = tab.get_by_role("row").filter(has_text="the run above")
+    above.wait_for()
+    assert tab.get_by_text("the run below").count() == 0
+    above.get_by_role("button").first.click()
+    tab.get_by_text("the run below").wait_for()
+
+
+def test_a_figure_is_shown(tab, runs):
+    open_artefact(tab, runs, "curve.png")
+    wait_until(lambda: any(i.evaluate("i => i.naturalWidth > 500") for i in tab.locator("img").all()))
+
+
+def test_audio_plays(tab, runs):
+    open_artefact(tab, runs, "tone.wav")
+    audio = tab.locator("audio")
+    audio.wait_for(state="attached")
+    wait_until(lambda: abs(audio.evaluate("a => a.duration") - LONG) < 0.1)
+    audio.evaluate("a => a.play()")
+    wait_until(lambda: audio.evaluate("a => a.currentTime > 0.2"))
+
+
+def test_the_report_works_inside_mlflow(tab, runs):
+    open_artefact(tab, runs, "report.html")
+    place = tab.frame_locator("iframe")
+    place.locator("h1").wait_for()
+    assert "mixture (floor)" in place.locator("body").inner_text()
+    check_players(place)
+
+
+@pytest.mark.parametrize("make", [evaluation, catalog])
+def test_a_page_from_disk_asks_for_nothing_and_reports_no_error(tab, tmp_path, make):
+    path = tmp_path / "page.html"
+    path.write_text(make())
+    requests, errors = [], []
+    tab.on("request", lambda r: requests.append(r.url))
+    tab.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda e: errors.append(str(e)))
+    tab.goto(path.as_uri())
+    check_players(tab)
+    outside = [u for u in requests if not u.startswith(("data:", "blob:")) and u != path.as_uri()]
+    assert (outside, errors) == ([], [])
