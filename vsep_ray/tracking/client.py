@@ -3,6 +3,7 @@
 import functools
 import logging
 import os
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ ENVIRONMENT = {  # with MLflow's own values one call to a server that is away ta
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 SQLITE = "sqlite:///"
+IMPORTING = threading.RLock()
+"""Held while MLflow is imported: its modules import each other in circles, and two threads that import
+different ones at a time find some half made."""
 
 
 @functools.cache
@@ -23,7 +27,8 @@ def client(tracking_uri: str) -> "MlflowClient":
     """The client of one tracking store, with short time-outs unless the user's environment sets others."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    import mlflow
+    with IMPORTING:
+        import mlflow
 
     logging.getLogger("alembic").setLevel(logging.WARNING)
     if tracking_uri.startswith(SQLITE):

@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vsep_ray.tracking.client import IMPORTING
+
 if TYPE_CHECKING:
     from mlflow.models import ModelSignature
 
@@ -16,13 +18,14 @@ def mlmodel(directory: Path, name: str) -> str:
     Raises:
         OSError: the directory is no checkpoint.
     """
-    from mlflow import pyfunc
-    from mlflow.models import Model
-
     kind = json.loads((directory / "config.json").read_text())["kind"]
-    model = Model(artifact_path=name, signature=_signature(kind))
-    pyfunc.add_to_model(model, loader_module=LOADER)
-    return model.to_yaml()
+    with IMPORTING:
+        from mlflow import pyfunc
+        from mlflow.models import Model
+
+        model = Model(artifact_path=name, signature=_signature(kind))
+        pyfunc.add_to_model(model, loader_module=LOADER)
+        return model.to_yaml()
 
 
 def _signature(kind: str) -> "ModelSignature":

@@ -7,6 +7,9 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+import psutil
+
+from vsep_ray.tracking.client import IMPORTING
 from vsep_ray.tracking.tracker import Tracker
 
 if TYPE_CHECKING:
@@ -35,24 +38,28 @@ def system_metrics(tracker: Tracker, seconds: float = SECONDS) -> Iterator[None]
 
 
 def _watch(tracker: Tracker, ended: threading.Event, seconds: float) -> None:
+    psutil.cpu_percent()  # the first call of a thread has nothing to compare with, and says 0
     try:
+        if ended.wait(seconds):  # a short run does without, and without the import
+            return
         monitors = _monitors()
         for step in itertools.count():
-            if ended.wait(seconds):
-                return
             for monitor in monitors:
                 monitor.collect_metrics()
                 tracker.metrics({f"system/{k}": v for k, v in monitor.aggregate_metrics().items()}, step)
                 monitor.clear_metrics()
+            if ended.wait(seconds):
+                return
     except Exception:  # whatever a driver raises: a load that is not shown must not end the work
         log.warning("system metrics are not logged", exc_info=True)
 
 
 def _monitors() -> list["BaseMetricsMonitor"]:
-    from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
-    from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
-    from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
-    from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
+    with IMPORTING:
+        from mlflow.system_metrics.metrics.cpu_monitor import CPUMonitor
+        from mlflow.system_metrics.metrics.disk_monitor import DiskMonitor
+        from mlflow.system_metrics.metrics.gpu_monitor import GPUMonitor
+        from mlflow.system_metrics.metrics.network_monitor import NetworkMonitor
 
     found: list[BaseMetricsMonitor] = [CPUMonitor(), DiskMonitor(), NetworkMonitor()]
     with contextlib.suppress(ImportError, RuntimeError):  # no pynvml, or no NVIDIA driver
