@@ -13,6 +13,7 @@ from vsep_ray.presets import BENCHMARK
 from vsep_ray.tracking.client import client
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_every_case_is_a_row(ray_session, tmp_path, tracking_uri, capsys):
     toy = ToyConfig(lowest_hz=220, highest_hz=880, train_tracks=64, valid_tracks=8, test_tracks=0)
