@@ -20,6 +20,8 @@ from vsep_ray.tracking import Tracker
 
 ALIAS = "sweep"
 """Of the registered model of the latest sweep's best trial."""
+PLACES = ("storage", "tracking_uri", "experiment", "parent_run")
+"""Fields that an exported config leaves to whoever takes it."""
 
 
 def rows_of(
@@ -65,17 +67,11 @@ def export(
     """Write the best trial's configs to a file that `train_priors.py` and `train_separator.py` take by
     ``--config``, and register its model."""
     metric = metrics_of(config)[0]
-    here: dict[str, Any] = {
-        "storage": "",
-        "tracking_uri": "",
-        "experiment": "",
-        "parent_run": "",
-        "fresh": False,
-    }
+    here: dict[str, Any] = {**dict.fromkeys(PLACES, ""), "fresh": False, "crops": store.uri}
     prior, separator = configs_of(config, best["point"])
     content = {
-        "train_priors": to_dict(dataclasses.replace(prior, **here, crops=store.uri)),
-        "train_separator": to_dict(dataclasses.replace(separator, **here, crops=store.uri, priors=priors)),
+        "train_priors": to_dict(dataclasses.replace(prior, **here)),
+        "train_separator": to_dict(dataclasses.replace(separator, **here, priors=priors)),
         **best,
     }
     uri = storage.join(config.storage, "sweeps", name, "best.json")
