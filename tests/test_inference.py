@@ -7,6 +7,7 @@ from gaussian import ExactSeparator, white
 from vsep_ray.inference import amortized, amortized_with_variance, langevin, moments, refine, uncertainty
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
+from vsep_ray.nn.normal import normal
 
 STDS = {"a": 1.0, "b": 2.0}
 SCALES = (0.5, 1.0)
@@ -41,7 +42,7 @@ class Independent(ExactSeparator):
 
     def forward(self, mixture):
         q = super().forward(mixture)
-        return torch.distributions.Independent(torch.distributions.Normal(q.mean, q.variance.sqrt()), 3)
+        return torch.distributions.Independent(normal(q.mean, q.variance.sqrt()), 3)
 
 
 @pytest.mark.parametrize("family", [ExactSeparator, Independent])

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.distributions import Distribution
 
+from vsep_ray import draws
 from vsep_ray.joint import Joint
-from vsep_ray.mixing import ConditionedNormal
 from vsep_ray.separators.separator import Separator
 
 SeparateFn = Callable[[Tensor], Tensor]
@@ -73,11 +72,12 @@ def amortized_with_variance(
     Shape: (B, C, T) -> (B, K, C, T), (B, J, C, T).
     """
     posterior = separator(mixture)
-    generators = [torch.Generator().manual_seed(zlib.crc32(x.cpu().numpy().tobytes())) for x in mixture]
+    seeds = [zlib.crc32(x.cpu().numpy().tobytes()) for x in mixture]
     mean, variance = posterior.mean, torch.zeros((), device=mixture.device)
-    for _ in range(samples):
-        deviation = separator.mixing.shares(_draw(posterior, generators) - mean)
-        variance = variance + torch.einsum("jk,bkct->bjct", matrix, deviation) ** 2 / samples
+    with draws.by_item(seeds.__getitem__):
+        for _ in range(samples):
+            deviation = separator.mixing.shares(posterior.sample() - mean)
+            variance = variance + torch.einsum("jk,bkct->bjct", matrix, deviation) ** 2 / samples
     return separator.mixing.shares(mean), variance
 
 
@@ -112,7 +112,7 @@ def refine(
     whole = _padded(mixture, joint.multiple)
     sources = _padded(separator(mixture).mean, joint.multiple)
     for _ in range(steps):
-        noisy = sources + noise_std * torch.randn(sources.shape).to(sources)
+        noisy = sources + noise_std * draws.normal(sources.shape, sources)
         score = joint.prior_score(noisy, _level(noise_std, noisy))
         sources = _climb(sources, score, whole, joint, step_size * noise_std**2)
     return sources[..., : mixture.shape[-1]]
@@ -182,26 +182,14 @@ def uncertainty(std: Tensor, frame: int) -> Tensor:
     return power.unflatten(-1, (-1, frame)).mean(-1).sqrt()
 
 
-def _draw(posterior: Distribution, generators: Sequence[torch.Generator]) -> Tensor:
-    """One draw per mixture of the batch, each from its own generator."""
-    mean = posterior.mean
-
-    def noise(shape: torch.Size) -> Tensor:
-        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(mean)
-
-    if isinstance(posterior, ConditionedNormal):
-        return posterior.from_noise(noise(mean.shape[1:]), noise(mean.shape[2:]))
-    return mean + posterior.stddev * noise(mean.shape[1:])  # independent normals
-
-
 def _chain(
     start: Tensor, mixture: Tensor, joint: Joint, noise_stds: Sequence[float], steps: int, step_size: float
 ) -> Tensor:
-    sources = start + noise_stds[0] * torch.randn(start.shape).to(start)
+    sources = start + noise_stds[0] * draws.normal(start.shape, start)
     for noise_std in noise_stds:
         level, step = _level(noise_std, sources), step_size * noise_std**2
         for _ in range(steps):
-            diffused = sources + (2 * step) ** 0.5 * torch.randn(sources.shape).to(sources)
+            diffused = sources + (2 * step) ** 0.5 * draws.normal(sources.shape, sources)
             sources = _climb(diffused, joint.prior_score(sources, level), mixture, joint, step)
     return _climb(sources, joint.prior_score(sources, level), mixture, joint, noise_stds[-1] ** 2)
 

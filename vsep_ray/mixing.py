@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, constraints
 
+from vsep_ray import draws
 from vsep_ray.nn.normal import LOG_2PI, normal
 
 
@@ -97,17 +98,10 @@ class ConditionedNormal(Distribution):
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """Posterior draws. Shape: (*sample_shape, B, K, C, T)."""
-        e = torch.randn(*sample_shape, *self.base_mean.shape).to(self.base_mean)
-        noise = torch.randn(*sample_shape, *self.mixture.shape).to(self.base_mean)
-        return self.from_noise(e, noise)
-
-    def from_noise(self, sources: Tensor, mixture: Tensor) -> Tensor:
-        """The draw that standard normal noise of the sources and of the mixture makes.
-
-        Shape: (..., B, K, C, T), (..., B, C, T) -> (..., B, K, C, T).
-        """
-        mixed = self.mixture + self.noise_std * mixture
-        return self._correct(self.base_mean + self.base_std * sources, mixed)
+        items = len(sample_shape)
+        e = draws.normal((*sample_shape, *self.base_mean.shape), self.base_mean, items)
+        noise = draws.normal((*sample_shape, *self.mixture.shape), self.base_mean, items)
+        return self._correct(self.base_mean + self.base_std * e, self.mixture + self.noise_std * noise)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(s | m) in nats, summed over sources, channels and samples.

@@ -1,12 +1,15 @@
 """fit(): the one training loop. It knows neither Ray nor MLflow: they see it through ``report``."""
 
+import functools
 import time
+import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from vsep_ray import draws, workers
 from vsep_ray.schedules import warmup_cosine
 
 Report = Callable[["FitState", dict[str, float]], bool]
@@ -76,6 +79,11 @@ def step_seed(seed: int, step: int, rank: int = 0) -> int:
     return (seed * 1_000_003 + step) * 1_009 + rank
 
 
+def item_seed(seed: int, step: int, item: int) -> int:
+    """The seed of what one item of a step's whole batch draws, whichever worker has it."""
+    return zlib.crc32(f"{seed} {step} {item}".encode())
+
+
 def fit(
     objective: nn.Module,
     batches: Iterable[dict[str, Tensor]],
@@ -92,14 +100,18 @@ def fit(
         batches: any iterable of batches, one per step; it must start at ``state.step``.
         config: steps, learning rate and so on.
         state: where to start; it is changed in place and returned.
-        rank: of this worker; keys its random draws.
+        rank: of this worker among those that share every batch in equal parts.
         report: called every ``log_every`` steps and at the end with averaged scalars, among them
             ``data_wait`` (share of the time spent waiting for data) and ``steps_per_second``.
+
+    Items draw from streams of their own (`vsep_ray.draws`), keyed by seed, step and place in the whole batch,
+    and reported scalars are means over all workers: their number changes nothing but rounding.
 
     A step whose gradient is not finite is skipped on all workers (DDP has averaged the gradients), counted in
     ``skipped_updates``, and left out of the averages.
     """
     objective.train()
+    first = rank * (config.batch_size // workers.count())
     meter = Meter()
     source = iter(batches)
     while state.step < config.steps:
@@ -107,7 +119,8 @@ def fit(
         if batch is None:
             raise ValueError(f"the batches ended at step {state.step} of {config.steps}; repeat them")
         torch.manual_seed(step_seed(config.seed, state.step, rank))
-        metrics = objective(batch, state.step)
+        with draws.by_item(functools.partial(item_seed, config.seed, state.step), first):
+            metrics = objective(batch, state.step)
         state.optimizer.zero_grad(set_to_none=True)
         metrics["loss"].backward()
         norm = nn.utils.clip_grad_norm_(_parameters(state), config.clip)
@@ -169,13 +182,21 @@ class Meter:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def drain(self) -> dict[str, float]:
-        """The averages since the last call."""
+        """The averages since the last call, over all workers."""
         elapsed = time.perf_counter() - self.since
-        means = {n: float(v) / self.counts[n] for n, v in self.sums.items()}
-        means |= {
+        speed = {
             "seconds": elapsed,
             "steps_per_second": self.steps / elapsed,
             "data_wait": self.waited / elapsed,
         }
+        means = self._means()
         self.__init__()  # type: ignore[misc]
-        return means
+        return means | speed
+
+    def _means(self) -> dict[str, float]:
+        if not self.sums:  # every step was skipped, by all workers alike
+            return {}
+        device = next(iter(self.sums.values())).device
+        sums = torch.stack([v.to(device, torch.double).reshape(()) for v in self.sums.values()])
+        means = workers.averaged(sums / torch.tensor(list(self.counts.values()), device=device))
+        return dict(zip(self.sums, means.tolist(), strict=True))

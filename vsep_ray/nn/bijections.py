@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
+from vsep_ray import workers
 from vsep_ray.nn.wavenet import WaveNet
 
 
@@ -78,10 +79,7 @@ class ActNorm(Bijection):
 
     @torch.no_grad()
     def _start(self, x: Tensor) -> None:
-        moments = torch.stack([x.mean((0, 2)), (x**2).mean((0, 2))])
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(moments)
-            moments /= torch.distributed.get_world_size()
+        moments = workers.averaged(torch.stack([x.mean((0, 2)), (x**2).mean((0, 2))]))
         if not torch.isfinite(moments).all():
             return  # wait for a batch that training does not skip
         variance = (moments[1] - moments[0] ** 2).clamp_min(1e-8)

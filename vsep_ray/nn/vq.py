@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from vsep_ray import workers
+
 DEAD = 0.03
 """Share of the average use below which a code is put somewhere else."""
 
@@ -54,11 +56,8 @@ class Codebook(nn.Module):
     def _follow(self, x: Tensor, index: Tensor) -> None:
         flat = x.transpose(1, 2).flatten(0, 1)
         chosen = nn.functional.one_hot(index.flatten(), len(self.counts)).to(flat)
-        new = torch.cat([chosen.sum(0)[:, None], chosen.T @ flat], 1)
-        strangers = flat[torch.randint(len(flat), (len(self.counts),)).to(flat.device)]
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(new)
-            torch.distributed.broadcast(strangers, 0)
+        new = workers.summed(torch.cat([chosen.sum(0)[:, None], chosen.T @ flat], 1))
+        strangers = workers.from_first(flat[torch.randint(len(flat), (len(self.counts),)).to(flat.device)])
         if not torch.isfinite(new).all():
             return  # training skips such a batch
         sums = self.vectors * self.counts[:, None] * self.decay + (1 - self.decay) * new[:, 1:]

@@ -6,6 +6,7 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
+from vsep_ray import draws, workers
 from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
@@ -65,9 +66,7 @@ class Remix(Objective):
         mixture = batch["mixture"]
         with torch.no_grad():
             self._follow()
-            estimates = self._estimates(mixture)
-            order = torch.rand(estimates.shape[:2]).argsort(0).to(mixture.device)
-            remix = estimates.gather(0, order[..., None, None].expand_as(estimates))
+            remix = _dealt(self._estimates(mixture))
         return negative_log_posterior(self.separator, remix, self.mean_weight)
 
     def _estimates(self, mixture: Tensor) -> Tensor:
@@ -79,6 +78,17 @@ class Remix(Objective):
     def _follow(self) -> None:
         teacher, student = ([p.detach() for p in m.parameters()] for m in (self.teacher, self.separator))
         torch._foreach_lerp_(teacher, student, 1 - self.decay)
+
+
+def _dealt(estimates: Tensor) -> Tensor:
+    """Each source's estimates dealt out anew over the items of all workers; one's own items of them.
+
+    Shape: (B, K, C, T) -> (B, K, C, T).
+    """
+    everyones, own = workers.gathered(estimates)
+    keys, _ = workers.gathered(draws.uniform(estimates.shape[:2], estimates))
+    order = keys.argsort(0)[own, :, None, None].expand_as(estimates)
+    return everyones.gather(0, order)
 
 
 class Anchored(Objective):

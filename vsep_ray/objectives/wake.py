@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
+from vsep_ray import draws
 from vsep_ray.alarms import posterior_metrics
 from vsep_ray.config import UserError
 from vsep_ray.joint import Joint
@@ -73,16 +74,16 @@ class Wake(Objective):
         q = self.separator(mixture)
         if self.joint.mixing.noise_std == 0 and not isinstance(q, ConditionedNormal):
             raise UserError("exact mixing needs a conditioned posterior; choose it or a noise_std above 0")
-        draws = q.rsample((self.samples,))
+        drawn = q.rsample((self.samples,))
         sigma = self.noise_std(step)
-        noisy = draws + sigma * torch.randn(draws.shape).to(draws)
+        noisy = drawn + sigma * draws.normal(drawn.shape, drawn, dim=1)
         log_prior = self._log_prior(noisy, sigma)
         entropy = self._entropy(q, noisy, sigma)
-        likelihood = self.joint.log_likelihood(draws, mixture).mean(0)
+        likelihood = self.joint.log_likelihood(drawn, mixture).mean(0)
         elbo = self.beta * ((self.temperatures * log_prior).sum(-1) + entropy) + likelihood
         known = {"elbo": (log_prior.sum(-1) + entropy + likelihood).mean().detach()}
         return {
-            "loss": -elbo.mean() / draws[0, 0].numel(),
+            "loss": -elbo.mean() / drawn[0, 0].numel(),
             **(known if self.joint.exact else {}),
             "noise_std": torch.tensor(sigma),
             **posterior_metrics(q, mixture, self.separator),
