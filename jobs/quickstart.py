@@ -16,4 +16,4 @@ from vsep_ray.cluster.quickstart import plan, run
 from vsep_ray.presets import QUICKSTART, QuickstartConfig
 
 if __name__ == "__main__":
-    main(QuickstartConfig, QUICKSTART, run, plan)
+    main(QuickstartConfig, QUICKSTART, run, plan, trains=True)

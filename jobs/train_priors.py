@@ -16,4 +16,4 @@ from vsep_ray.cluster.train_priors import plan, run
 from vsep_ray.presets import TRAIN_PRIORS, TrainPriorsConfig
 
 if __name__ == "__main__":
-    main(TrainPriorsConfig, TRAIN_PRIORS, run, plan)
+    main(TrainPriorsConfig, TRAIN_PRIORS, run, plan, trains=True)

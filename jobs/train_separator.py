@@ -16,4 +16,4 @@ from vsep_ray.cluster.train_separator import plan, run
 from vsep_ray.presets import TRAIN_SEPARATOR, TrainSeparatorConfig
 
 if __name__ == "__main__":
-    main(TrainSeparatorConfig, TRAIN_SEPARATOR, run, plan)
+    main(TrainSeparatorConfig, TRAIN_SEPARATOR, run, plan, trains=True)

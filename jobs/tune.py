@@ -16,4 +16,4 @@ from vsep_ray.cluster.tune import plan, run
 from vsep_ray.presets import TUNE, TuneConfig
 
 if __name__ == "__main__":
-    main(TuneConfig, TUNE, run, plan)
+    main(TuneConfig, TUNE, run, plan, trains=True)

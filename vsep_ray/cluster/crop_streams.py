@@ -10,6 +10,7 @@ import pyarrow as pa
 import ray.data
 from ray.data._internal.random_config import RandomSeedConfig  # without it every pass has the same order
 
+from vsep_ray.cluster import capacity
 from vsep_ray.config import UserError
 from vsep_ray.data import reading
 from vsep_ray.data.crops import CropStore
@@ -62,7 +63,7 @@ def _groups(
     blocks = min(len(found), MAX_BLOCKS)
     items = [{"name": found[i][0], "group": found[i][1]} for i in order]
     groups = ray.data.from_items(items, override_num_blocks=blocks)
-    readers = READERS_PER_CPU * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    readers = READERS_PER_CPU * capacity.cpus()
     shuffled = groups.randomize_block_order(seed=RandomSeedConfig(seed=seed))
     return shuffled.map_batches(
         read, batch_size=1, num_cpus=READ_CPUS, compute=ray.data.TaskPoolStrategy(min(readers, blocks))

@@ -17,7 +17,7 @@ from typing import Any
 import ray
 import torch
 
-from vsep_ray.cluster import examples, listening
+from vsep_ray.cluster import capacity, examples, listening
 from vsep_ray.cluster.contenders import Contender, contenders
 from vsep_ray.cluster.examples import Unit
 from vsep_ray.cluster.listening import Excerpt
@@ -58,10 +58,10 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     with start_run(
         config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
     ) as tracker:
-        result = _score_all(units, rivals, config.bsseval)
+        result = _score_all(config, units, rivals)
         figures = _figures(config, rivals, result)
         print(table(figures["methods"]))
-        heard = _listen(result.scores, units, rivals, config.listening_tracks)
+        heard = _listen(config, result.scores, units, rivals)
         rows = [dataclasses.asdict(s) for s in result.scores]
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
@@ -107,9 +107,9 @@ def _identity(config: EvaluateConfig, rivals: Sequence[Contender]) -> str:
     return fingerprint([[c.uri for c in rivals], list(config.methods), *data])
 
 
-def _score_all(units: Sequence[Unit], rivals: Sequence[Contender], bsseval: bool) -> _Result:
-    shared = ray.put(list(rivals))
-    parts = ray.get([_remote(_score_unit).remote(unit, shared, bsseval) for unit in units])
+def _score_all(config: EvaluateConfig, units: Sequence[Unit], rivals: Sequence[Contender]) -> _Result:
+    shared, score = ray.put(list(rivals)), _remote(_score_unit, config)
+    parts = ray.get([score.remote(unit, shared, config.bsseval) for unit in units])
     total, errors = _Result(), [p for p in parts if isinstance(p, str)]
     for message in errors:
         log.warning("not scored: %s", message)
@@ -125,8 +125,8 @@ def _score_all(units: Sequence[Unit], rivals: Sequence[Contender], bsseval: bool
     return total
 
 
-def _remote(function: Any) -> Any:
-    return ray.remote(num_cpus=1, num_gpus=1 if ray.cluster_resources().get("GPU") else 0)(function)
+def _remote(function: Any, config: EvaluateConfig) -> Any:
+    return ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(config.device)))(function)
 
 
 def _score_unit(unit: Unit, rivals: Sequence[Contender], bsseval: bool) -> _Result | str:
@@ -177,12 +177,14 @@ def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Resul
 
 
 def _listen(
-    scores: Iterable[Score], units: Sequence[Unit], rivals: Sequence[Contender], count: int
+    config: EvaluateConfig, scores: Iterable[Score], units: Sequence[Unit], rivals: Sequence[Contender]
 ) -> list[Excerpt]:
     """The sounds of the worst tracks, separated once more: to keep all would take their memory."""
-    worst = worst_first(scores)[:count]
-    shared = ray.put(list(rivals))
-    parts = ray.get([_remote(listening.excerpts).remote(u, shared, worst) for u in units]) if worst else []
+    worst = worst_first(scores)[: config.listening_tracks]
+    if not worst:
+        return []
+    shared, cut = ray.put(list(rivals)), _remote(listening.excerpts, config)
+    parts = ray.get([cut.remote(unit, shared, worst) for unit in units])
     return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
 
 

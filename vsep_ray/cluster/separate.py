@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import ray
 import ray.data
 
-from vsep_ray.cluster import catalog_report
+from vsep_ray.cluster import capacity, catalog_report
 from vsep_ray.cluster.progress import Progress
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.work import Work, plan, prepare
@@ -30,7 +30,7 @@ from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import LedgerRow
 from vsep_ray.data.staging import only_one, sweep
-from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.presets import Device, SeparateCatalogConfig
 from vsep_ray.tracking import system_metrics
 
 __all__ = ["plan", "run"]
@@ -66,7 +66,7 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
             system_metrics(tracker),
             Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress,
         ):
-            stopped = _separate(work, worker, config.num_actors, progress)
+            stopped = _separate(work, worker, config, progress)
         ledger = _tidy(work)
         table = _of_catalog(work)
         figures = _figures(config, work, table, time.perf_counter() - started, stopped)
@@ -75,14 +75,14 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
 
 
-def _separate(work: Work, worker: type[Worker], num_actors: int, progress: Progress) -> str:
+def _separate(work: Work, worker: type[Worker], config: SeparateCatalogConfig, progress: Progress) -> str:
     """Do all that is to do; why it had to stop, or ""."""
     todo: Sequence[Task] = work.todo
     largest = GROUPS[0] + 1
     for limit in GROUPS:
         if not todo or 1 < limit >= largest:  # done, or the groups would be no smaller than they were
             continue
-        pool = _Pool(worker, num_actors, len(todo))
+        pool = _Pool(worker, config.num_actors, config.device, len(todo))
         groups = list(_grouped(todo, pool.size, limit))
         largest = len(groups[0])
         for result in pool.results(work, groups, last=limit == 1):
@@ -128,16 +128,12 @@ class _Pool:
 
     worker: type[Worker]
     num_actors: int
+    device: Device
     tracks: int
 
     @property
-    def gpus(self) -> int:
-        return int(ray.cluster_resources().get("GPU", 0))
-
-    @property
     def size(self) -> int:
-        wanted = self.num_actors or self.gpus or int(ray.cluster_resources().get("CPU", 1))
-        return min(wanted, self.tracks)
+        return min(self.num_actors or capacity.slots(self.device), self.tracks)
 
     def results(
         self, work: Work, groups: Sequence[Sequence[Task]], *, last: bool
@@ -157,7 +153,7 @@ class _Pool:
                 size=self.size, max_tasks_in_flight_per_actor=1 if last else 2
             ),
             num_cpus=1,
-            num_gpus=1 if self.gpus else 0,
+            num_gpus=min(1, capacity.gpus(self.device)),
             ray_remote_args_fn=lambda: {"max_task_retries": int(last)},
         )
         results.context.max_errored_blocks, results.context.enable_progress_bars = -1, False

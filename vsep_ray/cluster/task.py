@@ -108,6 +108,12 @@ class Launch:
         origin = {"run_id": run_id, "git": git_revision(), **provenance}
         return cls(name, config.storage, config.tracking_uri, run_id, config.resources, num_workers, origin)
 
+    @property
+    def workers(self) -> Any:
+        """As Ray Train takes it: a number, or the fewest and the most."""
+        fewest = self.resources.min_workers
+        return (fewest, self.num_workers) if 0 < fewest < self.num_workers else self.num_workers
+
     def capacity(self, spec: StreamSpec, streams: int) -> int:
         """Rows of a stream that a worker may hold, if ``streams`` of them share its memory."""
         return max(1, (self.resources.cache_mib << 20) // (spec.row_bytes * streams))

@@ -12,6 +12,7 @@ import ray.data
 import ray.train
 import ray.train.torch
 
+from vsep_ray.cluster import capacity
 from vsep_ray.cluster.loop import work
 from vsep_ray.cluster.task import Launch, Task
 from vsep_ray.config import UserError, fingerprint, to_dict
@@ -36,7 +37,7 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
     if done := _finished(task, launch, target):
         return done
     ray.data.DataContext.get_current().enable_progress_bars = False
-    gpu = bool(ray.cluster_resources().get("GPU"))
+    gpu = capacity.gpus(launch.resources.device) > 0
     resources = {"CPU": launch.resources.cpus_per_worker} | ({"GPU": 1} if gpu else {})
     loop: Any = work  # Ray's annotation knows no return value, its Result has one
     result: Any = ray.train.torch.TorchTrainer(
@@ -48,7 +49,7 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
             execution_options=ray.data.ExecutionOptions(preserve_order=True),  # a seed repeats a run
         ),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=launch.num_workers, use_gpu=gpu, resources_per_worker=resources
+            num_workers=launch.workers, use_gpu=gpu, resources_per_worker=resources
         ),
         run_config=ray.train.RunConfig(
             name=launch.name,
@@ -137,8 +138,7 @@ def default_workers(resources: ResourcesConfig, *, side_by_side: bool) -> int:
     """How many workers one run takes; ``side_by_side``: runs that share the cluster take one each."""
     if resources.num_workers or side_by_side:
         return resources.num_workers or 1
-    total = ray.cluster_resources()
-    return int(total.get("GPU", 0)) or min(2, int(total.get("CPU", 1)))
+    return capacity.gpus(resources.device) or min(2, capacity.cpus())
 
 
 def with_format(config: Any, store: CropStore) -> Any:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import ray
 import torch
 from torch import Tensor
 
 from vsep_ray import checkpoint
+from vsep_ray.cluster import capacity
 from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.prior_words import own_words, sampled, show_samples
 from vsep_ray.cluster.runs import start_run
@@ -124,8 +124,7 @@ def _train_all(
 ) -> dict[str, dict[str, float]]:
     """Side by side, as many at a time as the cluster has room for. Returns: source -> last validation."""
     workers = default_workers(config.resources, side_by_side=True)
-    total = ray.cluster_resources()
-    limit = max(1, int((total.get("GPU", 0) or total.get("CPU", 1)) // workers))
+    limit = max(1, capacity.slots(config.resources.device) // workers)
     with ThreadPoolExecutor(limit) as pool:
         train_one = functools.partial(_train_one, config, store, name, target, parent.run_id, workers)
         return dict(zip(sources, pool.map(train_one, sources), strict=True))

@@ -12,7 +12,7 @@ import ray.tune
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
-from vsep_ray.cluster import train_priors
+from vsep_ray.cluster import capacity, train_priors
 from vsep_ray.cluster.held_out import BOUND
 from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.points import Point, axes_of, configs_of, grid, label, metrics_of, priors_of
@@ -135,8 +135,7 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
         return ray.tune.Tuner.restore(
             path, trainable=trainable, resume_unfinished=True, resume_errored=True
         ).fit()
-    total = ray.cluster_resources()
-    room = total.get("GPU", 0) or total.get("CPU", 1) // config.resources.cpus_per_worker
+    room = capacity.slots(config.resources.device, config.resources.cpus_per_worker)
     return ray.tune.Tuner(
         trainable,
         param_space={"trial": ray.tune.grid_search(list(range(len(trials))))},
@@ -144,9 +143,15 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
             metric=metrics_of(config)[0],
             mode="max",
             scheduler=_scheduler(config),
-            max_concurrent_trials=max(1, int(room)),
+            max_concurrent_trials=room,
         ),
-        run_config=ray.tune.RunConfig(name=name, storage_path=root, verbose=0),
+        run_config=ray.tune.RunConfig(
+            name=name,
+            storage_path=root,
+            verbose=0,
+            # trials too may lie on a node that is lost; each goes on from its own checkpoint
+            failure_config=ray.tune.FailureConfig(config.resources.max_failures),
+        ),
     ).fit()
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from vsep_ray.presets.job import JobConfig
+from vsep_ray.presets.job import Device, JobConfig
 
 AudioFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
 
@@ -45,7 +45,10 @@ class SeparateCatalogConfig(JobConfig):
     overwrite: bool = False
     """Separate everything again."""
     num_actors: int = 0
-    """Model replicas; 0: one per GPU, or one per CPU where there is none."""
+    """Model replicas; 0: one per GPU, or one per CPU where there is none. A cluster that grows on demand
+    grows to so many."""
+    device: Device = "auto"
+    """Where the model runs; auto: on GPUs if the cluster has any now. Say gpu where they come on demand."""
     listening_tracks: int = 5
     """Tracks on the listening page: the most doubtful, or some spread over the catalog; 0: no page."""
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from vsep_ray.data.datasets import Dataset
 from vsep_ray.inference import LangevinConfig, RefineConfig
-from vsep_ray.presets.job import JobConfig
+from vsep_ray.presets.job import Device, JobConfig
 
 Method = Literal["amortized", "refine", "langevin"]
 
@@ -36,6 +36,8 @@ class EvaluateConfig(JobConfig):
     """Also BSS Eval v4 by museval (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
     listening_tracks: int = 4
     """Worst tracks that the listening page embeds."""
+    device: Device = "auto"
+    """Where the models run; auto: on GPUs if the cluster has any now. Say gpu where they come on demand."""
 
 
 EVALUATE = {

@@ -1,6 +1,10 @@
 """What every job takes."""
 
 from dataclasses import dataclass
+from typing import Literal
+
+Device = Literal["auto", "cpu", "gpu"]
+"""auto: GPUs if the cluster has any at this moment."""
 
 
 @dataclass(frozen=True)

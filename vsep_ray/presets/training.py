@@ -8,7 +8,7 @@ from vsep_ray.data.batches import AugmentConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.objectives.wake import Gradient
-from vsep_ray.presets.job import JobConfig
+from vsep_ray.presets.job import Device, JobConfig
 from vsep_ray.priors import (
     FlowConfig,
     PriorConfig,
@@ -30,7 +30,12 @@ class ResourcesConfig:
 
     num_workers: int = 0
     """Data-parallel workers. 0: for a separator all GPUs, or up to 2 CPUs where there is none; for a
-    prior one."""
+    prior one. A cluster that grows on demand grows to so many."""
+    min_workers: int = 0
+    """Fewest workers to go on with while nodes are lost or not there yet; the batch is divided among those
+    that there are. 0: wait for all."""
+    device: Device = "auto"
+    """Where to train; auto: on GPUs if the cluster has any now. Say gpu where they come on demand."""
     cpus_per_worker: float = 0.75
     """Logical CPUs per worker; below 1 so that reading finds room beside training on a full machine."""
     cache_mib: int = 1_024

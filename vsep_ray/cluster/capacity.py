@@ -1,0 +1,22 @@
+"""What a cluster has room for. One that grows on demand has no workers at first: jobs then ask for what their
+flags say, and for one CPU or GPU at least."""
+
+import ray
+
+from vsep_ray.presets.job import Device
+
+
+def cpus() -> int:
+    """Logical CPUs of all nodes; at least 1."""
+    return max(1, int(ray.cluster_resources().get("CPU", 0)))
+
+
+def gpus(device: Device) -> int:
+    """GPUs of all nodes that may be used; at least 1 where the device must be one, 0 where it must not."""
+    found = int(ray.cluster_resources().get("GPU", 0))
+    return {"cpu": 0, "auto": found, "gpu": max(1, found)}[device]
+
+
+def slots(device: Device, cpus_each: float = 1.0) -> int:
+    """How many things find room side by side that take a GPU each, or ``cpus_each`` CPUs without."""
+    return gpus(device) or max(1, int(cpus() // cpus_each))
