@@ -46,6 +46,12 @@ def check_stems(root, output, track, row):
     assert np.abs(error).max() <= 2e-6 * max(1.0, np.abs(mixture).max()), track
 
 
+def contents(folder):
+    """Every file of an output folder but the ledger's own."""
+    paths = [p for p in folder.rglob("*") if p.is_file() and "_ledger" not in p.relative_to(folder).parts]
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
+
+
 def _write(root, i, kind, seconds, rng):
     ending, subtype = (DAMAGES[kind][0], None) if kind else KINDS[i % len(KINDS)]
     rate, channels = (RATE, 1) if kind else (RATES[i % len(RATES)], CHANNELS[i % len(CHANNELS)])

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from damage import check
-from library import check_stems, make_library
+from library import check_stems, contents, make_library
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
@@ -58,12 +58,6 @@ def test_too_many_failures_are_exit_code_1(tmp_path, music):
     figures = [line[name] for name in ("job", "status", "separated", "failed", "undone")]
     assert figures == ["separate_catalog", "failed", 1, 1, 0]
     assert Path(line["ledger"]).exists() and line["run_id"]
-
-
-def contents(folder):
-    """Every file of an output folder but the ledger's own."""
-    paths = [p for p in folder.rglob("*") if p.is_file() and "_ledger" not in p.relative_to(folder).parts]
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in paths}
 
 
 def kill_somebody(job, dice):

@@ -74,7 +74,7 @@ def _layout(config: PrepareCropsConfig) -> tuple[shards.Layout, list[shards.Unit
     mark = _fingerprint(config, sources, entries)
     uri = config.output or storage.join(config.storage, "crops", f"{config.dataset}-{mark}")
     layout = shards.Layout(
-        uri=uri if storage.is_remote(uri) else str(storage.local_path(uri)),
+        uri=storage.absolute(uri),
         dataset=config.dataset,
         crop=config.crop,
         sources=sources,
@@ -92,8 +92,7 @@ def _tracks(config: PrepareCropsConfig) -> list[Track]:
 
 
 def _root(config: PrepareCropsConfig) -> str:
-    local = config.root and not storage.is_remote(config.root)
-    return str(storage.local_path(config.root)) if local else config.root
+    return storage.absolute(config.root) if config.root else ""
 
 
 def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], entries: list[Any]) -> str:

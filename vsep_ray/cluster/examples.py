@@ -71,8 +71,8 @@ def units(config: EvaluateConfig, separator: Separator) -> list[Unit]:
         return list(_crop_parts(_store(config, separator), config.max_tracks))
     if config.dataset in ("toy", "sources"):
         raise UserError(f"--dataset {config.dataset} has no whole tracks with stems; use --dataset crops")
-    root = config.root if storage.is_remote(config.root) else str(storage.local_path(config.root))
-    found = datasets.find(config.dataset, root if config.root else "", mapping=config.map)
+    root = storage.absolute(config.root) if config.root else ""
+    found = datasets.find(config.dataset, root, mapping=config.map)
     tracks = [t for t in found if t.split == "test"] if config.dataset != "stems" else found
     if not tracks:
         raise UserError(f"no test tracks in {root}; expected them in {root}/test")

@@ -111,12 +111,13 @@ def _with_ray(config: C, run: Callable[[C], dict[str, Any]], dashboard: bool) ->
     import ray
 
     from vsep_ray.cluster import preflight
+    from vsep_ray.cluster.needs import Needs
 
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
     start_ray(include_dashboard=dashboard)
     try:
-        preflight.require(config.storage, config.tracking_uri)
+        preflight.require(Needs.of(config))
         return run(config)
     finally:
         ray.shutdown()

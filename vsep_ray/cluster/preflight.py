@@ -1,22 +1,24 @@
-"""What must hold of a cluster before a job works on it for hours; a refusal comes with its cure."""
+"""What must hold of a cluster before a job works on it for hours: a table in words; a refusal comes with its
+cure."""
 
 import logging
-import shutil
+import os
+import platform
 import urllib.request
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from vsep_ray.cluster.needs import Needs
+from vsep_ray.cluster.nodes import ABSENT, NODE_SECONDS, PACKAGES, Node, installed, look_everywhere
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 
 log = logging.getLogger(__name__)
 HTTP_SECONDS = 3.0
-NODE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -34,51 +36,118 @@ class Check:
     detail: str
 
 
-def require(storage_uri: str, tracking_uri: str, *, ffmpeg: bool = False) -> list[Check]:
+def require(needs: Needs) -> list[Check]:
     """Run `checks`, log the table, and refuse where one failed.
 
     Raises:
         UserError: the failed checks, with their cures.
     """
-    table = checks(storage_uri, tracking_uri, ffmpeg=ffmpeg)
-    for check in table:
-        log.log(logging.INFO if check.status == "ok" else logging.WARNING, "%s: %s", check.name, check.detail)
+    table = checks(needs)
+    lines = [f"  {c.status:8}{c.name:10}{c.detail}" for c in table]
+    log.info("before any work:\n%s", "\n".join(lines))
     failed = [f"{c.name}: {c.detail}" for c in table if c.status == "failed"]
     if failed:
         raise UserError("; ".join(failed))
     return table
 
 
-def checks(storage_uri: str, tracking_uri: str, *, ffmpeg: bool = False) -> list[Check]:
-    """The table for the cluster that Ray is connected to.
-
-    Args:
-        storage_uri: folder or URI that every node must see.
-        tracking_uri: of MLflow.
-        ffmpeg: whether the job needs ffmpeg and ffprobe on every node.
-    """
-    nodes = sorted(n["NodeID"] for n in ray.nodes() if n["Alive"])
-    table = [_storage(storage_uri, nodes), _tracking(tracking_uri, len(nodes))]
-    return [*table, _ffmpeg(nodes)] if ffmpeg else table
-
-
-def _storage(uri: str, nodes: Sequence[str]) -> Check:
-    probe = storage.join(uri, f".preflight-{uuid.uuid4().hex}")
+def checks(needs: Needs) -> list[Check]:
+    """The table for the cluster that Ray is connected to."""
+    ids = sorted(n["NodeID"] for n in ray.nodes() if n["Alive"])
+    unwritable, probes = _leave_probes(needs.folders)
     try:
-        storage.write_bytes(probe, b"seen")
-    except OSError as error:
-        return Check(
-            "storage", "failed", f"cannot write to {uri} ({error}); pass another folder by --storage"
-        )
-    try:
-        blind = _nodes_where_not(storage.exists, probe, nodes)
+        nodes, silent = look_everywhere(ids, probes)
     finally:
-        storage.delete(probe)
-    if blind:
-        where = f"{len(blind)} of {len(nodes)} nodes ({', '.join(blind)})"
-        cure = "pass a folder that all nodes mount, or s3:// or gs://, by --storage"
-        return Check("storage", "failed", f"{uri} is not seen by {where}; {cure}")
-    return Check("storage", "ok", f"{uri} is writable and seen by {len(nodes)} node(s)")
+        for probe in probes.values():
+            storage.delete(probe)
+    table = [
+        _cluster(len(ids), silent),
+        _resources(needs),
+        _versions(nodes),
+        unwritable or _storage(needs.folders, nodes),
+        _tracking(needs.tracking_uri, len(ids)),
+    ]
+    programs = [_ffmpeg(nodes)] if needs.ffmpeg else []
+    decoder = [_decoder(nodes)] if needs.decoder else []
+    inputs = [Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in needs.inputs.items()))]
+    return [*table, *programs, *decoder, *(inputs if needs.inputs else [])]
+
+
+def _cluster(count: int, silent: Sequence[str]) -> Check:
+    if silent:
+        cure = "look at them with `ray status` and `ray logs`, or remove them from the cluster"
+        return Check("ray", "failed", f"no answer in {NODE_SECONDS:.0f} s from {', '.join(silent)}; {cure}")
+    mode = os.environ.get("RAY_AUTH_MODE", "disabled")
+    words = f"Ray {ray.__version__}, Python {platform.python_version()}, {count} node(s), "
+    if mode != "token" and count > 1:
+        cure = "start the cluster with RAY_AUTH_MODE=token, or let nobody else reach it"
+        return Check("ray", "warning", f"{words}no authentication: who reaches it can run code on it; {cure}")
+    return Check("ray", "ok", f"{words}{'token' if mode == 'token' else 'no'} authentication")
+
+
+def _resources(needs: Needs) -> Check:
+    total = ray.cluster_resources()
+    have = {"CPU": total.get("CPU", 0.0), "GPU": total.get("GPU", 0.0)}
+    asked = {"CPU": needs.cpus, "GPU": float(needs.gpus)}
+    words = ", ".join(f"{asked[k]:g} {k} asked of {have[k]:g}" for k in asked if asked[k] or have[k])
+    if all(have[k] >= asked[k] for k in asked):
+        return Check("resources", "ok", words)
+    if needs.waits or not _ours():
+        return Check("resources", "warning", f"{words}: the rest is waited for; does the cluster grow?")
+    cure = "ask for less: --resources.num-workers, --resources.cpus-per-worker, --resources.device cpu"
+    return Check("resources", "failed", f"{words}; {cure}")
+
+
+def _ours() -> bool:
+    """Whether this process started the cluster, which then cannot grow."""
+    node = ray._private.worker._global_node
+    return node is not None and node.head
+
+
+def _versions(nodes: Sequence[Node]) -> Check:
+    here = installed()
+    lacking = [f"{p} on {n.address}" for n in nodes for p in PACKAGES if n.versions[p] == ABSENT != here[p]]
+    if lacking:
+        return Check("packages", "failed", f"no {', '.join(lacking)}; install the same packages everywhere")
+    differing = [
+        f"{p} {n.versions[p]} on {n.address}" for n in nodes for p in here if n.versions[p] != here[p]
+    ]
+    if differing:
+        words = f"{', '.join(differing)} differ from the driver's; results may differ in the last bits"
+        return Check("packages", "warning", words)
+    return Check("packages", "ok", ", ".join(f"{p} {v}" for p, v in here.items() if v != ABSENT))
+
+
+def _storage(folders: Sequence[str], nodes: Sequence[Node]) -> Check:
+    for folder in folders:
+        blind = [n.address for n in nodes if folder in n.blind]
+        if blind:
+            where = f"{len(blind)} of {len(nodes)} nodes ({', '.join(blind)})"
+            cure = "pass a folder that all nodes mount, or s3:// or gs://, by --storage or --output"
+            return Check("storage", "failed", f"{folder} is not seen, or not writable, by {where}; {cure}")
+    words = f"{', '.join(folders)}: written to and seen by {len(nodes)} node(s)"
+    return Check("storage", "ok", words)
+
+
+def _leave_probes(folders: Iterable[str]) -> tuple[Check | None, dict[str, str]]:
+    """Folder -> a small file in it, or in the folder above that is there already; else what failed."""
+    probes: dict[str, str] = {}
+    for folder in folders:
+        probe = storage.join(_existing(folder), f".preflight-{uuid.uuid4().hex}")
+        try:
+            storage.write_bytes(probe, b"seen")
+        except OSError as error:
+            words = f"cannot write to {folder} ({error}); pass another folder by --storage or --output"
+            return Check("storage", "failed", words), probes
+        probes[folder] = probe
+    return None, probes
+
+
+def _existing(folder: str) -> str:
+    if storage.is_remote(folder):
+        return folder
+    path = storage.local_path(folder)
+    return str(next((p for p in (path, *path.parents) if p.is_dir()), path))
 
 
 def _tracking(uri: str, num_nodes: int) -> Check:
@@ -91,32 +160,19 @@ def _tracking(uri: str, num_nodes: int) -> Check:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HTTP_SECONDS):
             return Check("tracking", "ok", f"{uri} answers")
     except (OSError, ValueError) as error:
-        return Check(
-            "tracking", "warning", f"{uri} does not answer ({error}); the job goes on and sends later"
-        )
+        words = f"{uri} does not answer ({error}); the job goes on and sends later"
+        return Check("tracking", "warning", words)
 
 
-def _ffmpeg(nodes: Sequence[str]) -> Check:
-    lacking = _nodes_where_not(_has_ffmpeg, "", nodes)
-    if lacking:
-        where = ", ".join(lacking)
-        return Check(
-            "ffmpeg", "failed", f"no ffmpeg and ffprobe on {where}; install them: apt-get install ffmpeg"
-        )
+def _ffmpeg(nodes: Sequence[Node]) -> Check:
+    if lacking := [n.address for n in nodes if not n.ffmpeg]:
+        words = f"no ffmpeg and ffprobe on {', '.join(lacking)}; install them: apt-get install ffmpeg"
+        return Check("ffmpeg", "failed", words)
     return Check("ffmpeg", "ok", f"on {len(nodes)} node(s)")
 
 
-def _has_ffmpeg(_: str) -> bool:
-    return shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None
-
-
-def _nodes_where_not(holds: Callable[[str], bool], argument: str, nodes: Sequence[str]) -> list[str]:
-    """Addresses of the nodes on which ``holds(argument)`` is False, or which do not answer in two minutes."""
-    if len(nodes) == 1:  # this one: no task, which would take seconds to start a worker
-        return [] if holds(argument) else [ray.util.get_node_ip_address()]
-    task: Any = ray.remote(num_cpus=0)(holds)
-    pin = (NodeAffinitySchedulingStrategy(node, soft=False) for node in nodes)
-    asked = {task.options(scheduling_strategy=p).remote(argument): n for p, n in zip(pin, nodes, strict=True)}
-    answered, _ = ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
-    good = {asked[a] for a in answered if ray.get(a)}
-    return [n["NodeManagerAddress"] for n in ray.nodes() if n["NodeID"] in nodes and n["NodeID"] not in good]
+def _decoder(nodes: Sequence[Node]) -> Check:
+    if lacking := [n.address for n in nodes if not n.decoder]:
+        cure = "m4a, wma and sound tracks of video will be listed as failed; pip install 'vsep_ray[decode]'"
+        return Check("decoder", "warning", f"no PyAV on {', '.join(lacking)}: {cure}")
+    return Check("decoder", "ok", f"PyAV on {len(nodes)} node(s)")

@@ -67,12 +67,12 @@ def prepare(config: SeparateCatalogConfig) -> Work:
         UserError: a catalog, model, format, stem or template that cannot work.
     """
     _check(config)
-    root = _absolute(config.catalog)
+    root = storage.absolute(config.catalog)
     tracks = catalog.read_catalog(root)
     uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
     stems = Selection.of(separator.sources, config.sources).stems
     catalog.check_names(tracks, stems, config.template, config.format)
-    output = _absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
+    output = storage.absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
     _refuse_output_in_catalog(
         root, output, catalog.stem_names(tracks[0].id, stems, config.template, config.format)
     )
@@ -131,10 +131,6 @@ def _check(config: SeparateCatalogConfig) -> None:
         raise UserError("--chunk-seconds must be positive and --batch-size at least 1")
     if config.samples < 0 or config.max_alike < 0 or config.listening_tracks < 0:
         raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
-
-
-def _absolute(uri: str) -> str:
-    return uri if storage.is_remote(uri) else str(storage.local_path(uri))  # workers have another cwd
 
 
 def _settings(config: SeparateCatalogConfig, uri: str, directory: Path, output: str) -> WorkerSettings:

@@ -25,6 +25,11 @@ def is_remote(uri: str) -> bool:
     return "://" in uri and not uri.startswith("file://")
 
 
+def absolute(uri: str) -> str:
+    """A URI that means the same on workers, which have another working directory."""
+    return uri if is_remote(uri) else str(local_path(uri))
+
+
 def local_path(uri: str) -> Path:
     """The path of a local URI, ``~`` expanded, absolute."""
     assert not is_remote(uri), uri

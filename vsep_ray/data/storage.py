@@ -15,6 +15,7 @@ from pyarrow import fs
 
 from vsep_ray.config import UserError
 from vsep_ray.data.names import (
+    absolute,
     is_leftover,
     is_remote,
     join,
@@ -27,9 +28,10 @@ from vsep_ray.data.names import (
 )
 
 __all__ = [
-    "delete", "download", "exists", "is_directory", "is_leftover", "is_remote", "join", "list_files",
-    "list_folder", "local_path", "open_filesystem", "parent", "printable", "publish", "read_bytes",
-    "read_local", "relative", "size", "sizes", "stamps", "suffix", "upload", "write_bytes", "write_local",
+    "absolute", "delete", "download", "exists", "is_directory", "is_leftover", "is_remote", "join",
+    "list_files", "list_folder", "local_path", "open_filesystem", "parent", "printable", "publish",
+    "read_bytes", "read_local", "relative", "size", "sizes", "stamps", "suffix", "upload", "write_bytes",
+    "write_local",
 ]  # fmt: skip
 REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 
