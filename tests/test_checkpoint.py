@@ -171,5 +171,5 @@ def test_the_latest_complete_checkpoint_of_a_kind(tmp_path):
     for age, name in enumerate(("new", "old")):
         os.utime(tmp_path / "models" / "run" / name / "model.safetensors", (1e9 - age, 1e9 - age))
     (tmp_path / "models" / "run" / "broken" / "model.safetensors").unlink()
-    assert checkpoint.latest(tmp_path, "prior") == tmp_path / "models" / "run" / "new"
-    assert checkpoint.latest(tmp_path, "separator") == tmp_path / "models" / "separator"
+    assert checkpoint.latest(tmp_path, "prior") == str(tmp_path / "models" / "run" / "new")
+    assert checkpoint.latest(tmp_path, "separator") == str(tmp_path / "models" / "separator")

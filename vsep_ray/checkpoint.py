@@ -6,6 +6,7 @@ Nothing is ever unpickled.
 import hashlib
 import json
 import os
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,14 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
+from vsep_ray.data import storage
 from vsep_ray.priors import Prior, PriorConfig
 from vsep_ray.separators import Separator, SeparatorConfig
 from vsep_ray.training import FitState
 
 FORMAT = 1
+FILES = ("config.json", "model.safetensors", "provenance.json")
+"""Of a finished model."""
 
 
 def save(
@@ -42,6 +46,16 @@ def save(
         _save_training(directory, state)
 
 
+def local(uri: str | Path) -> Path:
+    """The local directory of a checkpoint: itself, or a copy of one in a bucket, made once per version."""
+    uri = str(uri)
+    if not storage.is_remote(uri):
+        return storage.local_path(uri)
+    version = fingerprint([uri, storage.stamps([storage.join(uri, name) for name in FILES])])
+    target = Path(tempfile.gettempdir(), f"vsep_ray-{os.getuid()}", "checkpoints", version)
+    return storage.fill(target, lambda scratch: _copied(uri, scratch / "copy"))
+
+
 def load(directory: str | Path) -> Prior | Separator:
     """The module of a checkpoint directory, in eval mode on the CPU.
 
@@ -52,7 +66,7 @@ def load(directory: str | Path) -> Prior | Separator:
     Raises:
         UserError: files are missing, were tampered with, or do not fit together.
     """
-    directory = Path(directory)
+    directory = local(directory)
     description = _read_json(directory / "config.json")
     weights, metadata = _load_tensors(directory / "model.safetensors")
     if metadata.get("config") != fingerprint(description):
@@ -93,7 +107,7 @@ def load_training(directory: str | Path, state: FitState) -> None:
 
 def read_provenance(directory: str | Path) -> dict[str, Any]:
     """Where a checkpoint comes from: git revision, data fingerprint, regime, run id, source."""
-    return _read_json(Path(directory) / "provenance.json")
+    return _read_json(local(directory) / "provenance.json")
 
 
 def describe(module: Prior | Separator) -> dict[str, Any]:
@@ -122,15 +136,21 @@ def build(description: Mapping[str, Any]) -> Prior | Separator:
     return prior.build(description["sample_rate"], description["channels"])
 
 
-def latest(storage: str | Path, kind: str) -> Path | None:
-    """The newest checkpoint directory of a kind below ``<storage>/models``, or None."""
-    found = [p.parent for p in Path(storage, "models").glob("**/config.json") if _kind(p) == kind]
-    return max(found, key=lambda p: (p / "model.safetensors").stat().st_mtime, default=None)
+def latest(root: str | Path, kind: str) -> str | None:
+    """The newest checkpoint directory of a kind below ``<root>/models``, or None."""
+    models = storage.join(str(root), "models")
+    for name in storage.newest_first(models, "model.safetensors"):
+        directory = storage.parent(storage.join(models, name))
+        config = storage.join(directory, "config.json")
+        if storage.exists(config) and json.loads(storage.read_bytes(config)).get("kind") == kind:
+            return directory
+    return None
 
 
-def _kind(config: Path) -> str | None:
-    complete = (config.parent / "model.safetensors").exists()
-    return json.loads(config.read_text()).get("kind") if complete else None
+def _copied(uri: str, target: Path) -> Path:
+    for name in FILES:
+        storage.download(storage.join(uri, name), target / name)
+    return target
 
 
 def _save_training(directory: Path, state: FitState) -> None:

@@ -5,7 +5,6 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Protocol
 
 from vsep_ray.cluster.data import prepare
@@ -62,7 +61,7 @@ def prior_directories(priors: str, root: str, wanted: _Format, force: bool = Fal
             was not given.
     """
     folder = priors or _latest_priors(root)
-    if "://" not in folder and not Path(folder).is_dir():
+    if not storage.is_directory(folder):
         folder = _by_run_id(root, folder)
     found = {s: storage.join(folder, s) for s in wanted.sources}
     for source, directory in found.items():
@@ -86,16 +85,23 @@ def prior_runs(priors: Mapping[str, str]) -> dict[str, str]:
 
 
 def _latest_priors(root: str) -> str:
-    found = list(Path(root, "models").glob("*/discrimination.json"))
-    if not found:
+    if not (found := _trained_priors(root)):
         raise UserError(f"no priors in {root}; train them with jobs/train_priors.py --storage {root}")
-    return str(max(found, key=lambda p: p.stat().st_mtime).parent)
+    return found[0]
+
+
+def _trained_priors(root: str) -> list[str]:
+    """The folders that train_priors.py left below a storage, the newest first."""
+    models = storage.join(root, "models")
+    names = storage.newest_first(models, "discrimination.json")
+    return [storage.parent(storage.join(models, name)) for name in names]
 
 
 def _by_run_id(root: str, run_id: str) -> str:
-    for path in Path(root, "models").glob("*/discrimination.json"):
-        if json.loads(path.read_text()).get("run_id") == run_id:
-            return str(path.parent)
+    for folder in _trained_priors(root):
+        words = json.loads(storage.read_bytes(storage.join(folder, "discrimination.json")))
+        if words.get("run_id") == run_id:
+            return folder
     raise UserError(f"--priors {run_id} is neither a folder nor the run id of priors in {root}/models")
 
 

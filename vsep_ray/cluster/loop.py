@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import itertools
+import logging
 import tempfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -27,6 +28,7 @@ from vsep_ray.training import FitState, fit, step_seed
 def work(config: dict[str, Any]) -> str | None:
     """The loop on each worker; returns the words of a user's mistake, which no retry would mend."""
     task, launch = config["task"], config["launch"]
+    logging.getLogger("ray.data").setLevel(logging.WARNING)  # it reports every pass over every stream
     try:
         _fit(task, launch)
     except UserError as error:

@@ -43,14 +43,14 @@ def load_prior(directory: str, source: str) -> Prior:
     Raises:
         UserError: the checkpoint is not that of a prior.
     """
-    module = checkpoint.load(storage.local_path(directory))
+    module = checkpoint.load(directory)
     if not isinstance(module, Prior):
         raise UserError(f"{directory} is a separator; expected the prior of {source}")
     return module
 
 
 def _latest(root: str) -> str:
-    found = None if storage.is_remote(root) else checkpoint.latest(root, "separator")
+    found = checkpoint.latest(root, "separator")
     if found is None:
         raise UserError(f"no separator below {root}; train one with jobs/train_separator.py, or pass --model")
-    return str(found)
+    return found

@@ -8,6 +8,7 @@ from typing import Any
 
 import ray.tune
 
+from vsep_ray import checkpoint
 from vsep_ray.alarms import SILENT_SHARE
 from vsep_ray.cluster.held_out import QUIETEST
 from vsep_ray.cluster.points import Point, axes_of, configs_of, metrics_of
@@ -78,7 +79,7 @@ def export(
     storage.write_bytes(uri, json.dumps(content, indent=1).encode())
     parent.text(json.dumps(content, indent=1), "best.json")
     parent.metrics({f"best/{metric}": best[metric]})
-    parent.register(storage.local_path(model), "vsep-separator", ALIAS)
+    parent.register(checkpoint.local(model), "vsep-separator", ALIAS)
     return {**best, "config": uri, "model": model}
 
 

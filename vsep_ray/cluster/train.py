@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import ray.data
 import ray.train
 import ray.train.torch
 
+from vsep_ray import checkpoint
 from vsep_ray.cluster import capacity
 from vsep_ray.cluster.loop import work
 from vsep_ray.cluster.task import Launch, Task
@@ -124,13 +124,15 @@ def _what_counts(values: Any) -> Any:
 
 def forget(storage_uri: str, name: str) -> None:
     """Remove the state of runs whose name begins with ``name``, so that they start afresh."""
-    for folder in Path(storage_uri, "runs").glob(f"{name}*"):
-        shutil.rmtree(folder)
+    runs = storage.join(storage_uri, "runs")
+    found = {path.partition("/")[0] for path in storage.list_files(runs)}
+    for folder in sorted(f for f in found if f.startswith(name)):
+        storage.delete_folder(storage.join(runs, folder))
 
 
-def _publish(source: ray.train.Checkpoint, target: str) -> None:
-    with source.as_directory() as folder:
-        for name in ("config.json", "model.safetensors", "provenance.json"):  # the last one says: complete
+def _publish(trained: ray.train.Checkpoint, target: str) -> None:
+    with trained.as_directory() as folder:
+        for name in checkpoint.FILES:  # the last one says: complete
             storage.upload(Path(folder, name), storage.join(target, name))
 
 

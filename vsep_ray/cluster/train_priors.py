@@ -87,7 +87,7 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
     with start_run(config, "priors", name, tags={"crops": store.mark}) as tracker:
         target = storage.join(config.storage, models, name)
         last = _train_all(config, store, sources, name, target, tracker)
-        priors = {s: checkpoint.load(storage.local_path(storage.join(target, s))) for s in sources}
+        priors = {s: checkpoint.load(storage.join(target, s)) for s in sources}
         result = compare(config, store, priors)
         kinds = {s: p.kind for s, p in priors.items()}
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
@@ -149,7 +149,7 @@ def _train_one(
         target = storage.join(target, source)
         launch = Launch.of(config, f"{name}-{source}", tracker.run_id, workers, **tags)
         metrics = train_apart(task, launch, target)
-        tracker.register(storage.local_path(target), f"vsep-prior-{source}", "champion")
+        tracker.register(checkpoint.local(target), f"vsep-prior-{source}", "champion")
         return metrics
 
 

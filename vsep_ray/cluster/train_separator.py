@@ -71,7 +71,7 @@ class SeparatorTask(Task):
         """See `Task.build`."""
         separator = Separator(with_format(self.config.separator, self.store))
         if self.start:
-            separator.load_state_dict(checkpoint.load(storage.local_path(self.start)).state_dict())
+            separator.load_state_dict(checkpoint.load(self.start).state_dict())
         if self.config.regime == "C":
             return Supervised(separator, self.config.mean_weight), separator
         sleep = Sleep(separator, self.config.mean_weight)
@@ -130,7 +130,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
         origin |= {"clips": task.clips.uri, "dream_priors": config.dreams.priors}
         metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **origin), target)
         alias = "yardstick" if config.regime == "C" else "champion"
-        model_uri = tracker.register(storage.local_path(target), "vsep-separator", alias)
+        model_uri = tracker.register(checkpoint.local(target), "vsep-separator", alias)
         figures = {k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")}
     return {
         "run_id": tracker.run_id,

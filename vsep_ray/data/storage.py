@@ -2,18 +2,26 @@
 
 import contextlib
 import errno
-import functools
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pyarrow import fs
 
-from vsep_ray.config import UserError
+from vsep_ray.data.listing import (
+    exists,
+    is_directory,
+    list_files,
+    list_folder,
+    newest_first,
+    open_filesystem,
+    size,
+    sizes,
+    stamps,
+)
 from vsep_ray.data.names import (
     absolute,
     is_leftover,
@@ -28,88 +36,11 @@ from vsep_ray.data.names import (
 )
 
 __all__ = [
-    "absolute", "delete", "download", "exists", "is_directory", "is_leftover", "is_remote", "join",
-    "list_files", "list_folder", "local_path", "open_filesystem", "parent", "printable", "publish",
-    "read_bytes", "read_local", "relative", "size", "sizes", "stamps", "suffix", "upload", "write_bytes",
-    "write_local",
+    "absolute", "delete", "delete_folder", "download", "exists", "fill", "is_directory", "is_leftover",
+    "is_remote", "join", "list_files", "list_folder", "local_path", "newest_first", "open_filesystem",
+    "parent", "printable", "publish", "read_bytes", "read_local", "relative", "size", "sizes", "stamps",
+    "suffix", "upload", "write_bytes", "write_local",
 ]  # fmt: skip
-REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
-
-
-def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a URI and the path in it.
-
-    Raises:
-        UserError: a scheme that is not served, or a bucket that cannot be reached.
-    """
-    if not is_remote(uri):
-        return fs.LocalFileSystem(), str(local_path(uri))
-    scheme, bucket, key, options = split(uri)
-    system, root = _open_bucket(scheme, bucket, options)
-    return system, f"{root}/{key}".rstrip("/")
-
-
-@functools.lru_cache(maxsize=64)
-def _open_bucket(scheme: str, bucket: str, options: str) -> tuple[fs.FileSystem, str]:
-    if scheme not in REMOTE:
-        known = ", ".join(s + "://" for s in REMOTE)
-        raise UserError(f"{scheme}://{bucket}: cannot open {scheme}://; use a local path or {known}")
-    try:
-        return fs.FileSystem.from_uri(f"{scheme}://{bucket}{options}")
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"cannot reach the bucket {scheme}://{bucket}: {error}; check its name and the credentials"
-        ) from error
-
-
-def exists(uri: str) -> bool:
-    """Whether there is a file or a directory."""
-    return _info(uri).type != fs.FileType.NotFound
-
-
-def is_directory(uri: str) -> bool:
-    """Whether there is a directory (in object stores: a prefix with something below it)."""
-    return _info(uri).type == fs.FileType.Directory
-
-
-def size(uri: str) -> int:
-    """Bytes of a file; -1 where there is none."""
-    info = _info(uri)
-    return info.size if info.type == fs.FileType.File else -1
-
-
-def stamps(uris: Sequence[str]) -> list[tuple[int, int]]:
-    """Bytes and time of the last change (ns since 1970) of many files, (-1, 0) where there is none; remote
-    ones are asked for side by side."""
-    if not any(map(is_remote, uris)):
-        found = fs.LocalFileSystem().get_file_info([str(local_path(uri)) for uri in uris])
-        return [_stamp(info) for info in found]
-    with ThreadPoolExecutor(32) as pool:
-        return [_stamp(info) for info in pool.map(_info, uris)]
-
-
-def sizes(uris: Sequence[str]) -> list[int]:
-    """Bytes of many files, -1 where there is none."""
-    return [size for size, _ in stamps(uris)]
-
-
-def list_files(uri: str) -> list[str]:
-    """Paths relative to ``uri`` of all files below it, with ``/``, sorted; links are followed, loops cut.
-
-    Broken links and entries that vanish meanwhile are listed too: somebody meant a file to be there.
-    """
-    if not is_remote(uri):
-        return sorted(_walk(local_path(uri)))
-    system, root = open_filesystem(uri)
-    found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
-    return sorted(f.path[len(root) :].lstrip("/") for f in found if f.type == fs.FileType.File)
-
-
-def list_folder(uri: str) -> list[str]:
-    """Names of the files in a folder itself, sorted; none where there is no such folder."""
-    system, root = open_filesystem(uri)
-    found = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
-    return sorted(f.base_name for f in found if f.type == fs.FileType.File)
 
 
 def read_bytes(uri: str) -> bytes:
@@ -169,6 +100,26 @@ def download(uri: str, path: Path) -> None:
     fs.copy_files(source, str(path), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
 
 
+def fill(target: Path, make: Callable[[Path], Path]) -> Path:
+    """Make a local directory once, whole, even where several processes try to at once.
+
+    Args:
+        target: the directory; nothing is done where it is there.
+        make: puts it, under any name, below the scratch folder that it is given, and returns it.
+    """
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        made = make(Path(scratch))
+        try:
+            made.rename(target)
+        except OSError:
+            if not target.is_dir():  # unless another process was faster
+                raise
+    return target
+
+
 def upload(path: Path, uri: str) -> None:
     """Copy a local file to a URI, atomically."""
     if not is_remote(uri):
@@ -204,33 +155,11 @@ def delete(uri: str) -> None:
         system.delete_file(path)
 
 
-def _info(uri: str) -> fs.FileInfo:
+def delete_folder(uri: str) -> None:
+    """Remove a folder with all that is in it; nothing happens where there is none."""
     system, path = open_filesystem(uri)
-    return system.get_file_info(path)
-
-
-def _stamp(info: fs.FileInfo) -> tuple[int, int]:
-    return (info.size, info.mtime_ns or 0) if info.type == fs.FileType.File else (-1, 0)
-
-
-def _walk(root: Path) -> Iterator[str]:
-    seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True, onerror=_unreadable):
-        try:
-            stat = os.stat(folder)
-        except FileNotFoundError:  # gone since it was listed
-            continue
-        if (stat.st_dev, stat.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((stat.st_dev, stat.st_ino))
-        folders.sort()  # which of two links to one folder is kept must not depend on the file system's order
-        yield from (Path(folder, name).relative_to(root).as_posix() for name in names)
-
-
-def _unreadable(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError | NotADirectoryError):
-        raise UserError(f"cannot read the folder {error.filename}: {error.strerror}") from error
+    with contextlib.suppress(FileNotFoundError):
+        system.delete_dir(path)
 
 
 def _fsync(path: Path) -> None:

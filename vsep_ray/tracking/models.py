@@ -1,18 +1,19 @@
 """Model URIs -> checkpoint directories on local disk."""
 
 import re
-import tempfile
 from pathlib import Path
 
+from vsep_ray import checkpoint
 from vsep_ray.config import UserError, fingerprint
+from vsep_ray.data import storage
 from vsep_ray.tracking.client import client
 
 FORMS = "a checkpoint directory, runs:/<run id>/<path>, models:/<name>/<version> or models:/<name>@<alias>"
 
 
 def resolve_model(uri: str, tracking_uri: str, cache: Path | str) -> Path:
-    """The directory of a model: a local one as it is, ``runs:/`` and ``models:/`` from ``cache``, downloaded
-    once.
+    """The directory of a model: a local one as it is, one in a bucket and ``runs:/`` and ``models:/`` from a
+    cache, downloaded once.
 
     An alias and ``latest`` are looked up each time, so that a moved alias is followed.
 
@@ -21,10 +22,9 @@ def resolve_model(uri: str, tracking_uri: str, cache: Path | str) -> Path:
     """
     if uri.startswith(("runs:/", "models:/")):
         return _from_store(uri, tracking_uri, Path(cache))
-    path = Path(uri).expanduser()
-    if not path.is_dir():
-        raise UserError(f"expected {FORMS}; there is no directory {path.absolute()}")
-    return path
+    if not storage.is_directory(uri):
+        raise UserError(f"expected {FORMS}; there is no directory {storage.absolute(uri)}")
+    return checkpoint.local(uri)
 
 
 def exact_model(uri: str, tracking_uri: str) -> str:
@@ -51,11 +51,10 @@ def _from_store(uri: str, tracking_uri: str, cache: Path) -> Path:
     try:
         exact = _exact(uri, tracking_uri)
         target = cache / fingerprint(tracking_uri) / exact.replace(":/", "/", 1)
-        if not target.is_dir():
-            _download(exact, tracking_uri, target)
+        # into a scratch folder first: several workers may ask at once, and half a download must not count
+        return storage.fill(target, lambda scratch: _download(exact, tracking_uri, scratch))
     except (MlflowException, OSError) as error:
         raise UserError(f"model {uri} was not found in the tracking store {tracking_uri}: {error}") from error
-    return target
 
 
 def _exact(uri: str, tracking_uri: str) -> str:
@@ -74,21 +73,14 @@ def _exact(uri: str, tracking_uri: str) -> str:
     return f"models:/{name}/{version}"
 
 
-def _download(uri: str, tracking_uri: str, target: Path) -> None:
-    """Into a scratch folder first: several workers may ask at once, and half a download must not count."""
+def _download(uri: str, tracking_uri: str, scratch: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
     if uri.startswith(
         "models:/"
     ):  # by the version's own location: MLflow looks models:/ up in its global registry
         uri = client(tracking_uri).get_model_version_download_uri(*uri.removeprefix("models:/").split("/"))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        found = Path(download_artifacts(uri, dst_path=scratch, tracking_uri=tracking_uri))
-        if not found.is_dir():
-            raise FileNotFoundError(f"{uri} is a file, not a directory")
-        try:
-            found.rename(target)
-        except OSError:
-            if not target.is_dir():  # unless another worker was faster
-                raise
+    found = Path(download_artifacts(uri, dst_path=str(scratch), tracking_uri=tracking_uri))
+    if not found.is_dir():
+        raise FileNotFoundError(f"{uri} is a file, not a directory")
+    return found
