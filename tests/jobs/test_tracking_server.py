@@ -13,7 +13,7 @@ from vsep_ray.tracking.client import client
 
 ROOT = Path(__file__).parents[2]
 AWAY_SECONDS = 60
-STEPS, EVERY = 6_000, 10
+STEPS, EVERY = 14_000, 20
 
 
 def history(uri, run_id):

@@ -24,7 +24,7 @@ from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample
 from vsep_ray.chunking import Chunker
 from vsep_ray.cluster import separate
 from vsep_ray.cluster.benchmark_cases import Row, overlap_add_in_memory
-from vsep_ray.cluster.job import MALLOC, start_ray
+from vsep_ray.cluster.session import MALLOC, start_ray
 from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import Ledger, LedgerRow

@@ -6,20 +6,17 @@ import logging
 import os
 import sys
 import traceback
-import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
+from vsep_ray.cluster import session
 from vsep_ray.config import UserError, from_dict, parse, to_dict, value_of
 from vsep_ray.data import storage
 from vsep_ray.presets import JobConfig
 
 C = TypeVar("C", bound=JobConfig)
 log = logging.getLogger(__name__)
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
-"""For processes that start later: glibc keeps freed memory below 1 GiB (bytes). By default every forward pass
-gives its activations back to the system and faults them in again, a sixth of the time of a model on CPU."""
 
 
 def main(
@@ -41,10 +38,7 @@ def main(
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    for variable, value in MALLOC.items():
-        os.environ.setdefault(variable, value)
+    session.prepare_environment()
     try:
         doc = sys.modules["__main__"].__doc__ or ""
         config = resolve(_parse(config_type, presets, doc))
@@ -115,49 +109,12 @@ def _with_ray(config: C, run: Callable[[C], dict[str, Any]], dashboard: bool) ->
 
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
-    start_ray(include_dashboard=dashboard)
+    session.start_ray(include_dashboard=dashboard)
     try:
         preflight.require(Needs.of(config))
         return run(config)
     finally:
         ray.shutdown()
-
-
-def start_ray(**options: Any) -> None:
-    """`ray.init` as all jobs have it; its options beside ours."""
-    import ray
-
-    ray.init(
-        ignore_reinit_error=True,
-        logging_level=logging.WARNING,
-        runtime_env={"env_vars": _worker_environment()},
-        # a local cluster ends with the job: MLflow is the page to look at
-        **{"include_dashboard": False, **options},
-    )
-    _quiet()
-
-
-def _quiet() -> None:
-    """Jobs log their own progress; Ray Data's bars and plans would bury it."""
-    import ray.data
-    from ray.util.annotations import RayDeprecationWarning
-
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=RayDeprecationWarning)
-
-
-def _worker_environment() -> dict[str, str]:
-    # the package root: a worker must import vsep_ray also where it is not installed and jobs/ is all that
-    # sys.path has
-    root = str(Path(__file__).parents[2])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
-    tracking = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
-    return {
-        "PYTHONPATH": path,
-        **tracking,
-        **{name: os.environ.get(name, value) for name, value in MALLOC.items()},
-    }
 
 
 def _words(error: BaseException) -> str:
