@@ -75,6 +75,16 @@ def test_training_of_a_separator(cluster, start, tmp_path):
     assert disturbed["si_sdr_db"] == pytest.approx(calm["si_sdr_db"], abs=0.1)
 
 
+def test_elastic_training_goes_on_with_fewer_workers(cluster, start, tmp_path):
+    """Four workers, of which one node holds two: two go on, and with the same result."""
+    flags = ["--regime", "B", *fit("fit", 400), "--resources.num-workers", 4, "--resources.min-workers", 1]
+    disturbed, calm = disturbed_and_calm(
+        cluster, start, tmp_path, "train_separator", "train_separator.py", *flags
+    )
+    assert disturbed["steps"] == calm["steps"] == 400
+    assert disturbed["si_sdr_db"] == pytest.approx(calm["si_sdr_db"], abs=0.1)
+
+
 def test_a_sweep(cluster, start, tmp_path):
     flags = ["--betas", 1, 10, "--depths", 1, "--seeds", 0, "--reduction", 1, *fit("separator.fit")]
     disturbed, calm = disturbed_and_calm(cluster, start, tmp_path, "trial", "tune.py", *flags)

@@ -126,6 +126,10 @@ def _storage(folders: Sequence[str], nodes: Sequence[Node]) -> Check:
             cure = "pass a folder that all nodes mount, or s3:// or gs://, by --storage or --output"
             return Check("storage", "failed", f"{folder} is not seen, or not writable, by {where}; {cure}")
     words = f"{', '.join(folders)}: written to and seen by {len(nodes)} node(s)"
+    if not ray.cluster_resources().get("CPU") and not all(map(storage.is_remote, folders)):
+        return Check(
+            "storage", "warning", f"{words}; workers that come later must see it too: mount it there"
+        )
     return Check("storage", "ok", words)
 
 

@@ -135,7 +135,7 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
         return ray.tune.Tuner.restore(
             path, trainable=trainable, resume_unfinished=True, resume_errored=True
         ).fit()
-    room = capacity.slots(config.resources.device, config.resources.cpus_per_worker)
+    room = capacity.slots(config.resources.device, config.resources.cpus_per_worker, len(trials))
     return ray.tune.Tuner(
         trainable,
         param_space={"trial": ray.tune.grid_search(list(range(len(trials))))},
