@@ -4,9 +4,10 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from vsep_ray.cluster import job, points, sweep_report, tune
+from vsep_ray.cluster import job, points, sweep_report, tune, waves
 from vsep_ray.cluster.held_out import BOUND
 from vsep_ray.config import UserError, to_dict
 from vsep_ray.presets import TRAIN_SEPARATOR, TUNE, TrainPriorsConfig, TrainSeparatorConfig, TuneConfig
@@ -36,6 +37,43 @@ def test_a_grid_is_searched_once(config, snapshot):
     assert tune.run(config) == figures
     assert {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name} == before
     check_runs(config, figures)
+
+
+def test_draws_follow_the_rows_and_come_again():
+    """Optuna on a parabola: later waves lie nearer its top, and the same rows give the same points."""
+    config = TuneConfig(
+        betas=(0.01, 100.0), depths=(2, 4), draws=24, axes=("samples=1,4", "gradient=entropy,path")
+    )
+
+    def run():
+        rows, found = [], []
+        for wave in waves.waves(config, rows, 4):
+            found.append(wave)
+            for p in wave:
+                score = -abs(np.log10(p["beta"]) - 1) - (p["depth"] == 2)
+                rows.append({"point": p, "si_sdr_improvement_db": score, "status": "finished"})
+        return found
+
+    config = dataclasses.replace(config, separator=dataclasses.replace(config.separator, regime="B"))
+    found = run()
+    assert found == run() and [len(wave) for wave in found] == [4] * 6
+    flat = [p for wave in found for p in wave]
+    assert {p["depth"] for p in flat} == {2, 4} and {type(p["samples"]) for p in flat} == {int}
+    assert all(0.01 <= p["beta"] <= 100 and p["gradient"] in ("entropy", "path") for p in flat)
+    far = [np.mean([abs(np.log10(p["beta"]) - 1) for p in part]) for part in (flat[:8], flat[-8:])]
+    assert far[1] < 0.7 * far[0]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_sweep_of_draws(config, snapshot):
+    drawn = dataclasses.replace(config, draws=5, reduction=1)
+    figures = tune.run(drawn)
+    assert figures["trials"] == 5 and {r["status"] for r in figures["rows"]} == {"finished"}
+    assert len({r["point"]["beta"] for r in figures["rows"]}) == 5
+    before = {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name}
+    assert tune.run(drawn) == figures
+    assert {p: t for p, t in snapshot("runs").items() if "checkpoint" in p.name} == before
 
 
 def check_best(figures, rows):

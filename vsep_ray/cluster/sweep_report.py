@@ -90,7 +90,7 @@ def record(
     parent.text(json.dumps({"rows": rows, "dependence": table}, indent=1), "sweep.json")
     parent.metrics({"rejected_silent": float(sum(r["status"] == "silent" for r in rows))})
     shown = [name for name, values in axes_of(config).items() if name != "seed" and len(values) > 1][:2]
-    for metric in metrics_of(config):
+    for metric in metrics_of(config) if not config.draws else ():  # drawn points make no grid
         values = [{**r["point"], metric: r[metric]} for r in rows]
         if len(shown) == 2:
             parent.figure(sweep_figure(values, shown[0], shown[1], metric), f"sweep/{metric}.png")

@@ -21,6 +21,7 @@ from vsep_ray.cluster.sweep_report import export, finish, record, rows_of
 from vsep_ray.cluster.task import Launch
 from vsep_ray.cluster.train import forget, run_name, train
 from vsep_ray.cluster.train_separator import models_of, relevant, task_of
+from vsep_ray.cluster.waves import waves
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
 from vsep_ray.data.crops import MIXTURE, CropStore
@@ -28,10 +29,14 @@ from vsep_ray.evaluation.sweeps import choose, dependence
 from vsep_ray.presets import TuneConfig
 from vsep_ray.tracking import Tracker
 
+SMALLEST_WAVE = 4
+"""Trials that are drawn together at least, lest none falls behind."""
+
 
 def run(config: TuneConfig) -> dict[str, Any]:
     """Train the priors once for all trials that share them, then the trials; the figures of the JSON line."""
-    store, points = crop_store(config), grid(config)
+    store = crop_store(config)
+    grid(config)  # refuses axes that are no fields, before anything is trained
     _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
     inputs = (store.mark, config.fit.steps, config.priors.fit.steps, axes_of(config))
@@ -39,25 +44,65 @@ def run(config: TuneConfig) -> dict[str, Any]:
     known = {} if config.fresh else _known_runs(config, name)
     with contextlib.ExitStack() as runs:  # whatever ends the sweep ends the runs of its trials
         parent = runs.enter_context(_sweep(config, name, known, store))
+        known[""] = parent.run_id
         experiment = config.experiment or "vsep/sweeps"
         below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
-        by_priors = {label(priors_of(p)): p for p in points}
+        by_priors = {label(priors_of(p)): p for p in grid(config)}
         priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
-        children = {label(p): runs.enter_context(_child(below, name, known, p)) for p in points}
-        _remember_runs(config, name, {"": parent.run_id} | {k: c.run_id for k, c in children.items()})
-        trials = [_trial(below, store, priors, p, children[label(p)].run_id) for p in points]
+        sweep = _Sweep(below, store, name, known, priors, runs)
+        for points in waves(config, sweep.rows, max(SMALLEST_WAVE, _room(config, SMALLEST_WAVE))):
+            sweep.try_out(points)
+        # where trials are stopped early, or drawn, the survivors say nothing of the axes
+        survivors = config.reduction > 1 or config.draws
+        table = [] if survivors else dependence(sweep.rows, metrics_of(config))
+        record(config, sweep.rows, table, parent)
+        chosen = choose(sweep.rows, metrics_of(config)[0])
+        model, shared = sweep.targets[label(chosen["point"])], priors[label(priors_of(chosen["point"]))]
+        best = export(below, store, chosen, model, shared, name, parent)
+    return {"run_id": parent.run_id, **_figures(config, sweep.rows, table), "best": best}
+
+
+@dataclasses.dataclass
+class _Sweep:
+    """The trials of a sweep, wave by wave.
+
+    Attributes:
+        config: with the run and the experiment that trials are shown below.
+        store: the crops.
+        name: of the sweep.
+        known: label of the point ("": the sweep) -> MLflow run.
+        priors: label of `priors_of` a point -> folder.
+        runs: ends the runs of trials, however the sweep ends.
+        rows: a row per trial so far.
+        targets: label of the point -> folder of its model.
+    """
+
+    config: TuneConfig
+    store: CropStore
+    name: str
+    known: dict[str, str]
+    priors: Mapping[str, str]
+    runs: contextlib.ExitStack
+    rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    targets: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def try_out(self, points: Sequence[Point]) -> None:
+        """Train the points side by side and add their rows."""
+        config = self.config
+        children = {label(p): self.runs.enter_context(self._child(p)) for p in points}
+        self.known |= {key: child.run_id for key, child in children.items()}
+        _remember_runs(config, self.name, self.known)
+        trials = [_trial(config, self.store, self.priors, p, self.known[label(p)]) for p in points]
         _check_different(trials)
-        rows = rows_of(_tune(config, name, trials), points, config)
+        self.targets |= {label(p): t["target"] for p, t in zip(points, trials, strict=True)}
+        rows = rows_of(_tune(config, f"{self.name}-{len(self.rows)}", trials), points, config)
         for row in rows:
             finish(children[label(row["point"])], row, metrics_of(config))
-        # where trials are stopped early the survivors say nothing of the axes
-        table = dependence(rows, metrics_of(config)) if config.reduction <= 1 else []
-        record(config, rows, table, parent)
-        chosen = choose(rows, metrics_of(config)[0])
-        model = trials[points.index(chosen["point"])]["target"]
-        shared = priors[label(priors_of(chosen["point"]))]
-        best = export(below, store, chosen, model, shared, name, parent)
-    return {"run_id": parent.run_id, **_figures(config, rows, table), "best": best}
+        self.rows += rows
+
+    def _child(self, point: Point) -> Tracker:
+        run_id, tags = self.known.get(label(point), ""), {"sweep": self.name}
+        return start_run(self.config, "sweeps", label(point), run_id=run_id, tags=tags, params=point)
 
 
 def _figures(config: TuneConfig, rows: list[dict[str, Any]], table: list[dict[str, Any]]) -> dict[str, Any]:
@@ -75,7 +120,9 @@ def _figures(config: TuneConfig, rows: list[dict[str, Any]], table: list[dict[st
 
 def plan(config: TuneConfig) -> dict[str, Any]:
     """What `run` would do."""
-    return {"trials": len(grid(config)), "selected_by": metrics_of(config)[0], "points": grid(config)}
+    points = grid(config)
+    what = {"draws_from": axes_of(config)} if config.draws else {"points": points}
+    return {"trials": config.draws or len(points), "selected_by": metrics_of(config)[0], **what}
 
 
 def _priors(config: TuneConfig, store: CropStore, point: Point) -> str:
@@ -135,7 +182,6 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
         return ray.tune.Tuner.restore(
             path, trainable=trainable, resume_unfinished=True, resume_errored=True
         ).fit()
-    room = capacity.slots(config.resources.device, config.resources.cpus_per_worker, len(trials))
     return ray.tune.Tuner(
         trainable,
         param_space={"trial": ray.tune.grid_search(list(range(len(trials))))},
@@ -143,7 +189,7 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
             metric=metrics_of(config)[0],
             mode="max",
             scheduler=_scheduler(config),
-            max_concurrent_trials=room,
+            max_concurrent_trials=_room(config, len(trials)),
         ),
         run_config=ray.tune.RunConfig(
             name=name,
@@ -153,6 +199,10 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
             failure_config=ray.tune.FailureConfig(config.resources.max_failures),
         ),
     ).fit()
+
+
+def _room(config: TuneConfig, wanted: int) -> int:
+    return capacity.slots(config.resources.device, config.resources.cpus_per_worker, wanted)
 
 
 def _scheduler(config: TuneConfig) -> TrialScheduler:
@@ -173,11 +223,6 @@ def _train_trial(space: dict[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
 
 def _sweep(config: TuneConfig, name: str, known: Mapping[str, str], store: CropStore) -> Tracker:
     return start_run(config, "sweeps", name, run_id=known.get("", ""), tags={"crops": store.mark})
-
-
-def _child(config: TuneConfig, name: str, known: Mapping[str, str], point: Point) -> Tracker:
-    run_id = known.get(label(point), "")
-    return start_run(config, "sweeps", label(point), run_id=run_id, tags={"sweep": name}, params=point)
 
 
 def _known_runs(config: TuneConfig, name: str) -> dict[str, str]:

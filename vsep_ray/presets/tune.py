@@ -40,6 +40,9 @@ class TuneConfig(JobConfig):
     flags of the same axes."""
     seeds: tuple[int, ...] = (0,)
     """Repeats."""
+    draws: int = 0
+    """Points that Optuna draws in place of the whole grid, each wave in view of those before: of numbers of
+    the separator's anything between the least and the greatest, else one of the values; 0: the grid."""
     reduction: int = 3
     """ASHA keeps one of so many trials at each rung; 1: every trial runs to its end."""
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
