@@ -45,6 +45,7 @@ def ray_session():
     import ray
 
     ray.init(
+        address="local",  # also where another cluster runs on this machine
         num_cpus=4,
         include_dashboard=False,
         object_store_memory=300_000_000,

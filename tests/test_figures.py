@@ -5,7 +5,14 @@ import numpy as np
 import torch
 
 from vsep_ray.evaluation.likelihood import PROBES, Discrimination
-from vsep_ray.figures import cross_likelihood_figure, samples_figure, sweep_figure, uncertainty_figure
+from vsep_ray.figures import (
+    cross_likelihood_figure,
+    curves_figure,
+    noise_response_figure,
+    samples_figure,
+    sweep_figure,
+    uncertainty_figure,
+)
 
 
 def png(figure):
@@ -18,15 +25,40 @@ def texts(axis):
     return [t.get_text() for t in axis.texts]
 
 
-def test_the_matrix_of_every_level_and_the_accuracy():
+def discrimination():
     sources, levels = ("bass", "drums"), (0.01, 0.1, 1.0)
     matrix = -torch.arange(3 * 5 * 2.0).reshape(3, 5, 2)
     accuracy = dict.fromkeys(sources, (1.0, 0.9, 0.5))
-    figure = cross_likelihood_figure(
-        Discrimination(
-            sources, sources + PROBES, levels, matrix, torch.zeros_like(matrix), accuracy, accuracy
-        )
+    return Discrimination(
+        sources, sources + PROBES, levels, matrix, torch.zeros_like(matrix), accuracy, accuracy
     )
+
+
+def test_the_response_of_each_prior_to_noise_on_every_kind_of_clip():
+    result = discrimination()
+    figure = noise_response_figure(result)
+    assert [a.get_title() for a in figure.axes] == ["prior bass", "prior drums"]
+    for i, axis in enumerate(figure.axes):
+        lines = {line.get_label(): line for line in axis.lines}
+        assert tuple(lines) == result.clips
+        own = lines[result.sources[i]]
+        np.testing.assert_allclose(own.get_ydata(), result.above_noise()[result.sources[i]], rtol=1e-6)
+        assert own.get_linewidth() == max(line.get_linewidth() for line in axis.lines)
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_panel_for_each_kind_of_curve_that_there_is():
+    curves = {"train/loss": [(1, 3.0), (2, 2.0)], "valid/db": [(2, 1.0)], "valid/db/bass": [(2, 0.5)]}
+    figure = curves_figure(curves, ("train/loss", "valid/db", "valid/bound"))
+    assert [a.get_title() for a in figure.axes] == ["train/loss", "valid/db"]
+    assert [len(a.lines) for a in figure.axes] == [1, 2]
+    assert list(figure.axes[0].lines[0].get_ydata()) == [3.0, 2.0]
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_the_matrix_of_every_level_and_the_accuracy():
+    sources = ("bass", "drums")
+    figure = cross_likelihood_figure(discrimination())
     assert [a.get_title().split("\n")[0] for a in figure.axes] == [
         "sigma = 0.01",
         "sigma = 0.1",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsep_ray.evaluation.likelihood import Discrimination
+from vsep_ray.nn.normal import LOG_2PI
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +37,45 @@ def cross_likelihood_figure(result: Discrimination) -> "Figure":
     last.axhline(1 / len(result.sources), color="grey", linestyle=":", label="chance")
     last.set(xlabel="noise level sigma", ylabel="accuracy per crop", ylim=(0, 1.02))
     last.legend(fontsize="small")
+    return figure
+
+
+def noise_response_figure(result: Discrimination) -> "Figure":
+    """How each prior answers to noise: the negative log density of all clips and probes, in nats per sample
+    above the noise's own entropy, over the noise level; a panel per prior.
+
+    Its own clips should lie lowest, and reach 0 where the noise drowns them.
+    """
+    from matplotlib.figure import Figure
+
+    sigmas, count = np.array(result.noise_stds), len(result.sources)
+    entropy = np.log(sigmas) + 0.5 * (1 + LOG_2PI)
+    figure = Figure(figsize=(3.2 * min(PANELS, count), 3.2 * -(-count // PANELS)), layout="constrained")
+    for i, source in enumerate(result.sources):
+        axis = figure.add_subplot(-(-count // PANELS), min(PANELS, count), i + 1)
+        for row, name in enumerate(result.clips):
+            above = -result.matrix[:, row, i].numpy() - entropy
+            probe = row >= count
+            axis.plot(sigmas, above, ":" if probe else "-", linewidth=2.5 if row == i else 1, label=name)
+        axis.set(xscale="log", yscale="symlog", title=f"prior {source}", xlabel="noise level sigma")
+    figure.axes[0].set(ylabel="nats per sample above the noise's entropy")
+    figure.axes[0].legend(fontsize="x-small")
+    return figure
+
+
+def curves_figure(curves: Mapping[str, Sequence[tuple[int, float]]], titles: Sequence[str]) -> "Figure":
+    """Scalars over the steps, a panel for each of ``titles`` that begins the name of a curve."""
+    from matplotlib.figure import Figure
+
+    titles = [t for t in titles if any(name.startswith(t) for name in curves)]
+    figure = Figure(figsize=(4.2 * len(titles), 3.2), layout="constrained")
+    for i, title in enumerate(titles):
+        axis = figure.add_subplot(1, len(titles), i + 1)
+        for name, points in curves.items():
+            if name.startswith(title):
+                axis.plot(*zip(*points, strict=True), marker=".", label=name.removeprefix(title) or "all")
+        axis.set(title=title, xlabel="step")
+        axis.legend(fontsize="x-small")
     return figure
 
 

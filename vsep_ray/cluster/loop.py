@@ -3,9 +3,11 @@
 import contextlib
 import copy
 import itertools
+import json
 import logging
 import tempfile
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,8 +23,15 @@ from vsep_ray.cluster.runs import spool
 from vsep_ray.cluster.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
 from vsep_ray.data.batches import Block, Window
+from vsep_ray.figures import curves_figure
 from vsep_ray.tracking import Tracker, system_metrics
 from vsep_ray.training import FitState, fit, step_seed
+
+Curves = dict[str, list[tuple[int, float]]]
+CURVES = "curves.json"
+"""Beside a checkpoint: the curves so far."""
+SHOWN = ("train/loss", "train/grad_norm", "valid/si_sdr_db", "valid/bound", "valid/nats_per_sample")
+"""What begins so is on the figure of a run's curves, a panel each."""
 
 
 def work(config: dict[str, Any]) -> str | None:
@@ -46,16 +55,18 @@ def _fit(task: Task, launch: Launch) -> None:
     objective, module = task.build()
     objective.to(ray.train.torch.get_device())
     state = FitState.create(module, task.fit, objective.memory)
+    curves: Curves = {}
     if previous := ray.train.get_checkpoint():
         with previous.as_directory() as folder:
             checkpoint.load_training(folder, state)
+            curves = json.loads(Path(folder, CURVES).read_text()) if Path(folder, CURVES).exists() else {}
     wrapped = ray.train.torch.prepare_model(objective, parallel_strategy="ddp" if world > 1 else None)
     tracker = (
         Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=spool(launch.storage))
         if rank == 0
         else None
     )
-    reporter = Reporter(task, launch, tracker)
+    reporter = Reporter(task, launch, tracker, curves)
     batches = _batches(task, launch, state, rank, world)
     with system_metrics(tracker) if tracker else contextlib.nullcontext():
         fit(wrapped, batches, task.fit, state=state, rank=rank, report=reporter)
@@ -103,14 +114,14 @@ class Reporter:
     """What happens every ``log_every`` steps: curves and alarms, and every ``checkpoint_every``
     validation and a checkpoint."""
 
-    def __init__(self, task: Task, launch: Launch, tracker: Tracker | None) -> None:
-        self.task, self.launch, self.tracker = task, launch, tracker
+    def __init__(self, task: Task, launch: Launch, tracker: Tracker | None, curves: Curves) -> None:
+        self.task, self.launch, self.tracker, self.curves = task, launch, tracker, curves
         self.saved = 0
 
     def __call__(self, state: FitState, metrics: dict[str, float]) -> bool:
         """Log, and save where it is time; never asks to stop."""
         if self.tracker:
-            self.tracker.metrics({f"train/{k}": v for k, v in metrics.items()}, state.step)
+            self._log("train", metrics, state.step)
             for sentence in alarms(metrics):
                 print(f"ALARM at step {state.step} of {self.launch.name}: {sentence}", flush=True)
         due = state.step - self.saved >= self.task.fit.checkpoint_every
@@ -120,6 +131,13 @@ class Reporter:
             self._save(state, speed | {"train_seconds": state.seconds})
         return False
 
+    def _log(self, kind: str, metrics: Mapping[str, float], step: int) -> None:
+        assert self.tracker
+        self.tracker.metrics({f"{kind}/{k}": v for k, v in metrics.items()}, step)
+        for name, value in metrics.items():
+            if any(f"{kind}/{name}".startswith(shown) for shown in SHOWN):
+                self.curves.setdefault(f"{kind}/{name}", []).append((step, value))
+
     def _save(self, state: FitState, speed: dict[str, float]) -> None:
         if not self.tracker:
             ray.train.report({"step": state.step})
@@ -127,11 +145,14 @@ class Reporter:
         module = copy.deepcopy(state.module).eval()
         module.load_state_dict(state.averaged())
         metrics = self.task.validate(module, self.tracker, state.step)  # type: ignore[arg-type]
-        self.tracker.metrics({f"valid/{k}": v for k, v in metrics.items()}, state.step)
+        self._log("valid", metrics, state.step)
+        if state.step >= self.task.fit.steps:
+            self.tracker.figure(curves_figure(self.curves, SHOWN), "curves.png")
         print(f"{self.launch.name} step {state.step}: {_line(metrics)}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             provenance = {**self.launch.provenance, "step": state.step, "validation": {**metrics, **speed}}
             checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
+            Path(folder, CURVES).write_text(json.dumps(self.curves))
             ray.train.report(
                 {"step": state.step, **metrics, **speed},
                 checkpoint=ray.train.Checkpoint.from_directory(folder),

@@ -25,7 +25,7 @@ from vsep_ray.data.batches import AugmentConfig, Window, draw_clips
 from vsep_ray.data.crops import CropStore
 from vsep_ray.data.reading import read_crops
 from vsep_ray.evaluation.likelihood import Discrimination, cross_likelihood, gate
-from vsep_ray.figures import cross_likelihood_figure
+from vsep_ray.figures import cross_likelihood_figure, noise_response_figure
 from vsep_ray.objectives import MaximumLikelihood, Objective
 from vsep_ray.presets import TrainPriorsConfig
 from vsep_ray.priors import Prior, PriorConfig
@@ -184,6 +184,7 @@ def _figures(
 def _record(tracker: Tracker, result: Discrimination, figures: dict[str, Any], target: str) -> None:
     tracker.metrics(result.metrics())
     tracker.figure(cross_likelihood_figure(result), "cross_likelihood.png")
+    tracker.figure(noise_response_figure(result), "noise_response.png")
     summary = json.dumps(figures, indent=1).encode()
     tracker.text(summary.decode(), "discrimination.json")
     storage.write_bytes(storage.join(target, "discrimination.json"), summary)
