@@ -5,7 +5,7 @@ import os
 import resource
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,7 +37,7 @@ RATE_FLOOR = 2_000.0
 class Idle(Worker):
     """A worker that says of every task that it is done, and does nothing."""
 
-    def rows(self, tasks: Sequence[Task]) -> Iterator[LedgerRow]:
+    def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
         """A row for each task, as of a silent track without stems."""
         for task in tasks:
             yield replace(self._row(task, "separated"), audio_seconds=1.0, sample_rate=8_000, channels=1)

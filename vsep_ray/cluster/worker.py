@@ -6,8 +6,9 @@ import os
 import platform
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,11 @@ class Worker:
         commits, breaker = LedgerWriter(self.ledger), Breaker(self.settings.max_alike)
         fatal, done = "", 0
         try:
-            for done, result in enumerate(self.rows(tasks), 1):  # noqa: B007
-                commits.add(result)
-                if fatal := breaker.feed([asdict(result)]):
-                    break
+            with closing(self.rows(tasks)) as rows:
+                for done, result in enumerate(rows, 1):  # noqa: B007
+                    commits.add(result)
+                    if fatal := breaker.feed([asdict(result)]):
+                        break
             commits.flush()
         except (FatalError, OSError) as error:
             where = f"cannot write to the ledger {self.ledger.uri}: " if isinstance(error, OSError) else ""
@@ -109,7 +111,7 @@ class Worker:
             log.error(fatal)
         return {"tracks": done, "fatal": fatal}
 
-    def rows(self, tasks: Sequence[Task]) -> Iterator[LedgerRow]:
+    def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
         """A ledger row for each task, in order. Where the model raises, the tasks are done one by one.
 
         Raises:
@@ -117,9 +119,10 @@ class Worker:
         """
         clock, done = _Clock(), 0
         try:
-            for row in self._separate(tasks, self.grid):
-                done += 1
-                yield clock.stamp(row)
+            with closing(self._separate(tasks, self.grid)) as rows:
+                for row in rows:
+                    done += 1
+                    yield clock.stamp(row)
         except Exception as error:
             _raise_if_fatal(error, self.settings.output)
             log.warning("%d tracks one by one now: %s: %s", len(tasks) - done, type(error).__name__, error)
@@ -130,7 +133,8 @@ class Worker:
     def _alone(self, task: Task) -> LedgerRow:
         for grid in ladder(self.grid):
             try:
-                return next(self._separate([task], grid))
+                with closing(self._separate([task], grid)) as rows:
+                    return next(rows)
             except Exception as error:
                 _raise_if_fatal(error, self.settings.output)
                 if not is_out_of_memory(error):
@@ -139,13 +143,14 @@ class Worker:
                 log.warning("track %s: out of memory with %s", task.track, grid)
         return self._failed(task, "separate", "out of memory with the smallest batch and the shortest chunk")
 
-    def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Iterator[LedgerRow]:
+    def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Generator[LedgerRow, None, None]:
         """The rows of the tasks, in order; the last tracks' stems are encoded while the next is separated."""
         uris = [task.uri for task in tasks]
-        outcomes = streaming.separate_files(
+        files = streaming.separate_files(
             uris, self.model, grid, self.selection, self.settings.format, span=self.span
         )
-        with ThreadPoolExecutor(BEHIND) as behind:  # more than one: while a disk syncs, another encodes
+        # more than one behind: while a disk syncs, another encodes
+        with closing(files) as outcomes, ThreadPoolExecutor(BEHIND) as behind:
             finishing = (
                 behind.submit(self._finish, task, outcome, grid)
                 for task, outcome in zip(tasks, outcomes, strict=True)

@@ -15,7 +15,7 @@ the model gives a chunk the same bits in every place of a batch (`vsep_ray.chunk
 import contextlib
 import itertools
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,7 +128,7 @@ def separate_files(
     format: str,
     *,
     span: bool = True,
-) -> Iterator[Stems | AudioError]:
+) -> Generator[Stems | AudioError, None, None]:
     """Separate files one after the other; for each its stems, or what is wrong with it.
 
     Args:
