@@ -48,3 +48,18 @@ def test_an_error_on_the_way_reaches_the_consumer_and_no_thread_stays():
         assert next(items) == 0
         next(items)
     assert threading.active_count() == before
+
+
+def test_a_generator_is_closed_with_the_block_by_the_thread_that_leaves_it():
+    closed = []
+
+    def numbers():
+        try:
+            yield from range(100)
+        finally:
+            closed.append(threading.get_ident())
+
+    source = numbers()
+    with ahead(source) as items:
+        assert next(items) == 0
+    assert closed == [threading.get_ident()]

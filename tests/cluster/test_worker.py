@@ -2,8 +2,6 @@
 
 import dataclasses
 import errno
-import gc
-import inspect
 import os
 import subprocess
 import sys
@@ -217,19 +215,6 @@ def fail(worker, error, until=lambda mixture: False):
         raise error
 
     object.__setattr__(worker.model, "separate", call)
-
-
-def test_what_is_given_up_is_closed_at_once(worker, tmp_path):
-    """The garbage collector would close it in any thread at any moment: that has been a deadlock."""
-    uri, _ = song(tmp_path)
-    gc.disable()
-    try:
-        fail(worker, torch.OutOfMemoryError("CUDA out of memory"), until=lambda m: m.shape[0] == 1)
-        assert separate(worker, Task("song.wav", uri))["song.wav"].status == "separated"
-        left = [g.gi_code.co_name for g in gc.get_objects() if inspect.isgenerator(g) and g.gi_frame]
-    finally:
-        gc.enable()
-    assert not {"separate_files", "_read_files", "_separate", "rows"} & set(left)
 
 
 def test_out_of_memory_makes_batch_and_chunk_smaller_and_is_recorded(worker, tmp_path):
