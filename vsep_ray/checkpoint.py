@@ -6,7 +6,6 @@ Nothing is ever unpickled.
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def local(uri: str | Path) -> Path:
     if not storage.is_remote(uri):
         return storage.local_path(uri)
     version = fingerprint([uri, storage.stamps([storage.join(uri, name) for name in FILES])])
-    target = Path(tempfile.gettempdir(), f"vsep_ray-{os.getuid()}", "checkpoints", version)
+    target = storage.temporary_root() / "checkpoints" / version
     return storage.fill(target, lambda scratch: _copied(uri, scratch / "copy"))
 
 

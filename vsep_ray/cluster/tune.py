@@ -43,7 +43,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
     name = run_name("tune", config, *inputs, models_of(config.separator, store))
     known = {} if config.fresh else _known_runs(config, name)
     with contextlib.ExitStack() as runs:  # whatever ends the sweep ends the runs of its trials
-        parent = runs.enter_context(_sweep(config, name, known, store))
+        parent = runs.enter_context(_parent(config, name, known, store))
         known[""] = parent.run_id
         experiment = config.experiment or "vsep/sweeps"
         below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
@@ -221,7 +221,7 @@ def _train_trial(space: dict[str, Any], trials: Sequence[Mapping[str, Any]]) -> 
     ray.tune.report(metrics)  # also where nothing was left to train
 
 
-def _sweep(config: TuneConfig, name: str, known: Mapping[str, str], store: CropStore) -> Tracker:
+def _parent(config: TuneConfig, name: str, known: Mapping[str, str], store: CropStore) -> Tracker:
     return start_run(config, "sweeps", name, run_id=known.get("", ""), tags={"crops": store.mark})
 
 

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 import platform
 import tempfile
 import time
@@ -238,7 +237,7 @@ def staging_root(output: str) -> Path:
     bucket or its file system has no locks."""
     if not storage.is_remote(output) and locks_work(root := storage.local_path(Ledger(output).uri)):
         return root
-    return Path(tempfile.gettempdir(), f"vsep_ray-{os.getuid()}")
+    return storage.temporary_root()
 
 
 def _raise_if_fatal(error: Exception, output: str) -> None:

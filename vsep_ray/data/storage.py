@@ -39,7 +39,7 @@ __all__ = [
     "absolute", "delete", "delete_folder", "download", "exists", "fill", "is_directory", "is_leftover",
     "is_remote", "join", "list_files", "list_folder", "local_path", "newest_first", "open_filesystem",
     "parent", "printable", "publish", "read_bytes", "read_local", "relative", "size", "sizes", "stamps",
-    "suffix", "upload", "write_bytes", "write_local",
+    "suffix", "temporary_root", "upload", "write_bytes", "write_local",
 ]  # fmt: skip
 
 
@@ -98,6 +98,11 @@ def download(uri: str, path: Path) -> None:
     folder = path if is_directory(uri) else path.parent
     folder.mkdir(parents=True, exist_ok=True)
     fs.copy_files(source, str(path), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
+
+
+def temporary_root() -> Path:
+    """This user's folder for what a job keeps on a node's own disk (below ``TMPDIR``)."""
+    return Path(tempfile.gettempdir(), f"vsep_ray-{os.getuid()}")
 
 
 def fill(target: Path, make: Callable[[Path], Path]) -> Path:
