@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vsep_ray"
 LAYERS = [
-    {"config", "ahead"},
+    {"config", "ahead", "draws", "workers"},
     {"data", "audio"},
     {"nn"},
     {"mixing"},
