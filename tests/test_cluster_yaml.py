@@ -34,6 +34,7 @@ def test_nothing_listens_to_the_world(config):
     assert commands.count("RAY_AUTH_MODE=token") == 2
     for kind in config["available_node_types"].values():
         assert kind["node_config"]["SecurityGroupIds"], "without one Ray's launcher admits SSH from anywhere"
+        assert kind["node_config"]["IamInstanceProfile"], "without one workers cannot use the bucket"
 
 
 def test_workers_may_be_lost_and_the_head_may_not(config):
