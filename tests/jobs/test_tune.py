@@ -45,23 +45,36 @@ def test_draws_follow_the_rows_and_come_again():
         betas=(0.01, 100.0), depths=(2, 4), draws=24, axes=("samples=1,4", "gradient=entropy,path")
     )
 
-    def run():
+    def run(before=(), size=4, draws=24):
         rows, found = [], []
-        for wave in waves.waves(config, rows, 4):
+        for wave in waves.waves(dataclasses.replace(config, draws=draws), rows, size, before):
             found.append(wave)
-            for p in wave:
+            for i, p in enumerate(wave):
                 score = -abs(np.log10(p["beta"]) - 1) - (p["depth"] == 2)
-                rows.append({"point": p, "si_sdr_improvement_db": score, "status": "finished"})
+                status = ("finished", "stopped", "failed")[i % 3]
+                rows.append({"point": p, "si_sdr_improvement_db": score, "status": status, "step": 10})
         return found
 
     config = dataclasses.replace(config, separator=dataclasses.replace(config.separator, regime="B"))
     found = run()
     assert found == run() and [len(wave) for wave in found] == [4] * 6
+    assert found == run(found[:3]), "a sweep that goes on draws what an undisturbed one draws"
+    assert run(found[:2], size=5)[:2] == found[:2], "on another cluster, what was begun comes first"
+    assert run(draws=8) == found[:2], "more draws go on with a sweep of fewer"
     flat = [p for wave in found for p in wave]
     assert {p["depth"] for p in flat} == {2, 4} and {type(p["samples"]) for p in flat} == {int}
     assert all(0.01 <= p["beta"] <= 100 and p["gradient"] in ("entropy", "path") for p in flat)
     far = [np.mean([abs(np.log10(p["beta"]) - 1) for p in part]) for part in (flat[:8], flat[-8:])]
     assert far[1] < 0.7 * far[0]
+
+
+def test_no_point_is_drawn_twice():
+    config = TuneConfig(betas=(1.0,), depths=(2, 4, 8), seeds=(0, 1), draws=20)
+    rows, found = [], []
+    for wave in waves.waves(config, rows, 4):
+        found += [points.label(p) for p in wave]
+        rows += [{"point": p, points.metrics_of(config)[0]: 0.0, "status": "finished"} for p in wave]
+    assert len(found) == len(set(found)) == 6
 
 
 @pytest.mark.ray

@@ -22,7 +22,7 @@ from vsep_ray.cluster.task import Launch
 from vsep_ray.cluster.train import forget, run_name, train
 from vsep_ray.cluster.train_separator import models_of, relevant, task_of
 from vsep_ray.cluster.waves import waves
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import storage
 from vsep_ray.data.crops import MIXTURE, CropStore
 from vsep_ray.evaluation.sweeps import choose, dependence
@@ -40,8 +40,10 @@ def run(config: TuneConfig) -> dict[str, Any]:
     _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
     inputs = (store.mark, config.fit.steps, config.priors.fit.steps, axes_of(config))
-    name = run_name("tune", config, *inputs, models_of(config.separator, store))
-    known = {} if config.fresh else _known_runs(config, name)
+    what = dataclasses.replace(config, draws=min(1, config.draws))  # more draws go on with a sweep of fewer
+    name = run_name("tune", what, *inputs, models_of(config.separator, store))
+    known: dict[str, str] = _recall(config, name, "runs.json") or {}
+    before: list[list[Point]] = _recall(config, name, "waves.json") or []
     with contextlib.ExitStack() as runs:  # whatever ends the sweep ends the runs of its trials
         parent = runs.enter_context(_parent(config, name, known, store))
         known[""] = parent.run_id
@@ -49,8 +51,8 @@ def run(config: TuneConfig) -> dict[str, Any]:
         below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
         by_priors = {label(priors_of(p)): p for p in grid(config)}
         priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
-        sweep = _Sweep(below, store, name, known, priors, runs)
-        for points in waves(config, sweep.rows, max(SMALLEST_WAVE, _room(config, SMALLEST_WAVE))):
+        sweep = _Sweep(below, store, name, known, priors, runs, before)
+        for points in waves(config, sweep.rows, max(SMALLEST_WAVE, _room(config, SMALLEST_WAVE)), before):
             sweep.try_out(points)
         # where trials are stopped early, or drawn, the survivors say nothing of the axes
         survivors = config.reduction > 1 or config.draws
@@ -73,6 +75,8 @@ class _Sweep:
         known: label of the point ("": the sweep) -> MLflow run.
         priors: label of `priors_of` a point -> folder.
         runs: ends the runs of trials, however the sweep ends.
+        before: the waves of points that the same command recorded before.
+        waves: those so far.
         rows: a row per trial so far.
         targets: label of the point -> folder of its model.
     """
@@ -83,6 +87,8 @@ class _Sweep:
     known: dict[str, str]
     priors: Mapping[str, str]
     runs: contextlib.ExitStack
+    before: Sequence[Sequence[Point]]
+    waves: list[Sequence[Point]] = dataclasses.field(default_factory=list)
     rows: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     targets: dict[str, str] = dataclasses.field(default_factory=dict)
 
@@ -91,11 +97,14 @@ class _Sweep:
         config = self.config
         children = {label(p): self.runs.enter_context(self._child(p)) for p in points}
         self.known |= {key: child.run_id for key, child in children.items()}
-        _remember_runs(config, self.name, self.known)
+        self.waves.append(points)
+        _remember(config, self.name, "runs.json", self.known)
+        _remember(config, self.name, "waves.json", [*self.waves, *self.before[len(self.waves) :]])
         trials = [_trial(config, self.store, self.priors, p, self.known[label(p)]) for p in points]
         _check_different(trials)
         self.targets |= {label(p): t["target"] for p, t in zip(points, trials, strict=True)}
-        rows = rows_of(_tune(config, f"{self.name}-{len(self.rows)}", trials), points, config)
+        # named by its points: Tune restores what it finds under a name
+        rows = rows_of(_tune(config, f"{self.name}-{fingerprint(points)}", trials), points, config)
         for row in rows:
             finish(children[label(row["point"])], row, metrics_of(config))
         self.rows += rows
@@ -225,12 +234,14 @@ def _parent(config: TuneConfig, name: str, known: Mapping[str, str], store: Crop
     return start_run(config, "sweeps", name, run_id=known.get("", ""), tags={"crops": store.mark})
 
 
-def _known_runs(config: TuneConfig, name: str) -> dict[str, str]:
-    """Label of the point ("": the sweep) -> MLflow run of the same command before."""
-    uri = storage.join(config.storage, "sweeps", name, "runs.json")
-    return json.loads(storage.read_bytes(uri)) if storage.exists(uri) else {}
+def _recall(config: TuneConfig, name: str, what: str) -> Any:
+    """What the same command remembered before: ``runs.json``, label of the point ("": the sweep) -> MLflow
+    run, or ``waves.json``, the points that were tried side by side."""
+    uri = storage.join(config.storage, "sweeps", name, what)
+    return json.loads(storage.read_bytes(uri)) if storage.exists(uri) and not config.fresh else None
 
 
-def _remember_runs(config: TuneConfig, name: str, runs: Mapping[str, str]) -> None:
-    uri = storage.join(config.storage, "sweeps", name, "runs.json")
-    storage.write_bytes(uri, json.dumps(runs, indent=1).encode())
+def _remember(config: TuneConfig, name: str, what: str, content: Any) -> None:
+    storage.write_bytes(
+        storage.join(config.storage, "sweeps", name, what), json.dumps(content, indent=1).encode()
+    )
