@@ -90,7 +90,7 @@ def fit(
     config: FitConfig,
     *,
     state: FitState,
-    rank: int = 0,
+    part: slice | None = None,
     report: Report | None = None,
 ) -> FitState:
     """Minimise ``objective(batch, step)["loss"]`` by Adam for ``config.steps``, or until ``report`` says so.
@@ -100,27 +100,30 @@ def fit(
         batches: any iterable of batches, one per step; it must start at ``state.step``.
         config: steps, learning rate and so on.
         state: where to start; it is changed in place and returned.
-        rank: of this worker among those that share every batch in equal parts.
+        part: the items of every whole batch that this worker's batches are; None: all.
         report: called every ``log_every`` steps and at the end with averaged scalars, among them
             ``data_wait`` (share of the time spent waiting for data) and ``steps_per_second``.
 
     Items draw from streams of their own (`vsep_ray.draws`), keyed by seed, step and place in the whole batch,
-    and reported scalars are means over all workers: their number changes nothing but rounding.
+    gradients and reported scalars are means over the items of all workers: where these draw the same batches,
+    their number changes nothing but rounding (a VQ-VAE's restarts and perplexity excepted).
 
     A step whose gradient is not finite is skipped on all workers (DDP has averaged the gradients), counted in
     ``skipped_updates``, and left out of the averages.
     """
     objective.train()
-    first = rank * (config.batch_size // workers.count())
+    part = part or slice(0, config.batch_size)
+    # DDP averages over workers; what counts is the mean over items
+    weight = workers.count() * (part.stop - part.start) / config.batch_size
     meter = Meter()
     source = iter(batches)
     while state.step < config.steps:
         batch = meter.waiting(lambda: next(source, None))
         if batch is None:
             raise ValueError(f"the batches ended at step {state.step} of {config.steps}; repeat them")
-        torch.manual_seed(step_seed(config.seed, state.step, rank))
-        with draws.by_item(functools.partial(item_seed, config.seed, state.step), first):
-            metrics = objective(batch, state.step)
+        torch.manual_seed(step_seed(config.seed, state.step, part.start))
+        with draws.by_item(functools.partial(item_seed, config.seed, state.step), part.start):
+            metrics = {name: weight * value for name, value in objective(batch, state.step).items()}
         state.optimizer.zero_grad(set_to_none=True)
         metrics["loss"].backward()
         norm = nn.utils.clip_grad_norm_(_parameters(state), config.clip)

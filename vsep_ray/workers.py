@@ -10,6 +10,12 @@ def count() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def part(size: int) -> slice:
+    """The items of a batch of so many that this worker has; the parts differ by one item at most."""
+    rank = dist.get_rank() if count() > 1 else 0
+    return slice(rank * size // count(), (rank + 1) * size // count())
+
+
 def summed(x: Tensor) -> Tensor:
     """The sum over all workers, on each of them."""
     if count() == 1:
@@ -35,11 +41,14 @@ def from_first(x: Tensor) -> Tensor:
 def gathered(x: Tensor) -> tuple[Tensor, slice]:
     """The items of all workers, one worker after the other, and which of them are one's own.
 
-    Shape: (B, ...) -> (workers B, ...); B is the same on all of them.
+    Shape: (B, ...) -> (sum of all B, ...).
     """
     if count() == 1:
         return x, slice(len(x))
-    parts = [torch.empty_like(x) for _ in range(count())]
-    dist.all_gather(parts, x.contiguous())
-    first = dist.get_rank() * len(x)
-    return torch.cat(parts), slice(first, first + len(x))
+    sizes = [int(n) for n in summed(torch.eye(count(), device=x.device)[dist.get_rank()] * len(x))]
+    room = max(sizes)  # a collective call wants equal shapes
+    padded = torch.cat([x, x.new_zeros(room - len(x), *x.shape[1:])])
+    parts = [torch.empty_like(padded) for _ in sizes]
+    dist.all_gather(parts, padded)
+    first = sum(sizes[: dist.get_rank()])
+    return torch.cat([p[:n] for p, n in zip(parts, sizes, strict=True)]), slice(first, first + len(x))

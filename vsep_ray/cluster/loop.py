@@ -16,7 +16,7 @@ import ray.train.torch
 import torch
 from torch import Tensor
 
-from vsep_ray import checkpoint
+from vsep_ray import checkpoint, workers
 from vsep_ray.ahead import ahead
 from vsep_ray.alarms import alarms
 from vsep_ray.cluster.runs import spool
@@ -66,31 +66,26 @@ def _fit(task: Task, launch: Launch) -> None:
         if rank == 0
         else None
     )
-    reporter = Reporter(task, launch, tracker, curves)
-    batches = _batches(task, launch, state, rank, world)
+    reporter = Reporter(task, launch, tracker, curves, state.step)
+    batches = _batches(task, launch, state)
     with system_metrics(tracker) if tracker else contextlib.nullcontext():
-        fit(wrapped, batches, task.fit, state=state, rank=rank, report=reporter)
+        fit(wrapped, batches, task.fit, state=state, part=workers.part(task.fit.batch_size), report=reporter)
     if tracker:
         tracker.finish()
 
 
-def _batches(
-    task: Task, launch: Launch, state: FitState, rank: int, world: int
-) -> Iterator[dict[str, Tensor]]:
+def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, Tensor]]:
     """The batch of each step. Where every worker holds all crops, each draws the whole batch and takes
     its part of it."""
     windows = {name: _window(name, spec, task, launch) for name, spec in task.streams().items()}
     device = ray.train.torch.get_device()
     divided = bool(launch.splits(task))
-    num = task.fit.batch_size // world
-    if num * world != task.fit.batch_size:
-        raise UserError(f"--fit.batch-size {task.fit.batch_size} cannot be divided among {world} workers")
-    part = slice(None) if divided else slice(rank * num, (rank + 1) * num)
+    part = workers.part(task.fit.batch_size)
 
     def draw(step: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng(step_seed(task.fit.seed, step, rank if divided else 0))
-        batch = task.batch(windows, rng, num if divided else task.fit.batch_size)
-        mine = {k: v[part] for k, v in batch.items()}
+        rng = np.random.default_rng(step_seed(task.fit.seed, step, part.start if divided else 0))
+        batch = task.batch(windows, rng, part.stop - part.start if divided else task.fit.batch_size)
+        mine = batch if divided else {k: v[part] for k, v in batch.items()}
         # from page-locked memory a GPU copies beside its work
         return {k: v.pin_memory() for k, v in mine.items()} if device.type == "cuda" else mine
 
@@ -114,9 +109,11 @@ class Reporter:
     """What happens every ``log_every`` steps: curves and alarms, and every ``checkpoint_every``
     validation and a checkpoint."""
 
-    def __init__(self, task: Task, launch: Launch, tracker: Tracker | None, curves: Curves) -> None:
+    def __init__(
+        self, task: Task, launch: Launch, tracker: Tracker | None, curves: Curves, saved: int
+    ) -> None:
         self.task, self.launch, self.tracker, self.curves = task, launch, tracker, curves
-        self.saved = 0
+        self.saved = saved
 
     def __call__(self, state: FitState, metrics: dict[str, float]) -> bool:
         """Log, and save where it is time; never asks to stop."""

@@ -79,7 +79,9 @@ class ActNorm(Bijection):
 
     @torch.no_grad()
     def _start(self, x: Tensor) -> None:
-        moments = workers.averaged(torch.stack([x.mean((0, 2)), (x**2).mean((0, 2))]))
+        count = x.new_full((x.shape[1],), x.shape[0] * x.shape[2])
+        *sums, count = workers.summed(torch.stack([x.sum((0, 2)), (x**2).sum((0, 2)), count]))
+        moments = torch.stack(sums) / count
         if not torch.isfinite(moments).all():
             return  # wait for a batch that training does not skip
         variance = (moments[1] - moments[0] ** 2).clamp_min(1e-8)
