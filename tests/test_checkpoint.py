@@ -169,7 +169,7 @@ def test_the_latest_complete_checkpoint_of_a_kind(tmp_path):
         checkpoint.save(tmp_path / "models" / "run" / name, MODULES["prior"](), {})
     checkpoint.save(tmp_path / "models" / "separator", MODULES["separator"](), {})
     for age, name in enumerate(("new", "old")):
-        os.utime(tmp_path / "models" / "run" / name / "model.safetensors", (1e9 - age, 1e9 - age))
+        os.utime(tmp_path / "models" / "run" / name / "provenance.json", (1e9 - age, 1e9 - age))
     (tmp_path / "models" / "run" / "broken" / "model.safetensors").unlink()
     assert checkpoint.latest(tmp_path, "prior") == str(tmp_path / "models" / "run" / "new")
     assert checkpoint.latest(tmp_path, "separator") == str(tmp_path / "models" / "separator")

@@ -6,6 +6,7 @@ Nothing is ever unpickled.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from vsep_ray.training import FitState
 
 FORMAT = 1
 FILES = ("config.json", "model.safetensors", "provenance.json")
-"""Of a finished model."""
+"""Of a finished model; the last one, which is written last, says that it is complete."""
 
 
 def save(
@@ -45,14 +46,43 @@ def save(
         _save_training(directory, state)
 
 
+def publish(directory: str | Path, target: str) -> None:
+    """Copy a finished model, file by file in the order of `FILES`."""
+    for name in FILES:
+        storage.upload(Path(directory, name), storage.join(target, name))
+
+
+def is_complete(uri: str | Path) -> bool:
+    """Whether all files of a finished model are there."""
+    return all(storage.exists(storage.join(str(uri), name)) for name in FILES)
+
+
+def identity(uri: str) -> str:
+    """A hash of what a model computes: its config and weights, wherever it lies and whatever its name is."""
+    digest = hashlib.sha256()
+    for name in ("config.json", "model.safetensors"):
+        digest.update(hashlib.sha256(storage.read_bytes(storage.join(uri, name))).digest())
+    return digest.hexdigest()
+
+
 def local(uri: str | Path) -> Path:
-    """The local directory of a checkpoint: itself, or a copy of one in a bucket, made once per version."""
+    """The local directory of a checkpoint: itself, or a copy of one in a bucket, made once per version in
+    the node's temporary folder.
+
+    Raises:
+        UserError: it cannot be copied.
+    """
     uri = str(uri)
     if not storage.is_remote(uri):
         return storage.local_path(uri)
-    version = fingerprint([uri, storage.stamps([storage.join(uri, name) for name in FILES])])
-    target = storage.temporary_root() / "checkpoints" / version
-    return storage.fill(target, lambda scratch: _copied(uri, scratch / "copy"))
+    try:
+        version = fingerprint([uri, storage.stamps([storage.join(uri, name) for name in FILES])])
+        target = storage.temporary_root() / "checkpoints" / version
+        if target.is_dir() and not is_complete(target):  # a system clears its temporary folder file by file
+            shutil.rmtree(target, ignore_errors=True)
+        return storage.fill(target, lambda scratch: _copied(uri, scratch / "copy"))
+    except OSError as error:
+        raise UserError(f"checkpoint {uri} cannot be read: {error}") from error
 
 
 def load(directory: str | Path) -> Prior | Separator:
@@ -138,10 +168,10 @@ def build(description: Mapping[str, Any]) -> Prior | Separator:
 def latest(root: str | Path, kind: str) -> str | None:
     """The newest checkpoint directory of a kind below ``<root>/models``, or None."""
     models = storage.join(str(root), "models")
-    for name in storage.newest_first(models, "model.safetensors"):
+    for name in storage.newest_first(models, FILES[-1]):
         directory = storage.parent(storage.join(models, name))
         config = storage.join(directory, "config.json")
-        if storage.exists(config) and json.loads(storage.read_bytes(config)).get("kind") == kind:
+        if is_complete(directory) and json.loads(storage.read_bytes(config)).get("kind") == kind:
             return directory
     return None
 

@@ -1,9 +1,11 @@
 """Jobs that are submitted to a cluster with token authentication, a head without CPUs and a storage in a
-bucket: the chain of jobs, exit codes, logs, stopping."""
+bucket, nodes that see nothing of each other's disks: the chain of jobs, exit codes, logs, stopping. Needs
+root, to hide the disks."""
 
 import json
 import os
 import secrets
+import shlex
 import shutil
 import subprocess
 import sys
@@ -23,7 +25,11 @@ from vsep_ray.audio import io
 from vsep_ray.data import storage
 from vsep_ray.tracking.client import client
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.ray,
+    pytest.mark.skipif(os.geteuid() != 0, reason="mount namespaces need root"),
+]
 ROOT = Path(__file__).parents[2]
 SHORT = ["--fit.steps", "20", "--fit.checkpoint-every", "10", "--fit.log-every", "10"]
 
@@ -50,19 +56,26 @@ class TokenCluster:
             "--head", f"--port={self.gcs}", "--num-cpus=0", "--dashboard-host=127.0.0.1",
             f"--dashboard-port={self.dashboard}", f"--ray-client-server-port={free_port()}",
         )  # fmt: skip
-        self._start(f"--address=127.0.0.1:{self.gcs}", "--num-cpus=2")
+        self._start(f"--address=127.0.0.1:{self.gcs}", "--num-cpus=2", hidden=self.folders[0])
         return self
 
-    def _start(self, *flags):
+    def _start(self, *flags, hidden=None):
         ports = [f"--dashboard-agent-listen-port={free_port()}", "--min-worker-port=0", "--max-worker-port=0"]
-        # each in a folder of its own, as on other machines: nodes clear away each other's working directories
-        self.folders.append(tempfile.mkdtemp(prefix="ray", dir="/tmp"))
-        ports += [f"--temp-dir={self.folders[-1]}"]
+        # each with files of its own, as on other machines: the head's are not there for the worker
+        folder = tempfile.mkdtemp(prefix="ray", dir="/tmp")
+        self.folders.append(folder)
+        ports += [f"--temp-dir={folder}"]
+        own = {"HOME": f"{folder}/home", "TMPDIR": f"{folder}/tmp"}
+        for path in own.values():
+            Path(path).mkdir()
         command = ["ray", "start", "--block", "--object-store-memory=300000000", *ports, *flags]
+        if hidden:
+            covered = f"mount -t tmpfs none {hidden} && exec {shlex.join(command)}"
+            command = ["unshare", "--mount", "sh", "-c", covered]
         node = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=self.environment,
+            env=self.environment | own,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

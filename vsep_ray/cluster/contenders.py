@@ -16,6 +16,7 @@ from vsep_ray.inference import SeparateFn, amortized, langevin, refine
 from vsep_ray.joint import Joint
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.presets.evaluate import Method
+from vsep_ray.presets.job import torch_device
 from vsep_ray.separators import Separator
 
 CHUNK_SECONDS, OVERLAP = 6.0, 0.25
@@ -50,7 +51,7 @@ class Contender:
         Shape:
             (N, C, T) -> (N, K, C, T), on the CPU
         """
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch_device(self.config.device)
         function = self._function(device)
         rate, multiple = self.separator.sample_rate, self.separator.multiple
         chunk = -(-round(CHUNK_SECONDS * rate) // multiple) * multiple

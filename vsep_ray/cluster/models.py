@@ -11,21 +11,24 @@ from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import exact_model, resolve_model
 
+CACHE = "models_cache"
+"""Folder of the storage, or of the home where that is in a bucket, for models from elsewhere."""
 
-def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, Path, Separator]:
-    """The exact URI, the local directory and the module of the separator ``model``; "" is the latest below
-    ``root``.
+
+def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, str, Separator]:
+    """The exact URI of the separator ``model`` ("": the latest below ``root``), the checkpoint directory
+    where every node finds it, and the module.
 
     Raises:
         UserError: there is none, or it is a prior.
     """
     uri = exact_model(model, tracking_uri) if model else _latest(root)
     cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(root) else Path(root)
-    directory = resolve_model(uri, tracking_uri, cache / "models_cache").absolute()
+    directory = resolve_model(uri, tracking_uri, cache / CACHE).absolute()
     module = checkpoint.load(directory)
     if not isinstance(module, Separator):
         raise UserError(f"model {uri} is a prior; expected a separator, as train_separator.py makes one")
-    return uri, directory, module
+    return uri, uri if storage.is_remote(uri) else _shared(directory, root), module
 
 
 def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
@@ -47,6 +50,16 @@ def load_prior(directory: str, source: str) -> Prior:
     if not isinstance(module, Prior):
         raise UserError(f"{directory} is a separator; expected the prior of {source}")
     return module
+
+
+def _shared(directory: Path, root: str) -> str:
+    """A model of this node's disk where the others find it: in the storage, which all of them see."""
+    if not storage.is_remote(root) and directory.is_relative_to(storage.local_path(root)):
+        return str(directory)
+    target = storage.join(root, CACHE, checkpoint.identity(str(directory))[:16])
+    if not checkpoint.is_complete(target):
+        checkpoint.publish(directory, target)
+    return target
 
 
 def _latest(root: str) -> str:

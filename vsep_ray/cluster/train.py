@@ -3,7 +3,6 @@
 import dataclasses
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import ray
@@ -33,7 +32,11 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
 
     Returns:
         The scalars of the last validation.
+
+    Raises:
+        UserError: there are more workers than items of a batch.
     """
+    launch.check(task)
     if done := _finished(task, launch, target):
         return done
     ray.data.DataContext.get_current().enable_progress_bars = False
@@ -63,7 +66,8 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
         raise UserError(result.return_value)
     if result.error or result.checkpoint is None:
         raise RuntimeError(f"training {launch.name} ended without a checkpoint: {result.error}")
-    _publish(result.checkpoint, target)
+    with result.checkpoint.as_directory() as folder:
+        checkpoint.publish(folder, target)
     return {k: v for k, v in (result.metrics or {}).items() if isinstance(v, (int, float))}
 
 
@@ -128,12 +132,6 @@ def forget(storage_uri: str, name: str) -> None:
     found = {path.partition("/")[0] for path in storage.list_files(runs)}
     for folder in sorted(f for f in found if f.startswith(name)):
         storage.delete_folder(storage.join(runs, folder))
-
-
-def _publish(trained: ray.train.Checkpoint, target: str) -> None:
-    with trained.as_directory() as folder:
-        for name in checkpoint.FILES:  # the last one says: complete
-            storage.upload(Path(folder, name), storage.join(target, name))
 
 
 def default_workers(resources: ResourcesConfig, *, side_by_side: bool) -> int:

@@ -191,7 +191,7 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
 
 
 def _find_start(config: TrainSeparatorConfig, store: CropStore) -> str:
-    """The directory of the separator to start from.
+    """The checkpoint directory of the separator to start from, where every node finds it.
 
     Raises:
         UserError: there is none, or its sources, format or shape are not those of the run.
@@ -202,7 +202,7 @@ def _find_start(config: TrainSeparatorConfig, store: CropStore) -> str:
         wanted.sources, wanted.sample_rate, wanted.channels, wanted.backbone,
     ):  # fmt: skip
         raise UserError(f"--start {uri} has other sources, format or backbone than this run")
-    return str(directory)
+    return directory
 
 
 def _dreams(config: TrainSeparatorConfig, store: CropStore, judges: dict[str, str]) -> CropStore:

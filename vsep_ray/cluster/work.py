@@ -1,15 +1,14 @@
 """What there is to separate in a catalog, what is done, what is left: settled before anything is touched."""
 
-import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vsep_ray import checkpoint
 from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, libsndfile_subtype
 from vsep_ray.cluster.models import find_separator
@@ -133,20 +132,11 @@ def _check(config: SeparateCatalogConfig) -> None:
         raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
 
 
-def _settings(config: SeparateCatalogConfig, uri: str, directory: Path, output: str) -> WorkerSettings:
+def _settings(config: SeparateCatalogConfig, uri: str, directory: str, output: str) -> WorkerSettings:
     options = {name: getattr(config, name) for name in CHANGES_STEMS}
-    identity = fingerprint({"model": _digest(directory), **options})
-    options |= {name: getattr(config, name) for name in ("batch_size", "max_alike")}
-    return WorkerSettings(str(directory), uri, identity, output, **options)
-
-
-def _digest(directory: Path) -> str:
-    """A hash of what a model computes: its config and weights, wherever it lies and whatever its name is."""
-    digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors"):
-        with (directory / name).open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    identity = fingerprint({"model": checkpoint.identity(directory), **options})
+    options |= {name: getattr(config, name) for name in ("batch_size", "max_alike", "device")}
+    return WorkerSettings(directory, uri, identity, output, **options)
 
 
 def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> None:

@@ -12,8 +12,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vsep_ray import streaming
 from vsep_ray.ahead import ahead
 from vsep_ray.audio.formats import SCARCE, AudioError, Stage
@@ -22,6 +20,7 @@ from vsep_ray.data import storage
 from vsep_ray.data.catalog import stem_names
 from vsep_ray.data.ledger import Ledger, LedgerRow, LedgerWriter
 from vsep_ray.data.staging import Staging, locks_work, sweep
+from vsep_ray.presets.job import Device, torch_device
 from vsep_ray.streaming import Chunking, Selection, Stems
 from vsep_ray.streaming.separator import (
     chunking,
@@ -39,7 +38,7 @@ BEHIND = 2
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker needs to know: a checkpoint directory, names for the records, and
+    """What a worker needs to know: a checkpoint directory that every node finds, names for the records, and
     `SeparateCatalogConfig`'s fields."""
 
     directory: str
@@ -55,6 +54,7 @@ class WorkerSettings:
     sources: tuple[str, ...] = ()
     samples: int = 0
     max_alike: int = 0
+    device: Device = "auto"
     run: str = ""
 
 
@@ -81,7 +81,7 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings, self.ledger = settings, Ledger(settings.output)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = torch_device(settings.device)
         separator = load(settings.directory)
         self.selection = Selection.of(separator.sources, settings.sources)
         self.model = stream_model(separator, self.selection, settings.samples, device)

@@ -3,8 +3,15 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 Device = Literal["auto", "cpu", "gpu"]
 """auto: GPUs if the cluster has any at this moment."""
+
+
+def torch_device(device: Device) -> torch.device:
+    """Where a process that Ray gave a GPU, or none, computes."""
+    return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 @dataclass(frozen=True)
