@@ -56,13 +56,18 @@ def status(table):
 
 @pytest.mark.ray
 def test_one_node_passes(ray_session, tmp_path):
-    table = require(needs(tmp_path, ffmpeg=True, decoder=True, inputs={"model": "models:/x@y"}))
+    table = require(
+        needs(tmp_path, ffmpeg=True, decoder=True, inputs={"crops": (str(tmp_path),), "priors": ("a1b2",)})
+    )
     names = ["ray", "resources", "packages", "storage", "tracking", "ffmpeg", "decoder", "inputs"]
     assert status(table) == dict.fromkeys(names, "ok")
     assert list(tmp_path.iterdir()) == []
     words = {c.name: c.detail for c in table}
     assert f"Ray {ray_session.__version__}" in words["ray"] and "no authentication" in words["ray"]
-    assert words["inputs"] == "model models:/x@y" and f"torch {torch.__version__}" in words["packages"]
+    assert (
+        words["inputs"] == f"crops {tmp_path}, priors a1b2"
+        and f"torch {torch.__version__}" in words["packages"]
+    )
 
 
 @pytest.mark.ray
@@ -82,7 +87,27 @@ def test_more_than_a_local_cluster_has_is_refused(ray_session, tmp_path):
     """It would wait for ever; a job that can start with less is warned."""
     with pytest.raises(UserError, match=r"9 CPU asked of 4.*--resources.num-workers"):
         require(needs(tmp_path, cpus=9, waits=False))
-    assert status(require(needs(tmp_path, cpus=9, gpus=2)))["resources"] == "warning"
+    assert status(require(needs(tmp_path, cpus=9)))["resources"] == "warning"
+    with pytest.raises(UserError, match=r"2 GPU asked of 0; pass --device cpu or auto"):
+        require(needs(tmp_path, gpus=2))
+
+
+@pytest.mark.ray
+def test_inputs_that_are_not_there_are_refused(ray_session, tmp_path):
+    (tmp_path / "a.wav").touch()
+    here = {"catalog": (f"{tmp_path}/*.wav",), "model": (str(tmp_path), "runs:/0/x")}
+    assert status(require(needs(tmp_path, inputs=here)))["inputs"] == "ok"
+    with pytest.raises(UserError, match=r"inputs: --crops .*gone: there is no such"):
+        require(needs(tmp_path, inputs={"crops": (f"{tmp_path}/gone",)}))
+    with pytest.raises(UserError, match=r"models:/x@y was not found"):
+        require(needs(tmp_path, inputs={"start": ("models:/x@y",)}))
+
+
+def test_a_node_that_sees_nothing_of_a_folder_is_blind_to_it(ray_session):
+    def no_credentials(uri):
+        raise PermissionError(uri)
+
+    assert nodes.look({"s3://x": "s3://x/probe"}, no_credentials).blind == ("s3://x",)
 
 
 @pytest.mark.ray
@@ -111,7 +136,7 @@ def test_what_a_job_needs_is_read_from_its_config(tmp_path):
     catalog = replace(SEPARATE_CATALOG["smoke"], storage="/s", output="stems", catalog="/music", num_actors=3)
     found = Needs.of(replace(catalog, device="gpu"))
     assert found.folders == ("/s", str(Path("stems").absolute())) and found.decoder and found.waits
-    assert (found.cpus, found.gpus, found.inputs) == (3, 3, {"catalog": "/music"})
+    assert (found.cpus, found.gpus, found.inputs) == (3, 3, {"catalog": ("/music",)})
     training = replace(
         TRAIN_SEPARATOR["smoke"], resources=ResourcesConfig(num_workers=4, cpus_per_worker=0.5)
     )

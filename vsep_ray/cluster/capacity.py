@@ -19,7 +19,7 @@ def gpus(device: Device) -> int:
 
 def slots(device: Device, cpus_each: float = 1.0, wanted: int = 1) -> int:
     """How many things find room side by side that take a GPU each, or ``cpus_each`` CPUs without; all that
-    are ``wanted`` where the cluster has no worker yet, so that it grows for them."""
-    if not ray.cluster_resources().get("CPU"):
+    are ``wanted`` where the cluster has none of these yet, so that it grows for them."""
+    if not ray.cluster_resources().get("GPU" if device == "gpu" else "CPU"):
         return wanted
     return gpus(device) or max(1, int(cpus() // cpus_each))

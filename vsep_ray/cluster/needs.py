@@ -25,7 +25,7 @@ class Needs:
         waits: whether the job can start with less than that and use more as it comes.
         ffmpeg: whether ffmpeg and ffprobe must be on every node.
         decoder: whether files may come that PyAV alone reads.
-        inputs: data and models as the config names them.
+        inputs: data and models as the config names them: field -> names.
     """
 
     tracking_uri: str
@@ -35,7 +35,7 @@ class Needs:
     waits: bool = True
     ffmpeg: bool = False
     decoder: bool = False
-    inputs: Mapping[str, str] = field(default_factory=dict)
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, config: JobConfig) -> "Needs":
@@ -44,7 +44,7 @@ class Needs:
         output = values.get("output", "")
         folders = (config.storage, *([storage.absolute(output)] if output else []))
         datasets = (values.get("dataset"), getattr(values.get("sources"), "dataset", None))
-        inputs = {name: _words(values[name]) for name in INPUTS if values.get(name)}
+        inputs = {name: _names(values[name]) for name in INPUTS if values.get(name)}
         return cls(
             config.tracking_uri,
             folders,
@@ -68,5 +68,5 @@ def _size(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _words(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)

@@ -57,18 +57,21 @@ def look(probes: Mapping[str, str], exists: Callable[[str], bool]) -> Node:
     return Node(
         ray.util.get_node_ip_address(),
         installed(),
-        tuple(folder for folder, probe in probes.items() if not (exists(probe) and _writable(probe))),
+        tuple(folder for folder, probe in probes.items() if not _sees(probe, exists)),
         shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None,
         importlib.util.find_spec("av") is not None,
     )
 
 
-def _writable(probe: str) -> bool:
-    return storage.is_remote(probe) or os.access(Path(probe).parent, os.W_OK)
+def _sees(probe: str, exists: Callable[[str], bool]) -> bool:
+    try:
+        return exists(probe) and (storage.is_remote(probe) or os.access(Path(probe).parent, os.W_OK))
+    except OSError:  # such as a node without credentials for the bucket
+        return False
 
 
 def look_everywhere(ids: Sequence[str], probes: Mapping[str, str]) -> tuple[list[Node], list[str]]:
-    """What is found on each node, and the addresses of those that do not answer in time."""
+    """What is found on each node, and the addresses of those that do not answer in time, or vanish."""
     if len(ids) == 1:  # this one: no task, which would take seconds to start a worker
         return [look(probes, storage.exists)], []
     task: Any = ray.remote(num_cpus=0)(look)
@@ -79,4 +82,14 @@ def look_everywhere(ids: Sequence[str], probes: Mapping[str, str]) -> tuple[list
     }
     answered, waiting = ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
     addresses = {n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes()}
-    return ray.get(answered), [addresses[asked[w]] for w in waiting]
+    found, silent = [], [addresses[asked[w]] for w in waiting]
+    for answer in answered:
+        try:
+            found.append(ray.get(answer))
+        except (
+            ray.exceptions.NodeDiedError,
+            ray.exceptions.WorkerCrashedError,
+            ray.exceptions.TaskUnschedulableError,
+        ):
+            silent.append(addresses[asked[answer]])
+    return found, silent

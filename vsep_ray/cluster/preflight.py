@@ -16,6 +16,7 @@ from vsep_ray.cluster.needs import Needs
 from vsep_ray.cluster.nodes import ABSENT, NODE_SECONDS, PACKAGES, Node, installed, look_everywhere
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
+from vsep_ray.tracking import exact_model
 
 log = logging.getLogger(__name__)
 HTTP_SECONDS = 3.0
@@ -69,8 +70,8 @@ def checks(needs: Needs) -> list[Check]:
     ]
     programs = [_ffmpeg(nodes)] if needs.ffmpeg else []
     decoder = [_decoder(nodes)] if needs.decoder else []
-    inputs = [Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in needs.inputs.items()))]
-    return [*table, *programs, *decoder, *(inputs if needs.inputs else [])]
+    inputs = [_inputs(needs)] if needs.inputs else []
+    return [*table, *programs, *decoder, *inputs]
 
 
 def _cluster(count: int, silent: Sequence[str]) -> Check:
@@ -92,9 +93,11 @@ def _resources(needs: Needs) -> Check:
     words = ", ".join(f"{asked[k]:g} {k} asked of {have[k]:g}" for k in asked if asked[k] or have[k])
     if all(have[k] >= asked[k] for k in asked):
         return Check("resources", "ok", words)
-    if needs.waits or not _ours():
+    some = all(have[k] or not asked[k] for k in asked)
+    if (needs.waits and some) or not _ours():
         return Check("resources", "warning", f"{words}: the rest is waited for; does the cluster grow?")
     cure = "ask for less: --resources.num-workers, --resources.cpus-per-worker, --resources.device cpu"
+    cure = "pass --device cpu or auto" if needs.waits else cure
     return Check("resources", "failed", f"{words}; {cure}")
 
 
@@ -180,3 +183,19 @@ def _decoder(nodes: Sequence[Node]) -> Check:
         cure = "m4a, wma and sound tracks of video will be listed as failed; pip install 'vsep_ray[decode]'"
         return Check("decoder", "warning", f"no PyAV on {', '.join(lacking)}: {cure}")
     return Check("decoder", "ok", f"PyAV on {len(nodes)} node(s)")
+
+
+def _inputs(needs: Needs) -> Check:
+    """Models by their exact versions; what is plainly a path must be there. The job itself looks closer."""
+    found = {}
+    for field, names in needs.inputs.items():
+        for name in names:
+            if "/" in name and ":/" not in name and "*" not in name and not _exists(name):
+                return Check("inputs", "failed", f"--{field} {name}: there is no such file or folder")
+        found[field] = ", ".join(exact_model(name, needs.tracking_uri) for name in names)
+    return Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in found.items()))
+
+
+def _exists(path: str) -> bool:
+    uri = storage.absolute(path)
+    return storage.exists(uri) or storage.is_directory(uri)
