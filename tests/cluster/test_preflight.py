@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from vsep_ray.cluster import nodes
+from vsep_ray.cluster.capacity import READ_CPUS
 from vsep_ray.cluster.needs import Needs
 from vsep_ray.cluster.preflight import checks, require
 from vsep_ray.config import UserError
@@ -140,9 +141,9 @@ def test_what_a_job_needs_is_read_from_its_config(tmp_path):
     training = replace(
         TRAIN_SEPARATOR["smoke"], resources=ResourcesConfig(num_workers=4, cpus_per_worker=0.5)
     )
-    assert Needs.of(training).cpus == 2 and not Needs.of(training).waits
+    assert Needs.of(training).cpus == 2 + READ_CPUS and not Needs.of(training).waits
     elastic = replace(training, resources=replace(training.resources, min_workers=2))
-    assert Needs.of(elastic).cpus == 1
+    assert Needs.of(elastic).cpus == 1 + READ_CPUS
 
 
 @pytest.mark.ray

@@ -11,7 +11,7 @@ from vsep_ray.config import UserError
 from vsep_ray.data.crops import MIXTURE, CropStore
 from vsep_ray.data.reading import read_crops
 from vsep_ray.dreaming import DreamConfig
-from vsep_ray.presets import TRAIN_SEPARATOR
+from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators import SpectrogramUNetConfig
 from vsep_ray.tracking import resolve_model
@@ -130,6 +130,7 @@ def test_mistakes_come_before_training(config, tmp_path):
         ({"crops": str(tmp_path)}, "no finished crop store in"),
         ({"priors": "nowhere", "regime": "A"}, "neither a folder nor the run id"),
         ({"dreams": DreamConfig(priors="nowhere"), "regime": "A"}, "neither a folder nor the run id"),
+        ({"resources": ResourcesConfig(num_workers=9)}, "--fit.batch-size 8 is too small for 9 workers"),
     ]:
         with pytest.raises(UserError, match=words):
             train_separator.run(dataclasses.replace(config, **change))

@@ -3,7 +3,13 @@ flags say, and for one CPU or GPU at least."""
 
 import ray
 
-from vsep_ray.presets.job import Device
+from vsep_ray.presets import Device, ResourcesConfig
+
+READ_CPUS = 0.2
+"""Logical CPUs of a task that reads crops. Beside training workers there must be room for one, or they wait
+for data for ever."""
+TRIAL_CPUS = 0.01
+"""Logical CPUs of the process that follows a trial of a sweep."""
 
 
 def cpus() -> int:
@@ -23,3 +29,14 @@ def slots(device: Device, cpus_each: float = 1.0, wanted: int = 1) -> int:
     if not ray.cluster_resources().get("GPU" if device == "gpu" else "CPU"):
         return wanted
     return gpus(device) or max(1, int(cpus() // cpus_each))
+
+
+def workers(resources: ResourcesConfig, wanted: int = 1) -> int:
+    """How many training workers find room, with some for reading beside each; see `slots`."""
+    return slots(resources.device, resources.cpus_per_worker + READ_CPUS + TRIAL_CPUS, wanted)
+
+
+def side_by_side(resources: ResourcesConfig, wanted: int) -> int:
+    """How many training runs find room; all that are ``wanted`` where the cluster has to grow for them."""
+    each = resources.num_workers or 1
+    return max(1, workers(resources, wanted * each) // each)

@@ -16,8 +16,6 @@ from vsep_ray.data import reading
 from vsep_ray.data.crops import CropStore
 from vsep_ray.data.pcm import encode
 
-READ_CPUS = 0.25
-"""Logical CPUs of a task that reads crops: training workers leave that much of theirs."""
 READERS_PER_CPU = 2
 """Tasks that read at a time: few, since every fresh worker process first imports for seconds."""
 MAX_BLOCKS = 1_000
@@ -66,7 +64,10 @@ def _groups(
     readers = READERS_PER_CPU * capacity.cpus()
     shuffled = groups.randomize_block_order(seed=RandomSeedConfig(seed=seed))
     return shuffled.map_batches(
-        read, batch_size=1, num_cpus=READ_CPUS, compute=ray.data.TaskPoolStrategy(min(readers, blocks))
+        read,
+        batch_size=1,
+        num_cpus=capacity.READ_CPUS,
+        compute=ray.data.TaskPoolStrategy(min(readers, blocks)),
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from vsep_ray.cluster.capacity import READ_CPUS
 from vsep_ray.data import storage
 from vsep_ray.presets import JobConfig
 
@@ -62,7 +63,7 @@ def _size(values: Mapping[str, Any]) -> dict[str, Any]:
         return {"cpus": actors, "gpus": actors if values.get("device") == "gpu" else 0}
     workers = resources.min_workers or resources.num_workers or 1
     return {
-        "cpus": workers * resources.cpus_per_worker,
+        "cpus": workers * resources.cpus_per_worker + READ_CPUS,
         "gpus": workers if resources.device == "gpu" else 0,
         "waits": False,
     }

@@ -138,7 +138,7 @@ def default_workers(resources: ResourcesConfig, *, side_by_side: bool) -> int:
     """How many workers one run takes; ``side_by_side``: runs that share the cluster take one each."""
     if resources.num_workers or side_by_side:
         return resources.num_workers or 1
-    return capacity.gpus(resources.device) or min(2, capacity.cpus())
+    return capacity.gpus(resources.device) or min(2, capacity.workers(resources))
 
 
 def with_format(config: Any, store: CropStore) -> Any:

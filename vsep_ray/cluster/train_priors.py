@@ -124,8 +124,7 @@ def _train_all(
 ) -> dict[str, dict[str, float]]:
     """Side by side, as many at a time as the cluster has room for. Returns: source -> last validation."""
     workers = default_workers(config.resources, side_by_side=True)
-    limit = max(1, capacity.slots(config.resources.device, wanted=len(sources) * workers) // workers)
-    with ThreadPoolExecutor(limit) as pool:
+    with ThreadPoolExecutor(capacity.side_by_side(config.resources, len(sources))) as pool:
         train_one = functools.partial(_train_one, config, store, name, target, parent.run_id, workers)
         return dict(zip(sources, pool.map(train_one, sources), strict=True))
 

@@ -52,7 +52,8 @@ def run(config: TuneConfig) -> dict[str, Any]:
         by_priors = {label(priors_of(p)): p for p in grid(config)}
         priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
         sweep = _Sweep(below, store, name, known, priors, runs, before)
-        for points in waves(config, sweep.rows, max(SMALLEST_WAVE, _room(config, SMALLEST_WAVE)), before):
+        size = max(SMALLEST_WAVE, capacity.side_by_side(config.resources, SMALLEST_WAVE))
+        for points in waves(config, sweep.rows, size, before):
             sweep.try_out(points)
         # where trials are stopped early, or drawn, the survivors say nothing of the axes
         survivors = config.reduction > 1 or config.draws
@@ -184,7 +185,9 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
     root = storage.join(config.storage, "runs")
     path = storage.join(root, name)
     trainable = ray.tune.with_parameters(_train_trial, trials=trials)
-    trainable = ray.tune.with_resources(trainable, {"cpu": 0.01})  # the training workers hold the real ones
+    trainable = ray.tune.with_resources(
+        trainable, {"cpu": capacity.TRIAL_CPUS}
+    )  # the workers hold the real ones
     if config.fresh:
         forget(config.storage, name)
     if ray.tune.Tuner.can_restore(path):
@@ -198,7 +201,7 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
             metric=metrics_of(config)[0],
             mode="max",
             scheduler=_scheduler(config),
-            max_concurrent_trials=_room(config, len(trials)),
+            max_concurrent_trials=capacity.side_by_side(config.resources, len(trials)),
         ),
         run_config=ray.tune.RunConfig(
             name=name,
@@ -208,10 +211,6 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
             failure_config=ray.tune.FailureConfig(config.resources.max_failures),
         ),
     ).fit()
-
-
-def _room(config: TuneConfig, wanted: int) -> int:
-    return capacity.slots(config.resources.device, config.resources.cpus_per_worker, wanted)
 
 
 def _scheduler(config: TuneConfig) -> TrialScheduler:
