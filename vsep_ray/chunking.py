@@ -116,16 +116,16 @@ class Stitcher:
     def __call__(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
         """Stitch a stream; holds less than two chunks."""
         weights = fade(self.chunk, self.hop)
-        held = None  # weighted sum of the signals, and below it the sum of the weights
+        held, total = None, weights  # weighted sum of the signals, and sum of the weights
         for chunk in chunks:
             w = weights[: chunk.shape[-1]].to(chunk)
-            new = torch.stack([chunk * w, w.expand_as(chunk)])
+            new = chunk * w
             if held is not None:
-                yield held[0, ..., : self.hop] / held[1, ..., : self.hop]
-                new = _add(held[..., self.hop :], new)
-            held = new
+                yield held[..., : self.hop] / total[: self.hop]
+                new, w = _add(held[..., self.hop :], new), _add(total[self.hop :], w)
+            held, total = new, w
         if held is not None:
-            yield held[0] / held[1]
+            yield held / total
 
 
 def fade(chunk: int, hop: int) -> Tensor:
@@ -141,8 +141,9 @@ def fade(chunk: int, hop: int) -> Tensor:
 
 def _add(held: Tensor, new: Tensor) -> Tensor:
     """The sum of two signals that start together, as long as the longer."""
-    length = max(held.shape[-1], new.shape[-1])
-    return F.pad(held, (0, length - held.shape[-1])) + F.pad(new, (0, length - new.shape[-1]))
+    short, long = sorted((held, new), key=lambda signal: signal.shape[-1])
+    n = short.shape[-1]
+    return torch.cat([short + long[..., :n], long[..., n:]], dim=-1)
 
 
 def _separate_batch(

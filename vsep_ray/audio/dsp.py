@@ -50,7 +50,8 @@ def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> It
 
 
 def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:
-    """The same stream in pieces of another length: (C, n) blocks in, (C, length) out, the last one shorter.
+    """The same stream in pieces of another length: (C, n) blocks in, (C, length) out, the last one shorter;
+    pieces may be parts of the blocks that came in.
 
     Example:
         >>> [piece.tolist() for piece in rechunk([np.array([[1.0, 2.0, 3.0]]), np.array([[4.0]])], 2)]
@@ -60,7 +61,8 @@ def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:
     wanted = length
     for block in blocks:
         while block.shape[1] >= wanted:
-            yield np.concatenate([*held, block[:, :wanted]], axis=1)
+            piece = block[:, :wanted]
+            yield np.concatenate([*held, piece], axis=1) if held else piece
             held, block, wanted = [], block[:, wanted:], length
         if block.shape[1]:
             held.append(block)

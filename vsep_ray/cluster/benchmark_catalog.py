@@ -189,7 +189,7 @@ def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path
     shares = overlap_add_in_memory(worker.model.separate, mono, **sizes)
     whole = resample(shares.flatten(0, 1).numpy(), worker.model.sample_rate, rate)
     stems = map_channels(whole.reshape(len(shares), -1, whole.shape[1]), len(audio))
-    expected, _ = worker.selection.apply(fit_length(stems, audio.shape[1]).copy(), audio)
+    expected, _ = worker.selection.apply(fit_length(stems, audio.shape[1]), audio)
     worker.staging.close()
     folder = Path(job.output, path.relative_to(job.catalog)).with_suffix("")
     written = [io.read(folder / f"{name}.{job.format}")[0] for name in worker.selection.stems]

@@ -78,11 +78,11 @@ class Selection:
     def apply(self, shares: Audio, mixture: Audio) -> tuple[Audio, Audio]:
         """The stems, and what the model's stems lack of the mixture.
 
-        Shape: shares a_k s_k (K, C, n), which are overwritten, mixture (C, n) -> (J, C, n), (C, n).
+        Shape: shares a_k s_k (K, C, n) or (K, 1, n), mixture (C, n) -> (J, C, n), (C, n).
         """
         remainder = mixture - shares.sum(axis=0)
         if not self.has_rest:
-            self._share_out(shares, remainder)
+            shares = self._shared_out(shares, remainder)
         if self.stems == self.sources:
             return shares, remainder
         stems = np.empty((len(self.stems), *mixture.shape), np.float32)
@@ -92,8 +92,9 @@ class Selection:
             stems[self.stems.index(REST)] = mixture - stems[chosen].sum(axis=0)
         return stems, remainder
 
-    def _share_out(self, shares: Audio, remainder: Audio) -> None:
-        if "other" in self.sources:
-            shares[self.sources.index("other")] += remainder
-        else:
-            shares += remainder / np.float32(len(self.sources))
+    def _shared_out(self, shares: Audio, remainder: Audio) -> Audio:
+        if "other" not in self.sources:
+            return shares + remainder / np.float32(len(self.sources))
+        full = np.repeat(shares, len(remainder) // shares.shape[1], axis=1)
+        full[self.sources.index("other")] += remainder
+        return full

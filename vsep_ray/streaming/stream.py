@@ -92,7 +92,7 @@ class Stems:
         peak = lost = power = 0.0
         shares = self._mapped_back()
         for mixture in self.mixture:
-            estimate = self._shaped(next(shares, None), mixture)
+            estimate = fit_length(next(shares), mixture.shape[1])
             stems, remainder = self.selection.apply(estimate, mixture)
             peak = max(peak, float(stems.max(initial=0.0)), -float(stems.min(initial=0.0)))
             lost += float(np.vdot(remainder, remainder))
@@ -106,18 +106,14 @@ class Stems:
         self.shares.close()
 
     def _mapped_back(self) -> Iterator[Audio]:
-        """Shares at the file's rate and channels, (K C, n), in blocks as long as the mixture's."""
+        """Shares at the file's rate, in blocks as long as the mixture's: (K, C, n), or (K, 1, n) where all
+        channels have the same."""
         resampled = resample_blocks(self.shares, self.model.sample_rate, self.sample_rate)
         for block in rechunk(resampled, io.BLOCK):
-            mapped = map_channels(block.reshape(-1, self.model.channels, block.shape[1]), self.channels)
-            yield mapped.reshape(-1, block.shape[1])
-
-    def _shaped(self, flat: Audio | None, mixture: Audio) -> Audio:
-        """(K C, n') -> (K, C, n): resampling there and back may cost or add a sample at the end."""
-        shape = (len(self.selection.sources), *mixture.shape)
-        if flat is None:
-            return np.zeros(shape, np.float32)
-        return np.ascontiguousarray(fit_length(flat, mixture.shape[1])).reshape(shape)
+            shares = block.reshape(-1, self.model.channels, block.shape[1])
+            yield shares if self.model.channels == 1 else map_channels(shares, self.channels)
+        while True:  # resampling there and back may cost samples at the end
+            yield np.zeros((len(self.selection.sources), 1, 0), np.float32)
 
 
 def separate_files(
