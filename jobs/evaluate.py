@@ -3,7 +3,7 @@
 
     python jobs/evaluate.py
     python jobs/evaluate.py --dataset stems --root /data/song --map bass='bass*' other='[chl]*'
-    ray job submit --working-dir . -- python jobs/evaluate.py --model models:/vsep-separator@latest-b
+    ray job submit --working-dir . -- python jobs/evaluate.py --model models:/vsep-separator@champion
     ray job submit jobs/evaluate.py
 
 Without --dataset the held-out crops of the latest crop store are scored. SI-SDR, its improvement over the

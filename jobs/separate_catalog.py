@@ -3,7 +3,7 @@
 
     python jobs/separate_catalog.py --catalog /data/music
     ray job submit --working-dir . -- python jobs/separate_catalog.py --catalog s3://bucket/music --output s3://bucket/stems
-    ray job submit jobs/separate_catalog.py --catalog /data/music
+    ray job submit -- jobs/separate_catalog.py --catalog /data/music
 
 The same command again does only what is missing; --retry-failed tries the failed tracks again, --overwrite
 all. Stems have the sample rate, channels and length of their track and sum to it; --sources vocals rest

@@ -10,7 +10,7 @@ import hashlib
 import json
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -96,7 +96,7 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
 
     ``--field name`` chooses the member of a union of configs (``--prior flow`` for ``FlowConfig``), at any
     depth (``--separator.posterior factorisednormal``); the member's own fields are ``--field.x``. ``--help``
-    prints every field with its default.
+    prints the presets, the unions, and every field with its default.
 
     Raises:
         UserError: an unknown preset or union member.
@@ -106,9 +106,24 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
 
     args = list(args)
     default = _take_members(args, _take_preset(args, presets))
-    return tyro.cli(
-        config_type, args=args, default=default, description=description, config=(tyro.conf.AvoidSubcommands,)
+    choices = [f"    --preset {{{','.join(presets)}}}", *_choices(default)]
+    text = "\n".join(
+        [description.rstrip(), "", "Choices; the fields below are those of the chosen:", *choices]
     )
+    return tyro.cli(
+        config_type, args=args, default=default, description=text, config=(tyro.conf.AvoidSubcommands,)
+    )
+
+
+def _choices(config: Any, prefix: str = "--") -> Iterator[str]:
+    """A line for each union of configs."""
+    for field, annotation in typing.get_type_hints(type(config)).items():
+        if all(map(dataclasses.is_dataclass, members(annotation))):
+            flag = prefix + field.replace("_", "-")
+            names = [short_name(member) for member in members(annotation)]
+            if len(names) > 1:
+                yield f"    {flag} {{{','.join(names)}}}"
+            yield from _choices(getattr(config, field), flag + ".")
 
 
 def _take_preset(args: list[str], presets: Mapping[str, T]) -> T:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import runpy
 import subprocess
 import sys
@@ -56,8 +57,10 @@ def test_a_job_is_executable_and_says_how_to_start_it(job):
     assert os.access(job, os.X_OK)
     text = job.read_text()
     assert text.startswith("#!/usr/bin/env python\n")
-    for way in ("python jobs/", "ray job submit --working-dir . -- python jobs/", "ray job submit jobs/"):
+    for way in ("python jobs/", "ray job submit --working-dir . -- python jobs/"):
         assert way + job.name in text
+    assert re.search(rf"ray job submit (-- )?jobs/{job.name}", text)
+    assert not re.search(r"ray job submit jobs/\S+ -", text), "Ray takes flags for its own without --"
 
 
 def test_help_names_every_field(capsys, monkeypatch):

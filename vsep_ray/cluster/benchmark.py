@@ -75,6 +75,7 @@ def plan(config: BenchmarkConfig) -> dict[str, Any]:
             "writing",
             "reading",
             "flac",
+            "preparing",
             "separation",
             "scaling",
             "ledger",

@@ -63,6 +63,8 @@ def _parse(config_type: type[C], presets: Mapping[str, C], doc: str) -> C:
         if not end.code:  # --help
             raise
         raise UserError("the command line was not understood: see above, and --help") from None
+    except BrokenPipeError:  # who reads --help has seen enough
+        os._exit(0)
 
 
 def _from_file(config_type: type[C], uri: str, args: list[str]) -> Mapping[str, C]:
