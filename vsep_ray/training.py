@@ -106,12 +106,14 @@ def fit(
 
     Items draw from streams of their own (`vsep_ray.draws`), keyed by seed, step and place in the whole batch,
     gradients and reported scalars are means over the items of all workers: where these draw the same batches,
-    their number changes nothing but rounding (a VQ-VAE's restarts and perplexity excepted).
+    their number changes nothing but rounding. Not so a VQ-VAE's restarts, and scalars that are no means over
+    items (``perplexity``, ``snr_db``, ``relative_std``).
 
     A step whose gradient is not finite is skipped on all workers (DDP has averaged the gradients), counted in
     ``skipped_updates``, and left out of the averages.
     """
     objective.train()
+    assert part or workers.count() == 1, "several workers, and no word of which part each has"
     part = part or slice(0, config.batch_size)
     # DDP averages over workers; what counts is the mean over items
     weight = workers.count() * (part.stop - part.start) / config.batch_size

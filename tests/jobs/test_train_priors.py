@@ -14,8 +14,10 @@ import pytest
 from vsep_ray import checkpoint
 from vsep_ray.cluster import train_priors
 from vsep_ray.config import UserError
+from vsep_ray.presets import ResourcesConfig
 from vsep_ray.priors import Prior
 from vsep_ray.tracking.client import client
+from vsep_ray.training import FitConfig
 
 pytestmark = pytest.mark.ray
 SOURCES = {"sine", "square"}
@@ -108,3 +110,14 @@ def test_the_same_command_again_trains_nothing(priors, priors_config, snapshot):
 def test_a_source_that_is_not_there_is_refused(priors_config):
     with pytest.raises(UserError, match=r"no source drums in .*; it has sine, square"):
         train_priors.run(dataclasses.replace(priors_config, sources=("drums",)))
+
+
+@pytest.mark.slow
+def test_workers_that_divide_stream_and_batch_unequally_end(priors_config):
+    """Three have 3, 3 and 2 items of 8: at the end of a pass nobody may wait for rows that others took."""
+    resources = ResourcesConfig(num_workers=3, cache_mib=0)
+    fit = FitConfig(steps=60, batch_size=8, log_every=20, checkpoint_every=60)
+    figures = train_priors.run(
+        dataclasses.replace(priors_config, sources=("sine",), resources=resources, fit=fit)
+    )
+    assert figures["steps"] == {"sine": 60}

@@ -81,13 +81,15 @@ def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, 
     device = ray.train.torch.get_device()
     divided = bool(launch.splits(task))
     part = workers.part(task.fit.batch_size)
+    # of a divided stream all take equally many rows, or they wait for each other at the end of a pass
+    num = -(-task.fit.batch_size // workers.count()) if divided else task.fit.batch_size
+    mine = slice(0, part.stop - part.start) if divided else part
 
     def draw(step: int) -> dict[str, Tensor]:
         rng = np.random.default_rng(step_seed(task.fit.seed, step, part.start if divided else 0))
-        batch = task.batch(windows, rng, part.stop - part.start if divided else task.fit.batch_size)
-        mine = batch if divided else {k: v[part] for k, v in batch.items()}
+        batch = {k: v[mine] for k, v in task.batch(windows, rng, num).items()}
         # from page-locked memory a GPU copies beside its work
-        return {k: v.pin_memory() for k, v in mine.items()} if device.type == "cuda" else mine
+        return {k: v.pin_memory() for k, v in batch.items()} if device.type == "cuda" else batch
 
     with ahead(map(draw, itertools.count(state.step)), 2) as batches:
         for batch in batches:
