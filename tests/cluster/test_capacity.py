@@ -19,12 +19,13 @@ def test_what_is_there_is_used(ray_session):
 
 @pytest.mark.parametrize(
     ("resources", "runs"),
-    [(ResourcesConfig(), 4), (ResourcesConfig(num_workers=2), 2), (ResourcesConfig(cpus_per_worker=1.0), 3)],
+    [(ResourcesConfig(), 4), (ResourcesConfig(num_workers=2), 2), (ResourcesConfig(cpus_per_worker=4.0), 1)],
 )
 def test_training_leaves_room_to_read(ray_session, resources, runs):
     assert capacity.side_by_side(resources, 9) == runs
-    trial = (resources.num_workers or 1) * resources.cpus_per_worker + capacity.TRIAL_CPUS
-    assert 4 - runs * trial >= capacity.READ_CPUS
+    worker = capacity.of_worker(resources)
+    trial = (resources.num_workers or 1) * worker["CPU"] + capacity.TRIAL_CPUS
+    assert 4 - runs * trial >= capacity.READ_CPUS and "GPU" not in worker
 
 
 def test_what_is_not_there_is_asked_for(ray_session):

@@ -12,11 +12,17 @@ import pytest
 import torch
 
 from vsep_ray.cluster import nodes
-from vsep_ray.cluster.capacity import READ_CPUS
 from vsep_ray.cluster.needs import Needs
 from vsep_ray.cluster.preflight import checks, require
 from vsep_ray.config import UserError
-from vsep_ray.presets import EVALUATE, PREPARE_CROPS, SEPARATE_CATALOG, TRAIN_SEPARATOR, ResourcesConfig
+from vsep_ray.presets import (
+    EVALUATE,
+    PREPARE_CROPS,
+    QUICKSTART,
+    SEPARATE_CATALOG,
+    TRAIN_SEPARATOR,
+    ResourcesConfig,
+)
 
 TWO_NODES = """
 import json, sys
@@ -96,7 +102,7 @@ def test_more_than_a_local_cluster_has_is_refused(ray_session, tmp_path):
 @pytest.mark.ray
 def test_inputs_that_are_not_there_are_refused(ray_session, tmp_path):
     (tmp_path / "a.wav").touch()
-    here = {"catalog": (f"{tmp_path}/*.wav",), "model": (str(tmp_path), "runs:/0/x")}
+    here = {"catalog": (f"{tmp_path}/*.wav", f"{tmp_path}/[ab].wav"), "model": (str(tmp_path), "runs:/0/x")}
     assert status(require(needs(tmp_path, inputs=here)))["inputs"] == "ok"
     with pytest.raises(UserError, match=r"inputs: --crops .*gone: there is no such"):
         require(needs(tmp_path, inputs={"crops": (f"{tmp_path}/gone",)}))
@@ -105,10 +111,12 @@ def test_inputs_that_are_not_there_are_refused(ray_session, tmp_path):
 
 
 def test_a_node_that_sees_nothing_of_a_folder_is_blind_to_it(ray_session):
-    def no_credentials(uri):
-        raise PermissionError(uri)
+    for mistake in (PermissionError, UserError):  # no credentials; no such bucket from there
 
-    assert nodes.look({"s3://x": "s3://x/probe"}, no_credentials).blind == ("s3://x",)
+        def fails(uri, mistake=mistake):
+            raise mistake(uri)
+
+        assert nodes.look({"s3://x": "s3://x/probe"}, fails).blind == ("s3://x",)
 
 
 @pytest.mark.ray
@@ -141,9 +149,10 @@ def test_what_a_job_needs_is_read_from_its_config(tmp_path):
     training = replace(
         TRAIN_SEPARATOR["smoke"], resources=ResourcesConfig(num_workers=4, cpus_per_worker=0.5)
     )
-    assert Needs.of(training).cpus == 2 + READ_CPUS and not Needs.of(training).waits
+    assert Needs.of(training).cpus == 2 and not Needs.of(training).waits
     elastic = replace(training, resources=replace(training.resources, min_workers=2))
-    assert Needs.of(elastic).cpus == 1 + READ_CPUS
+    assert Needs.of(elastic).cpus == 1
+    assert Needs.of(replace(QUICKSTART["smoke"], storage="/s")).inputs == {}
 
 
 @pytest.mark.ray

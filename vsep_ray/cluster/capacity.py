@@ -5,10 +5,12 @@ import ray
 
 from vsep_ray.presets import Device, ResourcesConfig
 
-READ_CPUS = 0.2
-"""Logical CPUs of a task that reads crops. Beside training workers there must be room for one, or they wait
-for data for ever."""
-TRIAL_CPUS = 0.01
+SPARE_CPUS = 0.02
+"""How much less than its share of logical CPUs a training worker asks Ray for: on a full node, however many
+workers it has, there must be room to read, or they wait for data for ever."""
+READ_CPUS = 0.01
+"""Logical CPUs of a task that reads crops."""
+TRIAL_CPUS = 0.001
 """Logical CPUs of the process that follows a trial of a sweep."""
 
 
@@ -24,16 +26,23 @@ def gpus(device: Device) -> int:
 
 
 def slots(device: Device, cpus_each: float = 1.0, wanted: int = 1) -> int:
-    """How many things find room side by side that take a GPU each, or ``cpus_each`` CPUs without; all that
-    are ``wanted`` where the cluster has none of these yet, so that it grows for them."""
+    """How many things find room side by side that take ``cpus_each`` CPUs and, where there are GPUs, one of
+    these each; all that are ``wanted`` where the cluster has none of these yet, so that it grows for them."""
     if not ray.cluster_resources().get("GPU" if device == "gpu" else "CPU"):
         return wanted
-    return gpus(device) or max(1, int(cpus() // cpus_each))
+    room = max(1, int(cpus() // cpus_each))
+    return min(gpus(device) or room, room)
 
 
 def workers(resources: ResourcesConfig, wanted: int = 1) -> int:
-    """How many training workers find room, with some for reading beside each; see `slots`."""
-    return slots(resources.device, resources.cpus_per_worker + READ_CPUS + TRIAL_CPUS, wanted)
+    """How many training workers find room; see `slots`."""
+    return slots(resources.device, resources.cpus_per_worker, wanted)
+
+
+def of_worker(resources: ResourcesConfig) -> dict[str, float]:
+    """What a training worker asks Ray for."""
+    gpu = {"GPU": 1.0} if gpus(resources.device) else {}
+    return {"CPU": max(0.0, resources.cpus_per_worker - SPARE_CPUS), **gpu}
 
 
 def side_by_side(resources: ResourcesConfig, wanted: int) -> int:

@@ -16,8 +16,8 @@ CACHE = "models_cache"
 
 
 def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, str, Separator]:
-    """The exact URI of the separator ``model`` ("": the latest below ``root``), the checkpoint directory
-    where every node finds it, and the module.
+    """The exact URI of the separator ``model`` ("": the latest below ``root``), its checkpoint directory on
+    this node, and the module.
 
     Raises:
         UserError: there is none, or it is a prior.
@@ -28,7 +28,20 @@ def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, str, 
     module = checkpoint.load(directory)
     if not isinstance(module, Separator):
         raise UserError(f"model {uri} is a prior; expected a separator, as train_separator.py makes one")
-    return uri, uri if storage.is_remote(uri) else _shared(directory, root), module
+    return uri, str(directory), module
+
+
+def shared(uri: str, directory: str, root: str) -> str:
+    """The checkpoint directory where every node finds it: the URI in a bucket, else below the storage
+    ``root``, to which one from elsewhere is copied."""
+    if storage.is_remote(uri):
+        return uri
+    if not storage.is_remote(root) and Path(directory).is_relative_to(storage.local_path(root)):
+        return directory
+    target = storage.join(root, CACHE, checkpoint.identity(directory)[:16])
+    if not checkpoint.is_complete(target):
+        checkpoint.publish(directory, target)
+    return target
 
 
 def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
@@ -50,16 +63,6 @@ def load_prior(directory: str, source: str) -> Prior:
     if not isinstance(module, Prior):
         raise UserError(f"{directory} is a separator; expected the prior of {source}")
     return module
-
-
-def _shared(directory: Path, root: str) -> str:
-    """A model of this node's disk where the others find it: in the storage, which all of them see."""
-    if not storage.is_remote(root) and directory.is_relative_to(storage.local_path(root)):
-        return str(directory)
-    target = storage.join(root, CACHE, checkpoint.identity(str(directory))[:16])
-    if not checkpoint.is_complete(target):
-        checkpoint.publish(directory, target)
-    return target
 
 
 def _latest(root: str) -> str:

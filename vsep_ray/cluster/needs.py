@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vsep_ray.cluster.capacity import READ_CPUS
 from vsep_ray.data import storage
 from vsep_ray.presets import JobConfig
 
@@ -45,7 +44,7 @@ class Needs:
         output = values.get("output", "")
         folders = (config.storage, *([storage.absolute(output)] if output else []))
         datasets = (values.get("dataset"), getattr(values.get("sources"), "dataset", None))
-        inputs = {name: _names(values[name]) for name in INPUTS if values.get(name)}
+        inputs = {name: found for name in INPUTS if (found := _names(values.get(name)))}
         return cls(
             config.tracking_uri,
             folders,
@@ -63,11 +62,14 @@ def _size(values: Mapping[str, Any]) -> dict[str, Any]:
         return {"cpus": actors, "gpus": actors if values.get("device") == "gpu" else 0}
     workers = resources.min_workers or resources.num_workers or 1
     return {
-        "cpus": workers * resources.cpus_per_worker + READ_CPUS,
+        "cpus": workers * resources.cpus_per_worker,
         "gpus": workers if resources.device == "gpu" else 0,
         "waits": False,
     }
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    return tuple(map(str, value)) if isinstance(value, tuple) else (str(value),)
+    """Of what is named; in some configs the same field holds the config of another job."""
+    if isinstance(value, tuple):
+        return value
+    return (value,) if isinstance(value, str) and value else ()

@@ -12,6 +12,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from vsep_ray.config import UserError
 from vsep_ray.data import storage
 
 NODE_SECONDS = 120.0
@@ -66,7 +67,7 @@ def look(probes: Mapping[str, str], exists: Callable[[str], bool]) -> Node:
 def _sees(probe: str, exists: Callable[[str], bool]) -> bool:
     try:
         return exists(probe) and (storage.is_remote(probe) or os.access(Path(probe).parent, os.W_OK))
-    except OSError:  # such as a node without credentials for the bucket
+    except (OSError, UserError):  # such as a node without credentials for the bucket
         return False
 
 

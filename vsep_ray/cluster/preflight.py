@@ -4,6 +4,7 @@ cure."""
 import logging
 import os
 import platform
+import re
 import urllib.request
 import uuid
 from collections.abc import Iterable, Sequence
@@ -20,6 +21,7 @@ from vsep_ray.tracking import exact_model
 
 log = logging.getLogger(__name__)
 HTTP_SECONDS = 3.0
+GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ def _inputs(needs: Needs) -> Check:
     found = {}
     for field, names in needs.inputs.items():
         for name in names:
-            if "/" in name and ":/" not in name and "*" not in name and not _exists(name):
+            if "/" in name and ":/" not in name and not GLOB.search(name) and not _exists(name):
                 return Check("inputs", "failed", f"--{field} {name}: there is no such file or folder")
         found[field] = ", ".join(exact_model(name, needs.tracking_uri) for name in names)
     return Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in found.items()))

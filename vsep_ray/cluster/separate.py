@@ -22,6 +22,7 @@ import ray
 import ray.data
 
 from vsep_ray.cluster import capacity, catalog_report
+from vsep_ray.cluster.models import shared
 from vsep_ray.cluster.progress import Progress
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.work import Work, plan, prepare
@@ -61,7 +62,9 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
         tracker.dataset(name, fingerprint([track.id for track in work.tracks]), config.catalog)
         _void(work)
-        work = replace(work, settings=replace(work.settings, run=tracker.run_id), before=work.before[:0])
+        directory = shared(work.settings.model_uri, work.settings.directory, config.storage)
+        settings = replace(work.settings, directory=directory, run=tracker.run_id)
+        work = replace(work, settings=settings, before=work.before[:0])
         with (
             system_metrics(tracker),
             Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress,

@@ -11,7 +11,6 @@ from torch import Tensor
 
 from vsep_ray.cluster.crop_streams import crop_dataset, paired_dataset
 from vsep_ray.cluster.runs import git_revision
-from vsep_ray.config import UserError
 from vsep_ray.data.batches import Window
 from vsep_ray.data.crops import CropStore
 from vsep_ray.objectives import Objective
@@ -114,17 +113,6 @@ class Launch:
         """As Ray Train takes it: a number, or the fewest and the most."""
         fewest = self.resources.min_workers
         return (fewest, self.num_workers) if 0 < fewest < self.num_workers else self.num_workers
-
-    def check(self, task: Task) -> None:
-        """Refuse a batch of which a worker would have nothing.
-
-        Raises:
-            UserError: there are more workers than items.
-        """
-        if task.fit.batch_size < self.num_workers:
-            raise UserError(
-                f"--fit.batch-size {task.fit.batch_size} is too small for {self.num_workers} workers"
-            )
 
     def capacity(self, spec: StreamSpec, streams: int) -> int:
         """Rows of a stream that a worker may hold, if ``streams`` of them share its memory."""

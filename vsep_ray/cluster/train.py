@@ -18,6 +18,7 @@ from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.data import storage
 from vsep_ray.data.crops import CropStore
 from vsep_ray.presets import JobConfig, ResourcesConfig
+from vsep_ray.training import FitConfig
 
 
 def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()) -> dict[str, float]:
@@ -32,16 +33,11 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
 
     Returns:
         The scalars of the last validation.
-
-    Raises:
-        UserError: there are more workers than items of a batch.
     """
-    launch.check(task)
     if done := _finished(task, launch, target):
         return done
     ray.data.DataContext.get_current().enable_progress_bars = False
-    gpu = capacity.gpus(launch.resources.device) > 0
-    resources = {"CPU": launch.resources.cpus_per_worker} | ({"GPU": 1} if gpu else {})
+    resources = capacity.of_worker(launch.resources)
     loop: Any = work  # Ray's annotation knows no return value, its Result has one
     result: Any = ray.train.torch.TorchTrainer(
         loop,
@@ -52,7 +48,7 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
             execution_options=ray.data.ExecutionOptions(preserve_order=True),  # a seed repeats a run
         ),
         scaling_config=ray.train.ScalingConfig(
-            num_workers=launch.workers, use_gpu=gpu, resources_per_worker=resources
+            num_workers=launch.workers, use_gpu="GPU" in resources, resources_per_worker=resources
         ),
         run_config=ray.train.RunConfig(
             name=launch.name,
@@ -134,11 +130,18 @@ def forget(storage_uri: str, name: str) -> None:
         storage.delete_folder(storage.join(runs, folder))
 
 
-def default_workers(resources: ResourcesConfig, *, side_by_side: bool) -> int:
-    """How many workers one run takes; ``side_by_side``: runs that share the cluster take one each."""
+def default_workers(resources: ResourcesConfig, fit: FitConfig, *, side_by_side: bool) -> int:
+    """How many workers one run takes; ``side_by_side``: runs that share the cluster take one each.
+
+    Raises:
+        UserError: more are asked for than a batch has items.
+    """
+    if fit.batch_size < resources.num_workers:
+        raise UserError(f"--fit.batch-size {fit.batch_size} is too small for {resources.num_workers} workers")
     if resources.num_workers or side_by_side:
         return resources.num_workers or 1
-    return capacity.gpus(resources.device) or min(2, capacity.workers(resources))
+    most = fit.batch_size if capacity.gpus(resources.device) else 2
+    return min(most, capacity.workers(resources))
 
 
 def with_format(config: Any, store: CropStore) -> Any:

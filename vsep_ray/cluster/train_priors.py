@@ -123,7 +123,7 @@ def _train_all(
     parent: Tracker,
 ) -> dict[str, dict[str, float]]:
     """Side by side, as many at a time as the cluster has room for. Returns: source -> last validation."""
-    workers = default_workers(config.resources, side_by_side=True)
+    workers = default_workers(config.resources, config.fit, side_by_side=True)
     with ThreadPoolExecutor(capacity.side_by_side(config.resources, len(sources))) as pool:
         train_one = functools.partial(_train_one, config, store, name, target, parent.run_id, workers)
         return dict(zip(sources, pool.map(train_one, sources), strict=True))

@@ -14,7 +14,7 @@ from vsep_ray import checkpoint
 from vsep_ray.cluster.dreams import dreams
 from vsep_ray.cluster.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.inputs import crop_store, prior_directories, prior_marks, prior_runs
-from vsep_ray.cluster.models import find_separator, load_joint
+from vsep_ray.cluster.models import find_separator, load_joint, shared
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.task import PAIRED, Launch, StreamSpec, Task
 from vsep_ray.cluster.train import default_workers, forget, run_name, train_apart, with_format
@@ -117,12 +117,12 @@ class SeparatorTask(Task):
 def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Train, publish and register a separator; the figures of the JSON line."""
     store = crop_store(config)
+    workers = default_workers(config.resources, config.fit, side_by_side=False)
     task = task_of(config, store)
     name = run_name(f"train_separator-{config.regime}", relevant(config), *task.marks)
     if config.fresh:
         forget(config.storage, name)
     target = storage.join(config.storage, "models", name)
-    workers = default_workers(config.resources, side_by_side=False)
     tags = {"regime": config.regime, "crops": store.mark}
     with start_run(config, "separator", name, tags=tags | prior_runs(task.priors)) as tracker:
         tracker.dataset(store.dataset, store.mark, store.uri)
@@ -167,7 +167,7 @@ def relevant(config: TrainSeparatorConfig) -> TrainSeparatorConfig:
 def models_of(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
     """Marks of the models that a config names itself: where it starts, and whose dreams it has."""
     found = _find_priors(config, store, config.dreams.priors) if config.dreams.priors else {}
-    return prior_marks(found | ({"start": _find_start(config, store)} if config.start else {}))
+    return prior_marks(found | ({"start": _find_start(config, store)[1]} if config.start else {}))
 
 
 def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
@@ -186,12 +186,12 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
     asks = config.regime == "A" or _asks_priors(config)
     priors = _find_priors(config, store, config.priors) if asks else {}
     clips = _dreams(config, store, priors) if config.regime == "A" else store
-    start = _find_start(config, store) if config.start else ""
+    start = shared(*_find_start(config, store), config.storage) if config.start else ""
     return SeparatorTask(config.fit, config.length, store, clips, priors, config, start)
 
 
-def _find_start(config: TrainSeparatorConfig, store: CropStore) -> str:
-    """The checkpoint directory of the separator to start from, where every node finds it.
+def _find_start(config: TrainSeparatorConfig, store: CropStore) -> tuple[str, str]:
+    """The URI and the checkpoint directory of the separator to start from.
 
     Raises:
         UserError: there is none, or its sources, format or shape are not those of the run.
@@ -202,7 +202,7 @@ def _find_start(config: TrainSeparatorConfig, store: CropStore) -> str:
         wanted.sources, wanted.sample_rate, wanted.channels, wanted.backbone,
     ):  # fmt: skip
         raise UserError(f"--start {uri} has other sources, format or backbone than this run")
-    return directory
+    return uri, directory
 
 
 def _dreams(config: TrainSeparatorConfig, store: CropStore, judges: dict[str, str]) -> CropStore:

@@ -3,6 +3,7 @@ same command resumes."""
 
 import contextlib
 import dataclasses
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -52,7 +53,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
         by_priors = {label(priors_of(p)): p for p in grid(config)}
         priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
         sweep = _Sweep(below, store, name, known, priors, runs, before)
-        size = max(SMALLEST_WAVE, capacity.side_by_side(config.resources, SMALLEST_WAVE))
+        size = max(SMALLEST_WAVE, capacity.workers(config.resources, SMALLEST_WAVE))
         for points in waves(config, sweep.rows, size, before):
             sweep.try_out(points)
         # where trials are stopped early, or drawn, the survivors say nothing of the axes
@@ -100,7 +101,9 @@ class _Sweep:
         self.known |= {key: child.run_id for key, child in children.items()}
         self.waves.append(points)
         _remember(config, self.name, "runs.json", self.known)
-        _remember(config, self.name, "waves.json", [*self.waves, *self.before[len(self.waves) :]])
+        # where now are fewer draws than before, what was begun then is kept
+        pairs: Any = itertools.zip_longest(self.waves, self.before, fillvalue=[])
+        _remember(config, self.name, "waves.json", [b if b[: len(w)] == w else w for w, b in pairs])
         trials = [_trial(config, self.store, self.priors, p, self.known[label(p)]) for p in points]
         _check_different(trials)
         self.targets |= {label(p): t["target"] for p, t in zip(points, trials, strict=True)}
@@ -190,18 +193,19 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
     )  # the workers hold the real ones
     if config.fresh:
         forget(config.storage, name)
+    space = {"trial": ray.tune.grid_search(list(range(len(trials))))}
     if ray.tune.Tuner.can_restore(path):
         return ray.tune.Tuner.restore(
-            path, trainable=trainable, resume_unfinished=True, resume_errored=True
+            path, trainable=trainable, resume_unfinished=True, resume_errored=True, param_space=space
         ).fit()
     return ray.tune.Tuner(
         trainable,
-        param_space={"trial": ray.tune.grid_search(list(range(len(trials))))},
+        param_space=space,
         tune_config=ray.tune.TuneConfig(
             metric=metrics_of(config)[0],
             mode="max",
             scheduler=_scheduler(config),
-            max_concurrent_trials=capacity.side_by_side(config.resources, len(trials)),
+            max_concurrent_trials=capacity.workers(config.resources, len(trials)),
         ),
         run_config=ray.tune.RunConfig(
             name=name,
