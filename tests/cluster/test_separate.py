@@ -190,6 +190,8 @@ def test_a_plan_counts_and_touches_nothing(config, tmp_path):
     assert sorted(tmp_path.rglob("*")) == before
     assert (figures["tracks"], figures["todo"], figures["actor_hours"]) == (3, 3, None)
     assert figures["audio_hours"] == pytest.approx(3 / 3600, abs=1e-3)
+    assert figures["unwritable"] == 0
+    assert plan(dataclasses.replace(config, format="opus"))["unwritable"] == 2  # 44.1 and 22.05 kHz
     assert figures["output_bytes"] == pytest.approx(2 * 4 * (2 * 44_100 + 8000 + 2 * 22_050), rel=0.01)
     json.dumps(figures)
 

@@ -96,14 +96,21 @@ def check_format(sample_rate: int, channels: int, format: str) -> None:
     Raises:
         AudioError: stage ``format``, naming the formats that can.
     """
-    if not _holds(FORMATS[format], sample_rate, channels):
-        others = [name for name, other in FORMATS.items() if _holds(other, sample_rate, channels)]
+    if not holds(format, sample_rate, channels):
+        others = [name for name in FORMATS if holds(name, sample_rate, channels)]
         raise AudioError(
             "format",
             f"{format} cannot hold {sample_rate} Hz with {channels} channels; {', '.join(others)} can",
         )
 
 
-def _holds(format: Format, sample_rate: int, channels: int) -> bool:
-    rate_fits = sample_rate in format.sample_rates if format.sample_rates else sample_rate <= format.max_rate
-    return rate_fits and channels <= format.max_channels
+def holds(format: str, sample_rate: int, channels: int) -> bool:
+    """Whether a format can hold a sample rate (Hz) and a number of channels.
+
+    Example:
+        >>> holds("opus", 44_100, 2), holds("opus", 48_000, 2)
+        (False, True)
+    """
+    found = FORMATS[format]
+    rate_fits = sample_rate in found.sample_rates if found.sample_rates else sample_rate <= found.max_rate
+    return rate_fits and channels <= found.max_channels

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
-from vsep_ray.audio.formats import AudioError, libsndfile_subtype
+from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
 from vsep_ray.cluster.models import find_separator
 from vsep_ray.cluster.worker import Task, WorkerSettings
 from vsep_ray.config import UserError, fingerprint
@@ -83,7 +83,8 @@ def prepare(config: SeparateCatalogConfig) -> Work:
 def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     """What a run would do, estimated from some headers: tracks, hours of audio, bytes of stems.
 
-    ``actor_hours`` is the time of one model replica at the speed that the ledger has seen, None before that.
+    ``actor_hours`` is the time of one model replica at the speed that the ledger has seen, None before that;
+    ``unwritable`` is how many tracks have a rate or channels that the format cannot hold.
     """
     work = prepare(config)
     count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
@@ -91,12 +92,14 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     share = len(work.todo) / max(1, len(infos))
     hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
     samples = share * sum(i.length * i.channels for i in infos)
+    unwritable = share * sum(not holds(config.format, i.sample_rate, i.channels) for i in infos)
     done = work.before.filter(pc.equal(work.before["status"], "separated"))
     audio, wall = (pc.sum(done[name]).as_py() or 0.0 for name in ("audio_seconds", "wall_seconds"))
     size = BYTES[_sample_format(config)] * COMPRESSED.get(config.format, 1.0)
     return {
         "tracks": len(work.tracks),
         "todo": len(work.todo),
+        "unwritable": round(unwritable),
         "audio_hours": round(hours, 3),
         "output_bytes": round(samples * len(work.stems) * size),
         "actor_hours": round(hours * wall / audio, 3) if audio else None,

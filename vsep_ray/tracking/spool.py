@@ -34,7 +34,10 @@ class Spool:
             SpoolBusyError: it is open already.
         """
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as error:  # it was there, and a moment later it was not
+            raise SpoolBusyError(f"{folder} was removed, or is no folder") from error
         self._lock = threading.Lock()
         self._log = (folder / "events.jsonl").open("a+b")
         try:
