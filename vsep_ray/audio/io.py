@@ -15,17 +15,18 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from vsep_ray.audio import av_decoder, ogg, wav
+from vsep_ray.audio import av_decoder, mp3, ogg, wav
 from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import FORMATS, SCARCE, AudioError, libsndfile_subtype
-from vsep_ray.audio.mp3 import bit_rate_varies, states_length
-from vsep_ray.audio.truncation import truncation
+from vsep_ray.audio.opening import open_file
 from vsep_ray.data import storage
 
 BLOCK = 65_536
 """Samples per block; also the largest write: libsndfile's Vorbis encoder overflows its stack on long ones."""
 LARGEST_WAV = 2**32 - 2**16
 """Bytes of samples in a wav file, whose header counts in 32 bits; some room is left for the header."""
+LOWEST_RATE = 1_000
+"""Hz; below, a header lies, and a small file would become a huge one at another rate."""
 ROOM = 1 << 20
 """Bytes that must fit on a disk that is not full."""
 
@@ -58,11 +59,11 @@ def probe(uri: str | Path) -> AudioInfo:
         AudioError: stage ``read`` or ``decode``.
     """
     with _local_file(uri) as path:
-        file = _open(path)
-        if isinstance(file, str):
-            return AudioInfo(*av_decoder.probe(path, file))
+        file, why, _ = open_file(path)
+        if file is None:
+            return _plausible(AudioInfo(*av_decoder.probe(path, why)))
         with file:
-            return _describe(file)
+            return _plausible(_describe(file))
 
 
 def read(uri: str | Path) -> tuple[Audio, int]:
@@ -83,13 +84,14 @@ def open_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[tuple[AudioInfo
         AudioError: stage ``read`` or ``decode``.
     """
     with _local_file(uri) as path:
-        file = _open(path)
-        if isinstance(file, str):
-            with av_decoder.open_blocks(path, file) as (found, blocks):
-                yield AudioInfo(*found), _checked(blocks)
+        file, why, samples = open_file(path)
+        if file is None:
+            with av_decoder.open_blocks(path, why) as (found, blocks):
+                yield _plausible(AudioInfo(*found)), _checked(mp3.whole(blocks, samples))
         else:
             with file:
-                yield _describe(file), _checked(_decode(file, block))
+                blocks = mp3.whole(_decode(file, block), samples)
+                yield _plausible(_describe(file)), _checked(blocks)
 
 
 def write(
@@ -172,19 +174,10 @@ def _local_file(uri: str | Path) -> Iterator[Path]:
         yield path
 
 
-def _open(path: Path) -> soundfile.SoundFile | str:
-    """The opened file, or the reason why libsndfile cannot read it, or not all of it."""
-    try:
-        file = soundfile.SoundFile(os.fsencode(path))  # names need not be UTF-8
-    except soundfile.LibsndfileError as error:
-        return error.error_string
-    if words := truncation(file.extra_info):
-        file.close()
-        raise AudioError("decode", words)
-    if file.format == "MP3" and not states_length(path) and bit_rate_varies(path):
-        file.close()
-        return "an MP3 of varying bit rate that does not state its length, of which it reads a part"
-    return file
+def _plausible(info: AudioInfo) -> AudioInfo:
+    if info.sample_rate < LOWEST_RATE:
+        raise AudioError("decode", f"damaged: a sample rate of {info.sample_rate} Hz")
+    return info
 
 
 def _describe(file: soundfile.SoundFile) -> AudioInfo:
@@ -195,7 +188,9 @@ def _describe(file: soundfile.SoundFile) -> AudioInfo:
 
 
 def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
-    decoded = 0
+    decoded, path = 0, Path(os.fsdecode(file.name))
+    is_mp3 = file.subtype.startswith("MPEG_LAYER")
+    estimated = is_mp3 and not (file.format == "MP3" and mp3.states_length(path))
     while decoded < file.frames:
         try:
             samples = file.read(block, dtype="float32", always_2d=True)
@@ -203,8 +198,8 @@ def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
             raise AudioError(
                 "decode", f"damaged after {decoded} of {file.frames} samples: {error}"
             ) from error
-        if not len(samples) and file.format == "MP3" and not states_length(Path(os.fsdecode(file.name))):
-            return  # the length was an estimate
+        if not len(samples) and estimated:
+            return
         if not len(samples):
             raise AudioError("decode", f"truncated: {decoded} of {file.frames} samples")
         decoded += len(samples)
