@@ -4,7 +4,6 @@ cure."""
 import logging
 import os
 import platform
-import re
 import urllib.request
 import uuid
 from collections.abc import Iterable, Sequence
@@ -17,11 +16,11 @@ from vsep_ray.cluster.needs import Needs
 from vsep_ray.cluster.nodes import ABSENT, NODE_SECONDS, PACKAGES, Node, installed, look_everywhere
 from vsep_ray.config import UserError
 from vsep_ray.data import storage
+from vsep_ray.data.catalog import split_glob
 from vsep_ray.tracking import exact_model
 
 log = logging.getLogger(__name__)
 HTTP_SECONDS = 3.0
-GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -98,8 +97,8 @@ def _resources(needs: Needs) -> Check:
     some = all(have[k] or not asked[k] for k in asked)
     if (needs.waits and some) or not _ours():
         return Check("resources", "warning", f"{words}: the rest is waited for; does the cluster grow?")
-    cure = "ask for less: --resources.num-workers, --resources.cpus-per-worker, --resources.device cpu"
-    cure = "pass --device cpu or auto" if needs.waits else cure
+    less = "ask for less: --resources.num-workers, --resources.cpus-per-worker, --resources.device cpu"
+    cure = "pass --device cpu or auto" if needs.waits else less
     return Check("resources", "failed", f"{words}; {cure}")
 
 
@@ -192,7 +191,7 @@ def _inputs(needs: Needs) -> Check:
     found = {}
     for field, names in needs.inputs.items():
         for name in names:
-            if "/" in name and ":/" not in name and not GLOB.search(name) and not _exists(name):
+            if "/" in name and ":/" not in name and not split_glob(name)[1] and not _exists(name):
                 return Check("inputs", "failed", f"--{field} {name}: there is no such file or folder")
         found[field] = ", ".join(exact_model(name, needs.tracking_uri) for name in names)
     return Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in found.items()))

@@ -188,9 +188,8 @@ def _tune(config: TuneConfig, name: str, trials: list[dict[str, Any]]) -> ray.tu
     root = storage.join(config.storage, "runs")
     path = storage.join(root, name)
     trainable = ray.tune.with_parameters(_train_trial, trials=trials)
-    trainable = ray.tune.with_resources(
-        trainable, {"cpu": capacity.TRIAL_CPUS}
-    )  # the workers hold the real ones
+    # the training workers hold the real ones
+    trainable = ray.tune.with_resources(trainable, {"cpu": capacity.TRIAL_CPUS})
     if config.fresh:
         forget(config.storage, name)
     space = {"trial": ray.tune.grid_search(list(range(len(trials))))}
