@@ -1,25 +1,28 @@
-"""Iterating in a background thread, ahead of the consumer."""
+"""Work in threads beside the caller's, or not: iterating ahead of the consumer, and crews of any size."""
 
 import contextlib
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 X = TypeVar("X")
 
 
 @contextlib.contextmanager
 def ahead(items: Iterable[X], size: int = 4) -> Iterator[Iterator[X]]:
-    """The same items, up to ``size`` of them made while the consumer is busy; an error surfaces where its
-    item would have. No thread is left when the block ends, and a generator is closed: left to the garbage
-    collector it would end in any thread at any moment, and might wait there for ever."""
+    """The same items, up to ``size`` of them made while the consumer is busy (0: none, and by no thread); an
+    error surfaces where its item would have. No thread is left when the block ends, and a generator is
+    closed: left to the garbage collector it would end in any thread at any moment, and might wait there for
+    ever."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as worker:
         pending = deque(worker.submit(next, iterator, end) for _ in range(size))
 
         def consume() -> Iterator[X]:
-            while (item := pending.popleft().result()) is not end:
+            if not size:
+                yield from iterator
+            while pending and (item := pending.popleft().result()) is not end:
                 pending.append(worker.submit(next, iterator, end))
                 yield item  # type: ignore[misc]
 
@@ -29,3 +32,23 @@ def ahead(items: Iterable[X], size: int = 4) -> Iterator[Iterator[X]]:
             worker.shutdown(cancel_futures=True)
             if isinstance(iterator, Generator):
                 iterator.close()
+
+
+def crew(threads: int) -> Executor:
+    """An executor of so many threads; of none, it does at once and in the caller's what it is given.
+
+    Threads pay where one waits: for a GPU, a disk, a network. Where all of them compute on one core they only
+    take each other's caches.
+    """
+    return ThreadPoolExecutor(threads) if threads else _Here()
+
+
+class _Here(Executor):
+    def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future:
+        """What the call returned or raised, as a future that is done."""
+        future: Future = Future()
+        try:
+            future.set_result(call(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future

@@ -15,7 +15,8 @@ import torch
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
-from vsep_ray.cluster.worker import Task, Worker, WorkerSettings, to_row
+from vsep_ray.cluster.assignment import Task, WorkerSettings, to_row
+from vsep_ray.cluster.worker import Worker
 
 
 @pytest.fixture

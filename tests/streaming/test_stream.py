@@ -11,7 +11,7 @@ from vsep_ray.audio import io
 from vsep_ray.audio.dsp import map_channels, resample
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.chunking import overlap_add
-from vsep_ray.streaming import Chunking, Model, Selection, encode, gain, separate_files
+from vsep_ray.streaming import Chunking, Model, Selection, Stems, encode, separate_files
 
 CHUNKING = Chunking(chunk=2000, hop=1500, batch_size=2)
 
@@ -38,9 +38,8 @@ def separate(tmp_path, uri, model, format="wav", subtype="auto", chunking=CHUNKI
     (stems,) = separate_files([uri], model, chunking, Selection.of(model.sources, wanted), format)
     if isinstance(stems, AudioError):
         raise stems
-    stems.gain = gain(stems, format, subtype)
     paths = [tmp_path / f"{s}.{format}" for s in stems.selection.stems]
-    encode(stems, stems.gain, paths, format, subtype, [{} for _ in paths])
+    stems.gain = encode(stems, paths, format, subtype, [{} for _ in paths])
     return stems, [io.read(path) for path in paths]
 
 
@@ -115,8 +114,27 @@ def test_errors_in_a_thread_surface_and_no_thread_stays(tmp_path):
     assert threading.active_count() == before
 
 
-def outcomes(uris, m, wanted=()):
-    return list(separate_files(uris, m, CHUNKING, Selection.of(m.sources, wanted), "wav"))
+def outcomes(uris, m, wanted=(), threaded=True):
+    selection = Selection.of(m.sources, wanted)
+    return list(separate_files(uris, m, CHUNKING, selection, "wav", threaded=threaded))
+
+
+def test_threads_change_no_bit_and_without_them_all_is_done_by_the_caller(tmp_path):
+    uris = [song(tmp_path, 11_025, 2, seconds=3)[0], str(tmp_path / "gone.wav"), str(tmp_path / "song.wav")]
+    callers, m = set(), model()
+
+    def noting(mixture):
+        callers.add(threading.get_ident())
+        return m.separate(mixture)
+
+    beside = outcomes(uris, m)
+    here = outcomes(uris, Model(noting, m.sources, 8000, 1), threaded=False)
+    assert callers == {threading.get_ident()}
+    assert [type(one) for one in here] == [type(one) for one in beside] == [Stems, AudioError, Stems]
+    for a, b in zip(here, beside, strict=True):
+        if isinstance(a, Stems):
+            for (stems, mixture), (stems_2, mixture_2) in zip(a.blocks(), b.blocks(), strict=True):
+                assert np.array_equal(stems, stems_2) and np.array_equal(mixture, mixture_2)
 
 
 def test_batches_fill_across_short_files_and_no_file_depends_on_its_neighbours(tmp_path):

@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from vsep_ray.audio import io
-from vsep_ray.streaming import Chunking, Model, Selection, encode, gain, separate_files
+from vsep_ray.streaming import Chunking, Model, Selection, encode, separate_files
 
 
 def thirds(mixture):
@@ -21,9 +21,8 @@ def written(folder, audio, format, subtype, wanted=(), rate=8000, sources=("a", 
     (stems,) = separate_files(
         [str(folder / "song.wav")], model, Chunking(2000, 1500, 2), Selection.of(sources, wanted), format
     )
-    factor = gain(stems, format, subtype)
     paths = [folder / name for name in stems.selection.stems]
-    encode(stems, factor, paths, format, subtype, [{} for _ in paths])
+    factor = encode(stems, paths, format, subtype, [{} for _ in paths])
     return factor, [soundfile.read(path, dtype="int32", always_2d=True)[0] for path in paths]
 
 

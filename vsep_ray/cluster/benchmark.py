@@ -28,6 +28,7 @@ import ray
 import torch
 
 from vsep_ray import checkpoint
+from vsep_ray.cluster.assignment import WorkerSettings
 from vsep_ray.cluster.benchmark_cases import Row, memory, stitching, training
 from vsep_ray.cluster.benchmark_catalog import ledger, run_job, scaling, separation, songs
 from vsep_ray.cluster.benchmark_data import codecs, make_music, preparing, reading, writing
@@ -35,7 +36,7 @@ from vsep_ray.cluster.benchmark_generation import generation
 from vsep_ray.cluster.data import prepare
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.train import with_format
-from vsep_ray.cluster.worker import Worker, WorkerSettings
+from vsep_ray.cluster.worker import Worker
 from vsep_ray.config import UserError
 from vsep_ray.data.crops import CropStore
 from vsep_ray.presets import PREPARE_CROPS, BenchmarkConfig, SeparateCatalogConfig
@@ -123,6 +124,7 @@ def _settings(config: BenchmarkConfig, store: CropStore, folder: Path) -> Worker
         model_uri="random weights",
         fingerprint="benchmark",
         output=str(folder / "stems"),
+        format=config.format,
         chunk_seconds=config.chunk_seconds,
         batch_size=config.batch_size,
     )
@@ -140,6 +142,7 @@ def _job(
         catalog=str(catalog),
         model=settings.directory,
         output=settings.output,
+        format=config.format,
         chunk_seconds=config.chunk_seconds,
         batch_size=config.batch_size,
         listening_tracks=0,

@@ -17,11 +17,12 @@ from torch.nn import functional as F
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import fade, overlap_add
+from vsep_ray.cluster.assignment import Task as Track
+from vsep_ray.cluster.assignment import WorkerSettings, to_row
 from vsep_ray.cluster.task import Launch, Task
 from vsep_ray.cluster.train import train
 from vsep_ray.cluster.train_separator import task_of
-from vsep_ray.cluster.worker import Task as Track
-from vsep_ray.cluster.worker import Worker, WorkerSettings, to_row
+from vsep_ray.cluster.worker import Worker
 from vsep_ray.data.crops import CropStore
 from vsep_ray.data.reading import read_crops
 from vsep_ray.inference import SeparateFn

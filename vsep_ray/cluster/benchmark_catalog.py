@@ -23,9 +23,10 @@ from vsep_ray.audio import io
 from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample
 from vsep_ray.chunking import Chunker
 from vsep_ray.cluster import separate
+from vsep_ray.cluster.assignment import Task, WorkerSettings, row_of
 from vsep_ray.cluster.benchmark_cases import Row, overlap_add_in_memory
 from vsep_ray.cluster.session import MALLOC, start_ray
-from vsep_ray.cluster.worker import Task, Worker, WorkerSettings
+from vsep_ray.cluster.worker import Worker
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import Ledger, LedgerRow
 from vsep_ray.presets import BenchmarkConfig, SeparateCatalogConfig
@@ -40,7 +41,9 @@ class Idle(Worker):
     def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
         """A row for each task, as of a silent track without stems."""
         for task in tasks:
-            yield replace(self._row(task, "separated"), audio_seconds=1.0, sample_rate=8_000, channels=1)
+            yield replace(
+                row_of(task, self.settings, "separated"), audio_seconds=1.0, sample_rate=8_000, channels=1
+            )
 
 
 def songs(config: BenchmarkConfig, music: Path, folder: Path) -> Path:

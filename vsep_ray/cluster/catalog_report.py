@@ -15,8 +15,8 @@ from vsep_ray import checkpoint
 from vsep_ray.audio import io
 from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import AudioError
+from vsep_ray.cluster.assignment import WorkerSettings
 from vsep_ray.cluster.work import Work
-from vsep_ray.cluster.worker import WorkerSettings
 from vsep_ray.data import storage
 from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.report import Clip, catalog_page

@@ -22,11 +22,12 @@ import ray
 import ray.data
 
 from vsep_ray.cluster import capacity, catalog_report
+from vsep_ray.cluster.assignment import Task, to_row
 from vsep_ray.cluster.models import shared
 from vsep_ray.cluster.progress import Progress
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.work import Work, plan, prepare
-from vsep_ray.cluster.worker import Task, Worker, staging_root, to_row
+from vsep_ray.cluster.worker import Worker, staging_root
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import LedgerRow

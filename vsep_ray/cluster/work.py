@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
+from vsep_ray.cluster.assignment import Task, WorkerSettings
 from vsep_ray.cluster.models import find_separator
-from vsep_ray.cluster.worker import Task, WorkerSettings
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import catalog, manifest, storage
 from vsep_ray.data.ledger import Ledger

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from vsep_ray.data.toy import ToyConfig
+from vsep_ray.presets.catalog import AudioFormat
 from vsep_ray.presets.crops import SMOKE_TOY
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import SMOKE_BACKBONE
@@ -26,6 +27,9 @@ class BenchmarkConfig(JobConfig):
     """Steps and batch of the training case. The first ``log_every`` steps count as start-up."""
     catalog_copies: int = 8
     """How often each FLAC file of the data cases is in the catalog of the separation cases."""
+    format: AudioFormat = "flac"
+    """Of the stems in the separation cases. Floats as wav are 1.4 MB per second of song and all stems: a disk
+    may be slower than the model."""
     catalog_rows: int = 1_000_000
     """Rows of the catalog of the ledger case."""
     stitched_seconds: float = 60.0

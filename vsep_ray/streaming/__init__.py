@@ -2,6 +2,6 @@
 
 from vsep_ray.streaming.selection import REST, Selection
 from vsep_ray.streaming.stream import Chunking, Model, Stems, separate_files
-from vsep_ray.streaming.writing import encode, gain
+from vsep_ray.streaming.writing import encode
 
-__all__ = ["REST", "Chunking", "Model", "Selection", "Stems", "encode", "gain", "separate_files"]
+__all__ = ["REST", "Chunking", "Model", "Selection", "Stems", "encode", "separate_files"]

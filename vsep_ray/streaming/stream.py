@@ -1,10 +1,12 @@
 """Sound files -> stems, through one model, in constant memory at any length.
 
-    file 1, file 2, ...  --decode--> mixture --+--> scratch                                      (thread 1)
+    file 1, file 2, ...  --decode--> mixture --+--> scratch                                     (thread 1 *)
                                                +--> channels, rate --> chunks
-    chunks of file 1, file 2, ... --> full batches --> model                                     (thread 2)
+    chunks of file 1, file 2, ... --> full batches --> model                                    (thread 2 *)
     overlap-add --> shares at the model's rate and channels --> scratch                    (the caller's)
     scratch --> rate, channels --> stems = shares + their part of the remainder            (`Stems.blocks`)
+
+* or the caller's, where there is nothing to wait for meanwhile: no GPU, and no file that has to be fetched.
 
 The model's share of source k is a_k s_k; the remainder m - sum_k a_k s_k is what resampling and channel
 mapping lost. `Selection` says who gets it, so that the stems sum to the mixture. Batches fill across chunks
@@ -32,6 +34,8 @@ from vsep_ray.streaming.scratch import Scratch
 from vsep_ray.streaming.selection import Selection
 
 LOWEST_DB, HIGHEST_DB = -200.0, 200.0
+AHEAD = 4
+"""Chunks that are decoded, and separated, before they are wanted."""
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ class Stems:
         selection: which stems these are.
         sample_rate, channels: of the file.
         tags: title, artist and the like, as the file has them.
-        peak: largest absolute sample of all stems (1 is full scale), known after a pass over `blocks`.
-        remainder_db: power of the remainder relative to the mixture's, dB, known likewise.
+        peak: largest absolute sample (1 is full scale) of all stems in the blocks that `blocks` has given.
+        remainder_db: power of the remainder relative to the mixture's, dB, known after a pass over `blocks`.
         confidence_db: per stem, power over posterior variance: the SDR (dB) that the model expects of itself;
             empty where no variance was asked for.
     """
@@ -89,16 +93,16 @@ class Stems:
 
     def blocks(self) -> Iterator[tuple[Audio, Audio]]:
         """The stems (J, C, n) and the mixture (C, n), block by block, as often as asked for."""
-        peak = lost = power = 0.0
+        self.peak = lost = power = 0.0
         shares = self._mapped_back()
         for mixture in self.mixture:
             estimate = fit_length(next(shares), mixture.shape[1])
             stems, remainder = self.selection.apply(estimate, mixture)
-            peak = max(peak, float(stems.max(initial=0.0)), -float(stems.min(initial=0.0)))
+            self.peak = max(self.peak, float(stems.max(initial=0.0)), -float(stems.min(initial=0.0)))
             lost += float(np.vdot(remainder, remainder))
             power += float(np.vdot(mixture, mixture))
             yield stems, mixture
-        self.peak, self.remainder_db = peak, _db(lost, power)
+        self.remainder_db = _db(lost, power)
 
     def close(self) -> None:
         """Give the disk space back."""
@@ -124,6 +128,7 @@ def separate_files(
     format: str,
     *,
     span: bool = True,
+    threaded: bool = True,
 ) -> Generator[Stems | AudioError, None, None]:
     """Separate files one after the other; for each its stems, or what is wrong with it.
 
@@ -133,16 +138,19 @@ def separate_files(
         selection: which stems.
         format: that the stems will be written in; a file that it cannot hold is refused before work.
         span: whether batches may hold chunks of several files.
+        threaded: whether decoding, the model and the rest are done side by side.
 
     Raises:
         OSError: no disk space.
         Exception: whatever the model raises; the files that have not come out then are all to be done again.
     """
+    size = AHEAD if threaded else 0
     with contextlib.ExitStack() as stack:
         # closed in reverse order: no thread may read a file that is closed already
-        chunks = stack.enter_context(ahead(_read_files(uris, model, chunking, selection, format)))
+        chunks = stack.enter_context(ahead(_read_files(uris, model, chunking, selection, format), size))
         results = separate_chunks(model.separate, chunks, chunking.chunk, chunking.batch_size, span=span)
-        for file, items in itertools.groupby(stack.enter_context(ahead(results)), key=lambda item: item[0]):
+        separated = stack.enter_context(ahead(results, size))
+        for file, items in itertools.groupby(separated, key=lambda item: item[0]):
             try:
                 yield _finish(file, (item for _, item in items), chunking)
             except AudioError as error:
