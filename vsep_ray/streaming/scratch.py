@@ -1,4 +1,4 @@
-"""Blocks of audio on local disk between decoding and encoding."""
+"""Blocks of audio between decoding and encoding: in memory, and on local disk where they are many."""
 
 import os
 import tempfile
@@ -8,12 +8,16 @@ import numpy as np
 
 from vsep_ray.audio.dsp import Audio
 
+KEPT = 64 << 20
+"""Bytes that stay in memory: three minutes of stereo at 44.1 kHz never see a disk."""
+
 
 class Scratch:
-    """Float32 blocks (rows, n) in a file without a name: a process that is killed leaves nothing behind.
+    """Float32 blocks (rows, n), those beyond `KEPT` bytes in a file without a name: a process that is killed
+    leaves nothing behind.
 
     One thread may append while another reads what is there. The folder is the system's for temporary files
-    (``TMPDIR``).
+    (``TMPDIR``). Blocks are kept as they are: whoever appends one must not change it any more.
 
     Raises:
         OSError: the disk is full.
@@ -21,17 +25,20 @@ class Scratch:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (closed with the object)
-        self._shapes: list[tuple[int, int, int]] = []  # offset, rows, samples
+        self._places: list[Audio | tuple[int, tuple[int, ...]]] = []  # a block, or its offset and shape
+        self._kept = self._end = 0
         self.length = 0
 
     def append(self, block: Audio) -> None:
         """Write a block of any length."""
-        data = np.ascontiguousarray(block, np.float32).reshape(-1).view(np.uint8).data
-        offset = start = self._end()
-        while len(data):
-            written = os.pwrite(self._file.fileno(), data, offset)
-            data, offset = data[written:], offset + written
-        self._shapes.append((start, *block.shape))
+        block = np.ascontiguousarray(block, np.float32).view()
+        if self._kept + block.nbytes <= KEPT:
+            block.flags.writeable = False
+            self._kept += block.nbytes
+            self._places.append(block)
+        else:
+            self._write(block.reshape(-1).view(np.uint8).data)
+            self._places.append((self._end - block.nbytes, block.shape))
         self.length += block.shape[1]
 
     def tee(self, blocks: Iterable[Audio]) -> Iterator[Audio]:
@@ -41,11 +48,14 @@ class Scratch:
             yield block
 
     def __len__(self) -> int:
-        return len(self._shapes)
+        return len(self._places)
 
     def __getitem__(self, index: int) -> Audio:
-        offset, rows, length = self._shapes[index]
-        block = np.empty((rows, length), np.float32)
+        place = self._places[index]
+        if isinstance(place, np.ndarray):
+            return place
+        offset, shape = place
+        block = np.empty(shape, np.float32)
         if block.size:
             os.preadv(self._file.fileno(), [block.data], offset)
         return block
@@ -54,11 +64,11 @@ class Scratch:
         return (self[i] for i in range(len(self)))
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Give memory and disk space back."""
+        self._places.clear()
         self._file.close()
 
-    def _end(self) -> int:
-        if not self._shapes:
-            return 0
-        offset, rows, length = self._shapes[-1]
-        return offset + 4 * rows * length
+    def _write(self, data: memoryview) -> None:
+        while len(data):
+            written = os.pwrite(self._file.fileno(), data, self._end)
+            data, self._end = data[written:], self._end + written
