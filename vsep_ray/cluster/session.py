@@ -13,8 +13,8 @@ MALLOC = {
     "MALLOC_ARENA_MAX": "1",
 }
 """For processes that start later: glibc keeps freed memory below 1 GiB (bytes), in one place for all threads.
-By default every forward pass gives its activations back to the system and faults them in again, a sixth of the
-time of a model on CPU, and every thread keeps memory of its own, some 60 MiB in a worker."""
+By default every forward pass gives its activations back to the system and faults them in again, a sixth of
+the time of a model on CPU, and every thread keeps memory of its own, some 60 MiB in a worker."""
 
 
 def prepare_environment() -> None:
