@@ -22,7 +22,8 @@ def ahead(items: Iterable[X], size: int = 4) -> Iterator[Iterator[X]]:
         def consume() -> Iterator[X]:
             if not size:
                 yield from iterator
-            while pending and (item := pending.popleft().result()) is not end:
+                return
+            while (item := pending.popleft().result()) is not end:
                 pending.append(worker.submit(next, iterator, end))
                 yield item  # type: ignore[misc]
 

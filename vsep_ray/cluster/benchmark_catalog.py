@@ -84,7 +84,8 @@ def ledger(config: BenchmarkConfig, job: SeparateCatalogConfig, folder: Path) ->
     pq.write_table(pa.table({"path": paths}), catalog)
     output = str(folder / "rows")
     many = replace(job, catalog=str(catalog), output=output, listening_tracks=0, max_alike=0)
-    # a process that has held nothing before, with glibc's defaults as the driver of a job has them
+    # a process that has held nothing before, with glibc's defaults as the driver of a job has them (128 KiB;
+    # as many arenas as it wants)
     plain = {name: str(128 << 10) for name in MALLOC}
     options: Any = {"num_cpus": 0, "max_calls": 1, "runtime_env": {"env_vars": plain}}
     driver: Any = ray.remote(**options)(_drive)

@@ -105,7 +105,7 @@ class Worker:
     def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Generator[LedgerRow, None, None]:
         """The rows of the tasks, in order; the last tracks are finished while the next is separated."""
         uris = [task.uri for task in tasks]
-        # where one core computes all and no file is fetched, threads would only take each other's caches
+        # one waits for a GPU, or for files that are fetched: the case for threads (`crew`)
         threaded = self.on_gpu or any(map(storage.is_remote, uris))
         files = streaming.separate_files(
             uris, self.model, grid, self.selection, self.settings.format, span=self.span, threaded=threaded

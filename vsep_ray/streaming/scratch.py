@@ -30,7 +30,7 @@ class Scratch:
         self.length = 0
 
     def append(self, block: Audio) -> None:
-        """Write a block of any length."""
+        """Keep or write a block of any length."""
         block = np.ascontiguousarray(block, np.float32).view()
         if self._kept + block.nbytes <= KEPT:
             block.flags.writeable = False
@@ -42,7 +42,7 @@ class Scratch:
         self.length += block.shape[1]
 
     def tee(self, blocks: Iterable[Audio]) -> Iterator[Audio]:
-        """The same blocks, each written as it passes."""
+        """The same blocks, each appended as it passes."""
         for block in blocks:
             self.append(block)
             yield block

@@ -138,7 +138,7 @@ def separate_files(
         selection: which stems.
         format: that the stems will be written in; a file that it cannot hold is refused before work.
         span: whether batches may hold chunks of several files.
-        threaded: whether decoding, the model and the rest are done side by side.
+        threaded: whether decoding, the model and the rest are done side by side; see `vsep_ray.ahead.crew`.
 
     Raises:
         OSError: no disk space.
