@@ -113,10 +113,10 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
 @pytest.mark.ray
 def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, monkeypatch):
     class Poisoned(Worker):
-        def __call__(self, row):
-            if "b.flac" in row["tasks"]:
+        def separate(self, tasks):
+            if any(task.track == "live/b.flac" for task in tasks):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().__call__(row)
+            return super().separate(tasks)
 
     monkeypatch.setattr(
         "vsep_ray.cluster.separate.GROUPS", (2, 1)

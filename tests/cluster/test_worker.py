@@ -15,7 +15,7 @@ import torch
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
-from vsep_ray.cluster.assignment import Task, WorkerSettings, to_row
+from vsep_ray.cluster.assignment import Task, WorkerSettings
 from vsep_ray.cluster.worker import Worker
 
 
@@ -27,8 +27,10 @@ def worker(tmp_path, separator_directory):
 
 def separate(worker, *tasks):
     """What the ledger says of the tasks, by track."""
-    assert worker(to_row(tasks)) == {"tracks": len(tasks), "fatal": ""}
-    return worker.ledger.rows()
+    assert worker.separate(tasks) == ""
+    rows = worker.ledger.rows()
+    assert rows.keys() >= {task.track for task in tasks}
+    return rows
 
 
 def song(tmp_path, **tags):
@@ -134,8 +136,8 @@ def test_some_stems_and_their_confidence(worker, tmp_path):
 
 def test_many_equal_failures_stop_the_job_inside_a_group(worker, tmp_path):
     worker.settings = dataclasses.replace(worker.settings, max_alike=3)
-    result = worker(to_row(Task(f"{i}.wav", str(tmp_path / f"gone {i}.wav")) for i in range(9)))
-    assert result["tracks"] == 3 and "3 tracks in a row failed alike" in result["fatal"]
+    fatal = worker.separate([Task(f"{i}.wav", str(tmp_path / f"gone {i}.wav")) for i in range(9)])
+    assert "3 tracks in a row failed alike" in fatal and len(worker.ledger.rows()) == 3
     assert len(worker.ledger.rows()) == 3
 
 
@@ -152,7 +154,7 @@ def test_a_row_does_not_wait_for_the_next_track(worker, tmp_path, monkeypatch):
     worker.span = False  # else the first track's one chunk would wait for a batch to fill
     loud = Task("loud.wav", str(tmp_path / "loud.wav"))
     io.write(loud.uri, np.full((1, 40_000), 0.9, np.float32), 8000)
-    job = threading.Thread(target=worker, args=(to_row([*songs(tmp_path, 1), loud]),))
+    job = threading.Thread(target=worker.separate, args=([*songs(tmp_path, 1), loud],))
     job.start()
     deadline = time.monotonic() + 15
     while not worker.ledger.parts() and time.monotonic() < deadline:
@@ -177,15 +179,15 @@ def test_a_full_disk_fails_no_track_but_stops_the_job(worker, tmp_path, monkeypa
     tasks = songs(tmp_path, 3)
     with monkeypatch.context() as patched:
         fill_disk(patched, f"vsep_ray.{where}")
-        result = worker(to_row(tasks))
-    assert result["tracks"] == 0 and "No space left on device" in result["fatal"]
+        fatal = worker.separate(tasks)
+    assert "No space left on device" in fatal and not worker.ledger.rows()
     assert worker.ledger.rows() == {}
     assert len(separate(worker, *tasks)) == 3  # the same worker goes on when there is room again
 
 
 def test_a_ledger_that_cannot_be_written_stops_the_job(worker, tmp_path, monkeypatch):
     fill_disk(monkeypatch, "vsep_ray.data.storage.write_bytes")
-    assert "cannot write to the ledger" in worker(to_row(songs(tmp_path, 1)))["fatal"]
+    assert "cannot write to the ledger" in worker.separate(songs(tmp_path, 1))
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts file systems")

@@ -1,10 +1,8 @@
 """What a worker of bulk separation is told: how to separate, which tracks; and their rows."""
 
-import json
 import logging
 import platform
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from vsep_ray.audio.formats import Stage
@@ -43,11 +41,6 @@ class Task:
     track: str
     uri: str
     attempts: int = 0
-
-
-def to_row(tasks: Iterable[Task]) -> dict[str, str]:
-    """A row for Ray Data; JSON, since Arrow refuses file names that are not UTF-8."""
-    return {"tasks": json.dumps([asdict(task) for task in tasks])}
 
 
 def row_of(task: Task, settings: WorkerSettings, status: Literal["separated", "failed"]) -> LedgerRow:

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from vsep_ray.audio import io
 from vsep_ray.chunking import fade, overlap_add
 from vsep_ray.cluster.assignment import Task as Track
-from vsep_ray.cluster.assignment import WorkerSettings, to_row
+from vsep_ray.cluster.assignment import WorkerSettings
 from vsep_ray.cluster.task import Launch, Task
 from vsep_ray.cluster.train import train
 from vsep_ray.cluster.train_separator import task_of
@@ -133,7 +133,7 @@ def memory(config: BenchmarkConfig, settings: WorkerSettings, folder: Path) -> R
 def peak_mib(settings: WorkerSettings, path: str) -> float:
     """Separate a file; the most memory that this process has held until then (MiB, as Linux counts)."""
     worker = Worker(settings)
-    worker(to_row([Track("memory", path)]))
+    worker.separate([Track("memory", path)])
     assert worker.ledger.rows()["memory"].status == "separated"
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

@@ -16,11 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import ray
+import soundfile
 import torch
 from torch.nn import functional as F
 
 from vsep_ray.audio import io
-from vsep_ray.audio.dsp import Audio, fit_length, map_channels, resample
+from vsep_ray.audio.dsp import fit_length, map_channels, resample
 from vsep_ray.chunking import Chunker
 from vsep_ray.cluster import separate
 from vsep_ray.cluster.assignment import Task, WorkerSettings, row_of
@@ -59,12 +60,12 @@ def songs(config: BenchmarkConfig, music: Path, folder: Path) -> Path:
 
 def separation(job: SeparateCatalogConfig, settings: WorkerSettings, system: "Run", cores: int) -> Row:
     """The whole job on all cores, against its parts in as many bare processes: decode, resample, model on
-    audio in memory, resample back, encode."""
+    audio in memory, resample back, encode the samples that the job has written."""
     with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
         paths = sorted(Path(job.catalog).rglob("*.flac"))
         shares = [paths[i::cores] for i in range(cores)]
-        list(pool.map(_bare, shares, [settings] * cores, [1] * cores))  # imports, and the model's first pass
-        parts = list(pool.map(_bare, shares, [settings] * cores, [len(paths)] * cores))
+        list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [1] * cores))  # imports, first pass
+        parts = list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [len(paths)] * cores))
     bare = max(sum(part.values()) for part in parts)
     details = {f"{name}_seconds": max(part[name] for part in parts) for name in parts[0]}
     details |= {"realtime_factor": system.audio / system.seconds, "start_up_seconds": system.start_up}
@@ -140,18 +141,28 @@ def _run_job(job: SeparateCatalogConfig, cores: int) -> Run:
     return Run(figures["audio_seconds"], seconds, total - seconds)
 
 
-def _bare(paths: Sequence[Path], settings: WorkerSettings, count: int) -> dict[str, float]:
+def _bare(
+    paths: Sequence[Path], job: SeparateCatalogConfig, settings: WorkerSettings, count: int
+) -> dict[str, float]:
     """Seconds of each part of the work on some files, on one thread."""
     torch.set_num_threads(1)  # as Ray sets it for a worker
     worker, paths = Worker(settings), paths[:count]
     seconds: dict[str, float] = {}
     for i, path in enumerate(paths):
-        _bare_file(worker, path, worker.staging.folder / str(i), seconds)
+        _bare_file(worker, path, _written(worker, job, path), worker.staging.folder / str(i), seconds)
     worker.staging.close()
     return seconds
 
 
-def _bare_file(worker: Worker, path: Path, target: Path, seconds: dict[str, float]) -> None:
+def _written(worker: Worker, job: SeparateCatalogConfig, path: Path) -> list[Path]:
+    """The stems that the job has made of a song."""
+    folder = Path(job.output, path.relative_to(job.catalog)).with_suffix("")
+    return [folder / f"{name}.{job.format}" for name in worker.selection.stems]
+
+
+def _bare_file(
+    worker: Worker, path: Path, written: Sequence[Path], target: Path, seconds: dict[str, float]
+) -> None:
     def timed(name: str, call: Any) -> Any:
         started = time.process_time()
         result = call()
@@ -167,18 +178,25 @@ def _bare_file(worker: Worker, path: Path, target: Path, seconds: dict[str, floa
     outputs = timed("model", lambda: [model.separate(batch).cpu() for batch in batches])
     shares = torch.cat(outputs)[..., : worker.grid.hop].permute(1, 2, 0, 3).flatten(2)  # no stitching here
     flat = shares.flatten(0, 1).numpy()[:, : mixture.shape[1]]
-    stems = timed("resample", lambda: resample(flat, model.sample_rate, rate))
-    mapped = map_channels(stems.reshape(len(model.sources), model.channels, -1), len(audio))
-    timed("encode", lambda: _encode(target, mapped, rate, s.format, s.subtype))
+    timed("resample", lambda: resample(flat, model.sample_rate, rate))
+    stems = [_samples(stem) for stem in written]
+    timed("encode", lambda: _encode(target, stems, rate, s.format, s.subtype))
 
 
-def _encode(folder: Path, stems: Audio, rate: int, format: str, subtype: str) -> None:
+def _samples(path: Path) -> np.ndarray:
+    """What was written into a sound file: integers in the upper bits, or floats."""
+    with soundfile.SoundFile(path) as file:
+        integer = file.subtype.startswith("PCM")
+        return np.ascontiguousarray(file.read(dtype="int32" if integer else "float32", always_2d=True).T)
+
+
+def _encode(folder: Path, stems: Sequence[np.ndarray], rate: int, format: str, subtype: str) -> None:
     folder.mkdir()
     for k, stem in enumerate(stems):
         path = folder / f"{k}.{format}"
-        io.write(path, np.ascontiguousarray(stem), rate, format=format, subtype=subtype)
+        io.write(path, stem, rate, format=format, subtype=subtype)
         storage.publish(path, str(path))  # on the disk, as the job's stems
-    shutil.rmtree(folder)  # the job's stems alone take 16 GB
+    shutil.rmtree(folder)
 
 
 def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path) -> float:
@@ -195,14 +213,12 @@ def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path
     stems = map_channels(whole.reshape(len(shares), -1, whole.shape[1]), len(audio))
     expected, _ = worker.selection.apply(fit_length(stems, audio.shape[1]), audio)
     worker.staging.close()
-    folder = Path(job.output, path.relative_to(job.catalog)).with_suffix("")
-    written = [io.read(folder / f"{name}.{job.format}")[0] for name in worker.selection.stems]
+    written = [io.read(stem)[0] for stem in _written(worker, job, path)]
     return float(np.abs(np.stack(written) - expected).max())
 
 
 def _batches(worker: Worker, mixture: torch.Tensor) -> list[torch.Tensor]:
-    """The forward passes of a file (B, C, T), the last one padded."""
+    """The forward passes of a file (B, C, T), the last one smaller."""
     grid = worker.grid
     chunks = [F.pad(c, (0, grid.chunk - c.shape[-1])) for c in Chunker(grid.chunk, grid.hop)([mixture])]
-    padded = F.pad(torch.stack(chunks), (0, 0, 0, 0, 0, -len(chunks) % grid.batch_size))
-    return list(padded.split(grid.batch_size))
+    return list(torch.stack(chunks).split(grid.batch_size))

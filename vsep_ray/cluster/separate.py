@@ -3,27 +3,26 @@
     catalog -> tracks minus those finished in the ledger -> groups of tracks -> a pool of actors -> stems +
     ledger rows
 
-Audio never enters the object store: a row in is some names, a row out a count. What became of the tracks is
-in the ledger alone, which the driver follows. An actor that dies loses the tracks of its group that it had
-not committed; they come again in smaller groups, in the end alone, so that one that kills its process ends as
-a failed row of stage ``crash`` and takes no other with it.
+Audio never enters the object store: names of tracks go to the actors, and nothing comes back. What became of
+the tracks is in the ledger alone, which the driver follows. An actor that dies loses the tracks of its group
+that it had not committed; they come again in smaller groups, in the end alone and twice, so that one that
+kills its process ends as a failed row of stage ``crash`` and takes no other with it.
 """
 
 import contextlib
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import ray
-import ray.data
 
 from vsep_ray.cluster import capacity, catalog_report
-from vsep_ray.cluster.assignment import Task, to_row
+from vsep_ray.cluster.assignment import Task
 from vsep_ray.cluster.models import shared
+from vsep_ray.cluster.pool import pool, results
 from vsep_ray.cluster.progress import Progress
 from vsep_ray.cluster.runs import start_run
 from vsep_ray.cluster.work import Work, plan, prepare
@@ -32,12 +31,12 @@ from vsep_ray.config import UserError, fingerprint
 from vsep_ray.data import storage
 from vsep_ray.data.ledger import LedgerRow
 from vsep_ray.data.staging import only_one, sweep
-from vsep_ray.presets import Device, SeparateCatalogConfig
+from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.tracking import system_metrics
 
 __all__ = ["plan", "run"]
 log = logging.getLogger(__name__)
-GROUPS = (256, 16, 1)
+GROUPS = (256, 16, 1, 1)
 """Tracks per group at most: at first, and when those come again whose actor died."""
 PATIENCE_SECONDS = 10.0
 """How long the end of a run waits for its dead actors to let go of their files."""
@@ -82,20 +81,16 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
 def _separate(work: Work, worker: type[Worker], config: SeparateCatalogConfig, progress: Progress) -> str:
     """Do all that is to do; why it had to stop, or ""."""
     todo: Sequence[Task] = work.todo
-    largest = GROUPS[0] + 1
-    for limit in GROUPS:
-        if not todo or 1 < limit >= largest:  # done, or the groups would be no smaller than they were
-            continue
-        pool = _Pool(worker, config.num_actors, config.device, len(todo))
-        groups = list(_grouped(todo, pool.size, limit))
-        largest = len(groups[0])
-        for result in pool.results(work, groups, last=limit == 1):
-            progress.glance()
-            if stopped := result["fatal"] or progress.stop:
-                log.error(stopped)
-                return stopped
-        todo = _lost(work)
-        if todo:
+    size = min(config.num_actors or capacity.slots(config.device), len(todo))
+    with pool(worker, work.settings, size, config.device) as actors:
+        for limit in GROUPS:
+            for fatal in results(actors, _grouped(todo, size, limit)):
+                progress.glance()
+                if stopped := fatal or progress.stop:
+                    log.error(stopped)
+                    return stopped
+            if not (todo := _lost(work)):
+                return ""
             log.warning("%d tracks were lost with their actors: %s", len(todo), [t.track for t in todo[:10]])
     _record_crashes(work, todo)
     return ""
@@ -121,47 +116,9 @@ def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence
     """Groups that get smaller to the end, so that all actors end together."""
     start = 0
     while start < len(todo):
-        size = max(1, min(limit, (len(todo) - start) // (3 * actors)))
+        size = max(1, min(limit, (len(todo) - start) // (2 * actors)))
         yield todo[start : start + size]
         start += size
-
-
-@dataclass(frozen=True)
-class _Pool:
-    """Actors for some tracks; 0: one per GPU, or one per CPU where there is none."""
-
-    worker: type[Worker]
-    num_actors: int
-    device: Device
-    tracks: int
-
-    @property
-    def size(self) -> int:
-        return min(self.num_actors or capacity.slots(self.device), self.tracks)
-
-    def results(
-        self, work: Work, groups: Sequence[Sequence[Task]], *, last: bool
-    ) -> Iterator[dict[str, Any]]:
-        """What actors return, as it comes; nothing comes of a group whose actor dies.
-
-        The last time every track has an actor for itself and is tried twice, or it would not be to blame.
-        """
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        # One group per block. Actors restart for ever, Ray's default: a pool never replaces a dead one
-        # (ray-project/ray #62746). Blocks that wait at an actor are lost with it.
-        rows = ray.data.from_items([to_row(group) for group in groups], override_num_blocks=len(groups))
-        results = rows.map(
-            self.worker,  # type: ignore[arg-type]  # a class of callables: Ray makes one per actor
-            fn_constructor_args=(work.settings,),
-            compute=ray.data.ActorPoolStrategy(
-                size=self.size, max_tasks_in_flight_per_actor=1 if last else 2
-            ),
-            num_cpus=1,
-            num_gpus=min(1, capacity.gpus(self.device)),
-            ray_remote_args_fn=lambda: {"max_task_retries": int(last)},
-        )
-        results.context.max_errored_blocks, results.context.enable_progress_bars = -1, False
-        yield from results.iter_rows()
 
 
 def _lost(work: Work) -> list[Task]:

@@ -1,13 +1,11 @@
 """Some tracks of a catalog on one worker: separate, encode, publish, commit ledger rows, whatever happens."""
 
-import json
 import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
 from vsep_ray import streaming
 from vsep_ray.ahead import ahead, crew
@@ -49,24 +47,21 @@ class Worker:
         sweep(root)
         self.staging = Staging(root)
 
-    def __call__(self, row: dict[str, str]) -> dict[str, Any]:
-        """A row of `to_row` -> how many tracks have their ledger rows now, and why the job must stop, if it
-        must."""
-        tasks = [Task(**values) for values in json.loads(row["tasks"])]
-        commits, breaker = LedgerWriter(self.ledger), Breaker(self.settings.max_alike)
-        fatal, done = "", 0
+    def separate(self, tasks: Sequence[Task]) -> str:
+        """Separate the tracks and commit their rows to the ledger; why the job must stop, or ""."""
+        commits, breaker, fatal = LedgerWriter(self.ledger), Breaker(self.settings.max_alike), ""
         try:
             with closing(self.rows(tasks)) as rows:
-                for done, result in enumerate(rows, 1):  # noqa: B007
-                    commits.add(result)
-                    if fatal := breaker.feed([asdict(result)]):
+                for row in rows:
+                    commits.add(row)
+                    if fatal := breaker.feed([asdict(row)]):
                         break
             commits.flush()
         except (FatalError, OSError) as error:
             where = f"cannot write to the ledger {self.ledger.uri}: " if isinstance(error, OSError) else ""
             fatal = f"{where}{error}"
             log.error(fatal)
-        return {"tracks": done, "fatal": fatal}
+        return fatal
 
     def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
         """A ledger row for each task, in order. Where the model raises, the tasks are done one by one.

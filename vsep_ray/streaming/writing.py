@@ -82,19 +82,33 @@ def _samples(
     """The stems times ``factor``, as integers in the upper bits where the format has ``bits``."""
     if not bits:
         return audio if factor == 1 else audio * np.float32(factor)
-    order = np.roll(np.arange(len(selection.stems)), -selection.absorber)
-    samples = _integers(audio, factor, bits)
+    samples = np.empty(audio.shape, np.int32)
     if selection.complete:
-        _spread(_integers(mixture, factor, bits) - samples.sum(axis=0, dtype=np.int32), samples, order, bits)
+        _round_to_sum(audio, mixture, selection.absorber, factor, bits, samples)
+    else:
+        samples[...] = _rounded(audio, factor, bits)
     samples <<= 32 - bits
     return samples
 
 
-def _integers(audio: Audio, factor: float, bits: int) -> NDArray[np.int32]:
+def _round_to_sum(
+    audio: Audio, mixture: Audio, absorber: int, factor: float, bits: int, samples: NDArray[np.int32]
+) -> None:
+    """Integers that sum to the rounded mixture: the absorber is what the others leave of it."""
+    order = np.roll(np.arange(len(audio)), -absorber)
+    missing = _rounded(mixture, factor, bits).astype(np.int32)
+    samples[absorber] = 0
+    for j in order[1:]:
+        samples[j] = _rounded(audio[j], factor, bits)
+        missing -= samples[j]
+    _spread(missing, samples, order, bits)
+
+
+def _rounded(audio: Audio, factor: float, bits: int) -> NDArray[np.floating]:
     steps = factor * 2 ** (bits - 1)
     # by a power of two float32 multiplies exactly, and twice as fast
     scaled = audio * (np.float32(steps) if factor == 1 else np.float64(steps))
-    return np.rint(scaled, out=scaled).astype(np.int32)
+    return np.rint(scaled, out=scaled)
 
 
 def _spread(missing: NDArray[np.int32], samples: NDArray[np.int32], order: NDArray, bits: int) -> None:
