@@ -5,7 +5,7 @@ that a stream in blocks equals the whole array resampled at once, and its length
 from_rate) (halves go up).
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import soxr
@@ -38,15 +38,14 @@ def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> It
     if from_rate == to_rate:
         yield from blocks
         return
-    stream = None
+    streams: list[soxr.ResampleStream] = []  # one per channel: one of all would interleave them, twice
     for block in blocks:
-        stream = stream or soxr.ResampleStream(
-            from_rate, to_rate, len(block), dtype="float32", quality=QUALITY
-        )
-        yield from _not_empty(stream.resample_chunk(np.stack(list(block), axis=-1)))
-        channels = len(block)
-    if stream is not None:
-        yield from _not_empty(stream.resample_chunk(np.zeros((0, channels), np.float32), last=True))
+        streams = streams or [
+            soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality=QUALITY) for _ in block
+        ]
+        yield from _not_empty([s.resample_chunk(row) for s, row in zip(streams, block, strict=True)])
+    end = np.zeros(0, np.float32)
+    yield from _not_empty([stream.resample_chunk(end, last=True) for stream in streams])
 
 
 def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:
@@ -71,9 +70,9 @@ def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:
         yield np.concatenate(held, axis=1)
 
 
-def _not_empty(chunk: NDArray[np.float32]) -> Iterator[Audio]:
-    if len(chunk):
-        yield np.ascontiguousarray(chunk.T)
+def _not_empty(channels: Sequence[NDArray[np.float32]]) -> Iterator[Audio]:
+    if channels and len(channels[0]):
+        yield np.stack(channels)
 
 
 def map_channels(audio: Audio, channels: int) -> Audio:

@@ -30,7 +30,7 @@ import torch
 from vsep_ray import checkpoint
 from vsep_ray.cluster.assignment import WorkerSettings
 from vsep_ray.cluster.benchmark_cases import Row, memory, stitching, training
-from vsep_ray.cluster.benchmark_catalog import ledger, run_job, scaling, separation, songs
+from vsep_ray.cluster.benchmark_catalog import ledger, scaling, separation, songs
 from vsep_ray.cluster.benchmark_data import codecs, make_music, preparing, reading, writing
 from vsep_ray.cluster.benchmark_generation import generation
 from vsep_ray.cluster.data import prepare
@@ -100,14 +100,13 @@ def _measure(config: BenchmarkConfig, store: CropStore, music: Path, tracker: Tr
     folder = music.parent
     worker = Worker(_settings(config, store, folder))
     job = _job(config, worker.settings, songs(config, music, folder), tracker.run_id)
-    runs = {cores: run_job(job, cores) for cores in sorted({1, 2, CORES})}
     return [
         writing(config, music),
         reading(config, music),
         codecs(config, music),
         preparing(config, folder),
-        separation(job, worker.settings, runs[CORES], CORES),
-        scaling(runs[2], runs[1]),
+        separation(job, worker.settings, CORES, config.repeats),
+        scaling(job),
         ledger(config, job, folder),
         training(config, store, tracker, str(folder)),
         memory(config, worker.settings, folder),

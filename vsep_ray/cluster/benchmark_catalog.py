@@ -58,22 +58,21 @@ def songs(config: BenchmarkConfig, music: Path, folder: Path) -> Path:
     return catalog
 
 
-def separation(job: SeparateCatalogConfig, settings: WorkerSettings, system: "Run", cores: int) -> Row:
-    """The whole job on all cores, against its parts in as many bare processes: decode, resample, model on
-    audio in memory, resample back, encode the samples that the job has written."""
-    with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
-        paths = sorted(Path(job.catalog).rglob("*.flac"))
-        shares = [paths[i::cores] for i in range(cores)]
-        list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [1] * cores))  # imports, first pass
-        parts = list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [len(paths)] * cores))
-    bare = max(sum(part.values()) for part in parts)
-    details = {f"{name}_seconds": max(part[name] for part in parts) for name in parts[0]}
+def separation(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int, repeats: int) -> Row:
+    """The whole job on all cores, in turns with its parts in as many bare processes: decode, resample, model
+    on audio in memory, resample back, encode the samples that the job has written."""
+    turns = [(run_job(job, cores), _parts(job, settings, cores)) for _ in range(repeats)]
+    runs, parts = zip(*turns, strict=True)
+    system, bare = _median(runs), sorted(parts, key=lambda part: sum(part.values()))[repeats // 2]
+    details = {f"{name}_seconds": value for name, value in bare.items()}
     details |= {"realtime_factor": system.audio / system.seconds, "start_up_seconds": system.start_up}
-    return Row("separation", "s", system.seconds, bare, _stem_error(settings, job, paths[0]), details)
+    error = _stem_error(settings, job, _songs(job)[0])
+    return Row("separation", "s", system.seconds, sum(bare.values()), error, details)
 
 
-def scaling(two: "Run", one: "Run") -> Row:
-    """Two actors on two cores against one actor on one, with all the rest of the job on the same."""
+def scaling(job: SeparateCatalogConfig) -> Row:
+    """Two actors on two cores, then one actor on one, with all the rest of the job on the same."""
+    two, one = (run_job(job, cores) for cores in (2, 1))
     return Row("scaling", "x real time", two.audio / two.seconds, one.audio / one.seconds)
 
 
@@ -122,8 +121,15 @@ class Run:
     start_up: float
 
 
+def _median(runs: Sequence[Run]) -> Run:
+    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
+
+
 def run_job(job: SeparateCatalogConfig, cores: int) -> Run:
-    """The whole job in a cluster of its own: Ray, driver and an actor per core, on so many cores alone."""
+    """The whole job in a cluster of its own: Ray, driver and an actor per core, on so many cores alone, into
+    an empty folder (to free the blocks of other stems is work for the disk)."""
+    shutil.rmtree(job.output, ignore_errors=True)
+    os.sync()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_run_job, job, cores).result()
 
@@ -132,13 +138,27 @@ def _run_job(job: SeparateCatalogConfig, cores: int) -> Run:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])  # all that starts later inherits it
     start_ray(address="local", num_cpus=cores)
     began = time.perf_counter()
-    figures = separate.run(replace(job, num_actors=cores, overwrite=True))
+    figures = separate.run(replace(job, num_actors=cores))
     total = time.perf_counter() - began
     assert figures["separated"] == figures["tracks"], figures
     table = Ledger(figures["output"]).read()
     start = pc.min(pc.subtract(table["time"], table["wall_seconds"])).as_py()
     seconds = pc.max(table["time"]).as_py() - start
     return Run(figures["audio_seconds"], seconds, total - seconds)
+
+
+def _songs(job: SeparateCatalogConfig) -> list[Path]:
+    return sorted(Path(job.catalog).rglob("*.flac"))
+
+
+def _parts(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int) -> dict[str, float]:
+    """Seconds of CPU time of each part of the work, of the bare process that took longest."""
+    songs = _songs(job)
+    shares = [songs[i::cores] for i in range(cores)]
+    with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
+        list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [1] * cores))  # imports, first pass
+        parts = list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [len(songs)] * cores))
+    return max(parts, key=lambda part: sum(part.values()))
 
 
 def _bare(
@@ -195,8 +215,7 @@ def _encode(folder: Path, stems: Sequence[np.ndarray], rate: int, format: str, s
     for k, stem in enumerate(stems):
         path = folder / f"{k}.{format}"
         io.write(path, stem, rate, format=format, subtype=subtype)
-        storage.publish(path, str(path))  # on the disk, as the job's stems
-    shutil.rmtree(folder)
+        storage.publish(path, str(path))  # on the disk, as the job's stems, and new there as they are
 
 
 def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path) -> float:
