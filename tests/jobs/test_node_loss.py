@@ -107,7 +107,7 @@ def test_separation_of_a_catalog(cluster, start, tmp_path):
 
     job = run("disturbed")
     job.wait_until(lambda: len(Ledger(f"{tmp_path}/disturbed-stems").rows()) > 20)
-    assert cluster.lose("MapWorker") > 0
+    assert cluster.lose("Worker") > 0
     disturbed = job.end()
     cluster.mend()
     calm = run("calm").end()
