@@ -22,6 +22,7 @@ from torch.nn import functional as F
 
 from vsep_ray.audio import io
 from vsep_ray.audio.dsp import fit_length, map_channels, resample
+from vsep_ray.audio.formats import FORMATS, libsndfile_subtype
 from vsep_ray.chunking import Chunker
 from vsep_ray.cluster import separate
 from vsep_ray.cluster.assignment import Task, WorkerSettings, row_of
@@ -199,22 +200,17 @@ def _bare_file(
     shares = torch.cat(outputs)[..., : worker.grid.hop].permute(1, 2, 0, 3).flatten(2)  # no stitching here
     flat = shares.flatten(0, 1).numpy()[:, : mixture.shape[1]]
     timed("resample", lambda: resample(flat, model.sample_rate, rate))
-    stems = [_samples(stem) for stem in written]
+    stems = [soundfile.read(stem, dtype="float32", always_2d=True)[0] for stem in written]
     timed("encode", lambda: _encode(target, stems, rate, s.format, s.subtype))
 
 
-def _samples(path: Path) -> np.ndarray:
-    """What was written into a sound file: integers in the upper bits, or floats."""
-    with soundfile.SoundFile(path) as file:
-        integer = file.subtype.startswith("PCM")
-        return np.ascontiguousarray(file.read(dtype="int32" if integer else "float32", always_2d=True).T)
-
-
 def _encode(folder: Path, stems: Sequence[np.ndarray], rate: int, format: str, subtype: str) -> None:
+    """Floats (n, C), as a model gives them, into files by libsndfile alone."""
     folder.mkdir()
+    container, name = FORMATS[format].container, libsndfile_subtype(format, subtype)
     for k, stem in enumerate(stems):
         path = folder / f"{k}.{format}"
-        io.write(path, stem, rate, format=format, subtype=subtype)
+        soundfile.write(path, stem, rate, name, format=container)
         storage.publish(path, str(path))  # on the disk, as the job's stems, and new there as they are
 
 
