@@ -64,7 +64,8 @@ def separation(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int,
     on audio in memory, resample back, encode the samples that the job has written."""
     turns = [(run_job(job, cores), _parts(job, settings, cores)) for _ in range(repeats)]
     runs, parts = zip(*turns, strict=True)
-    system, bare = _median(runs), sorted(parts, key=lambda part: sum(part.values()))[repeats // 2]
+    system = sorted(runs, key=lambda run: run.seconds)[repeats // 2]  # medians
+    bare = sorted(parts, key=lambda part: sum(part.values()))[repeats // 2]
     details = {f"{name}_seconds": value for name, value in bare.items()}
     details |= {"realtime_factor": system.audio / system.seconds, "start_up_seconds": system.start_up}
     error = _stem_error(settings, job, _songs(job)[0])
@@ -120,10 +121,6 @@ class Run:
     audio: float
     seconds: float
     start_up: float
-
-
-def _median(runs: Sequence[Run]) -> Run:
-    return sorted(runs, key=lambda run: run.seconds)[len(runs) // 2]
 
 
 def run_job(job: SeparateCatalogConfig, cores: int) -> Run:

@@ -82,26 +82,25 @@ def _samples(
     """The stems times ``factor``, as integers in the upper bits where the format has ``bits``."""
     if not bits:
         return audio if factor == 1 else audio * np.float32(factor)
-    samples = np.empty(audio.shape, np.int32)
     if selection.complete:
-        _round_to_sum(audio, mixture, selection.absorber, factor, bits, samples)
+        samples = _round_to_sum(audio, mixture, selection.absorber, factor, bits)
     else:
-        samples[...] = _rounded(audio, factor, bits)
+        samples = _rounded(audio, factor, bits).astype(np.int32)
     samples <<= 32 - bits
     return samples
 
 
-def _round_to_sum(
-    audio: Audio, mixture: Audio, absorber: int, factor: float, bits: int, samples: NDArray[np.int32]
-) -> None:
+def _round_to_sum(audio: Audio, mixture: Audio, absorber: int, factor: float, bits: int) -> NDArray[np.int32]:
     """Integers that sum to the rounded mixture: the absorber is what the others leave of it."""
     order = np.roll(np.arange(len(audio)), -absorber)
     missing = _rounded(mixture, factor, bits).astype(np.int32)
+    samples = np.empty(audio.shape, np.int32)
     samples[absorber] = 0
     for j in order[1:]:
         samples[j] = _rounded(audio[j], factor, bits)
         missing -= samples[j]
     _spread(missing, samples, order, bits)
+    return samples
 
 
 def _rounded(audio: Audio, factor: float, bits: int) -> NDArray[np.floating]:
