@@ -14,7 +14,7 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.config import members, short_name
-from vsep_ray.data.toy import ToyConfig, render, tracks
+from vsep_ray.datasets.toy import ToyConfig, render, tracks
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.nn.bijections import Bijection
 from vsep_ray.objectives import MaximumLikelihood

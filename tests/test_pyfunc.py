@@ -10,8 +10,8 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
-from vsep_ray.cluster.assignment import Task, WorkerSettings
-from vsep_ray.cluster.worker import Worker
+from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.presets import TRAIN_PRIORS, TRAIN_SEPARATOR
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker

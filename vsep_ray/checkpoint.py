@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vsep_ray import storage
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
-from vsep_ray.data import storage
 from vsep_ray.priors import Prior, PriorConfig
 from vsep_ray.separators import Separator, SeparatorConfig
 from vsep_ray.training import FitState

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import draws
 from vsep_ray.joint import Joint
+from vsep_ray.parallel import random
 from vsep_ray.separators.separator import Separator
 
 SeparateFn = Callable[[Tensor], Tensor]
@@ -74,7 +74,7 @@ def amortized_with_variance(
     posterior = separator(mixture)
     seeds = [zlib.crc32(x.cpu().numpy().tobytes()) for x in mixture]
     mean, variance = posterior.mean, torch.zeros((), device=mixture.device)
-    with draws.by_item(seeds.__getitem__):
+    with random.by_item(seeds.__getitem__):
         for _ in range(samples):
             deviation = separator.mixing.shares(posterior.sample() - mean)
             variance = variance + torch.einsum("jk,bkct->bjct", matrix, deviation) ** 2 / samples
@@ -112,7 +112,7 @@ def refine(
     whole = _padded(mixture, joint.multiple)
     sources = _padded(separator(mixture).mean, joint.multiple)
     for _ in range(steps):
-        noisy = sources + noise_std * draws.normal(sources.shape, sources)
+        noisy = sources + noise_std * random.normal(sources.shape, sources)
         score = joint.prior_score(noisy, _level(noise_std, noisy))
         sources = _climb(sources, score, whole, joint, step_size * noise_std**2)
     return sources[..., : mixture.shape[-1]]
@@ -185,11 +185,11 @@ def uncertainty(std: Tensor, frame: int) -> Tensor:
 def _chain(
     start: Tensor, mixture: Tensor, joint: Joint, noise_stds: Sequence[float], steps: int, step_size: float
 ) -> Tensor:
-    sources = start + noise_stds[0] * draws.normal(start.shape, start)
+    sources = start + noise_stds[0] * random.normal(start.shape, start)
     for noise_std in noise_stds:
         level, step = _level(noise_std, sources), step_size * noise_std**2
         for _ in range(steps):
-            diffused = sources + (2 * step) ** 0.5 * draws.normal(sources.shape, sources)
+            diffused = sources + (2 * step) ** 0.5 * random.normal(sources.shape, sources)
             sources = _climb(diffused, joint.prior_score(sources, level), mixture, joint, step)
     return _climb(sources, joint.prior_score(sources, level), mixture, joint, noise_stds[-1] ** 2)
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Distribution, Independent, constraints
 
-from vsep_ray import draws
 from vsep_ray.nn.normal import LOG_2PI, normal
+from vsep_ray.parallel import random
 
 
 class LinearMixing(nn.Module):
@@ -99,8 +99,8 @@ class ConditionedNormal(Distribution):
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """Posterior draws. Shape: (*sample_shape, B, K, C, T)."""
         items = len(sample_shape)
-        e = draws.normal((*sample_shape, *self.base_mean.shape), self.base_mean, items)
-        noise = draws.normal((*sample_shape, *self.mixture.shape), self.base_mean, items)
+        e = random.normal((*sample_shape, *self.base_mean.shape), self.base_mean, items)
+        noise = random.normal((*sample_shape, *self.mixture.shape), self.base_mean, items)
         return self._correct(self.base_mean + self.base_std * e, self.mixture + self.noise_std * noise)
 
     def log_prob(self, value: Tensor) -> Tensor:

@@ -17,14 +17,14 @@ from numpy.typing import NDArray
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
-from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.resampling import Audio
 from vsep_ray.config import UserError
 from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.streaming import Selection, separate_files
-from vsep_ray.streaming.separator import chunking, stream_model
+from vsep_ray.streaming.model import chunking, stream_model
 
 
 def _load_pyfunc(path: str) -> "SeparatorModel | PriorModel":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import draws, workers
+from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import warmup_cosine
 
 Report = Callable[["FitState", dict[str, float]], bool]
@@ -104,19 +104,19 @@ def fit(
         report: called every ``log_every`` steps and at the end with averaged scalars, among them
             ``data_wait`` (share of the time spent waiting for data) and ``steps_per_second``.
 
-    Items draw from streams of their own (`vsep_ray.draws`), keyed by seed, step and place in the whole batch,
-    gradients and reported scalars are means over the items of all workers: where these draw the same batches,
-    their number changes nothing but rounding. Not so a VQ-VAE's restarts, and scalars that are no means over
-    items (``perplexity``, ``snr_db``, ``relative_std``).
+    Items draw from streams of their own (`parallel.random`), keyed by seed, step and place in the whole
+    batch; gradients and reported scalars are means over the items of all workers. So where workers draw the
+    same batches, their number changes nothing but rounding; a VQ-VAE's restarts are an exception, and so are
+    scalars that are no means over items (``perplexity``, ``snr_db``, ``relative_std``).
 
     A step whose gradient is not finite is skipped on all workers (DDP has averaged the gradients), counted in
     ``skipped_updates``, and left out of the averages.
     """
     objective.train()
-    assert part or workers.count() == 1, "several workers, and no word of which part each has"
+    assert part or collectives.count() == 1, "several workers, and no word of which part each has"
     part = part or slice(0, config.batch_size)
     # DDP averages over workers; what counts is the mean over items
-    weight = workers.count() * (part.stop - part.start) / config.batch_size
+    weight = collectives.count() * (part.stop - part.start) / config.batch_size
     meter = Meter()
     source = iter(batches)
     while state.step < config.steps:
@@ -124,7 +124,7 @@ def fit(
         if batch is None:
             raise ValueError(f"the batches ended at step {state.step} of {config.steps}; repeat them")
         torch.manual_seed(step_seed(config.seed, state.step, part.start))
-        with draws.by_item(functools.partial(item_seed, config.seed, state.step), part.start):
+        with random.by_item(functools.partial(item_seed, config.seed, state.step), part.start):
             metrics = {name: weight * value for name, value in objective(batch, state.step).items()}
         state.optimizer.zero_grad(set_to_none=True)
         metrics["loss"].backward()
@@ -203,5 +203,5 @@ class Meter:
             return {}
         device = next(iter(self.sums.values())).device
         sums = torch.stack([v.to(device, torch.double).reshape(()) for v in self.sums.values()])
-        means = workers.averaged(sums / torch.tensor(list(self.counts.values()), device=device))
+        means = collectives.averaged(sums / torch.tensor(list(self.counts.values()), device=device))
         return dict(zip(self.sums, means.tolist(), strict=True))

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from vsep_ray.data.toy import SHAPES, wave
+from vsep_ray.datasets.toy import SHAPES, wave
 from vsep_ray.evaluation.toy_fit import wave_fit_db
 
 RATE, LENGTH = 8_000, 512

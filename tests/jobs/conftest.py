@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from vsep_ray.cluster import data, train_priors
-from vsep_ray.data.toy import ToyConfig
+from vsep_ray.cluster import prepare_crops
+from vsep_ray.cluster.train import priors as train_priors
+from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.presets import PREPARE_CROPS, TRAIN_PRIORS
 from vsep_ray.training import FitConfig
 
@@ -21,7 +22,7 @@ def toy_storage(ray_session, empty_database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
     shutil.copy(empty_database, folder / "mlflow.db")
     place = {"storage": str(folder), "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
-    crops = data.prepare(dataclasses.replace(PREPARE_CROPS["smoke"], **place, toy=TOY))
+    crops = prepare_crops.prepare(dataclasses.replace(PREPARE_CROPS["smoke"], **place, toy=TOY))
     return {**place, "crops": crops["output"]}
 
 

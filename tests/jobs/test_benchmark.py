@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vsep_ray.chunking import overlap_add
-from vsep_ray.cluster import benchmark
-from vsep_ray.cluster.benchmark_cases import overlap_add_in_memory
-from vsep_ray.data.toy import ToyConfig
+from vsep_ray.cluster.benchmark import job
+from vsep_ray.cluster.benchmark.cases import overlap_add_in_memory
+from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.presets import BENCHMARK
 from vsep_ray.tracking.client import client
 
@@ -18,7 +18,7 @@ from vsep_ray.tracking.client import client
 def test_every_case_is_a_row(ray_session, tmp_path, tracking_uri, capsys):
     toy = ToyConfig(lowest_hz=220, highest_hz=880, train_tracks=64, valid_tracks=8, test_tracks=0)
     place = {"storage": str(tmp_path), "tracking_uri": tracking_uri, "toy": toy}
-    figures = benchmark.run(dataclasses.replace(BENCHMARK["smoke"], **place))
+    figures = job.run(dataclasses.replace(BENCHMARK["smoke"], **place))
     rows = {row["case"]: row for row in figures["rows"]}
     data = {"writing", "reading", "flac", "preparing"}
     catalog = {"separation", "scaling", "ledger"}

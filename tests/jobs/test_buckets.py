@@ -5,10 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from vsep_ray import storage
 from vsep_ray.audio import io
-from vsep_ray.cluster import data, evaluate, separate, train_priors, train_separator
-from vsep_ray.data import storage
-from vsep_ray.data.toy import ToyConfig
+from vsep_ray.cluster import prepare_crops
+from vsep_ray.cluster.evaluate import job as evaluate
+from vsep_ray.cluster.separate import job as separate
+from vsep_ray.cluster.train import priors as train_priors
+from vsep_ray.cluster.train import separator as train_separator
+from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets import EVALUATE, PREPARE_CROPS, SEPARATE_CATALOG, TRAIN_PRIORS, TRAIN_SEPARATOR
 from vsep_ray.training import FitConfig
@@ -31,7 +35,7 @@ def test_a_chain_in_a_bucket(ray_session, bucket, tracking_uri, tmp_path):
     def config(presets, **changes):
         return dataclasses.replace(presets["smoke"], storage=bucket, tracking_uri=tracking_uri, **changes)
 
-    crops = data.prepare(config(PREPARE_CROPS, toy=TOY))
+    crops = prepare_crops.prepare(config(PREPARE_CROPS, toy=TOY))
     assert crops["output"].startswith("s3://")
     priors = train_priors.run(config(TRAIN_PRIORS, fit=FIT))
     separator_config = config(TRAIN_SEPARATOR, regime="A", fit=FIT, dreams=DreamConfig(16), force=True)

@@ -9,7 +9,7 @@ from mlflow_server import MlflowServer, free_port
 from nodes import Job, ThreeNodes
 
 from vsep_ray import checkpoint
-from vsep_ray.data.ledger import Ledger
+from vsep_ray.catalog.ledger import Ledger
 from vsep_ray.separators import Separator, SeparatorConfig, SpectrogramUNetConfig
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray]

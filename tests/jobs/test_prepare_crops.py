@@ -15,8 +15,8 @@ import pytest
 import soundfile
 from damage import DAMAGES, RATE, check
 
-from vsep_ray.data import storage
-from vsep_ray.data.crops import CropStore, latest_store
+from vsep_ray import storage
+from vsep_ray.crops.store import CropStore, latest_store
 
 JOB = Path(__file__).parents[2] / "jobs" / "prepare_crops.py"
 

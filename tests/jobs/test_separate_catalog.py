@@ -19,7 +19,7 @@ from library import check_stems, contents, make_library
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
-from vsep_ray.data.ledger import Ledger
+from vsep_ray.catalog.ledger import Ledger
 from vsep_ray.separators import Separator, SeparatorConfig
 from vsep_ray.separators.spectrogram_unet import SpectrogramUNetConfig
 

@@ -21,8 +21,8 @@ import pytest
 from mlflow_server import MlflowServer, free_port
 from pyarrow import fs
 
+from vsep_ray import storage
 from vsep_ray.audio import io
-from vsep_ray.data import storage
 from vsep_ray.tracking.client import client
 
 pytestmark = [

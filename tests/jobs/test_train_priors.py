@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from vsep_ray import checkpoint
-from vsep_ray.cluster import train_priors
+from vsep_ray.cluster.train import priors as train_priors
 from vsep_ray.config import UserError
 from vsep_ray.presets import ResourcesConfig
 from vsep_ray.priors import Prior

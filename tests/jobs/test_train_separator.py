@@ -6,10 +6,11 @@ import pytest
 import torch
 
 from vsep_ray import checkpoint
-from vsep_ray.cluster import train_separator
+from vsep_ray.cluster.train import separator
 from vsep_ray.config import UserError
-from vsep_ray.data.crops import MIXTURE, CropStore
-from vsep_ray.data.reading import read_crops
+from vsep_ray.crops.reading import read_crops
+from vsep_ray.crops.store import CropStore
+from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
 from vsep_ray.schedules import Schedule
@@ -28,7 +29,7 @@ def config(priors, priors_config, toy_storage):
 
 @pytest.mark.parametrize("regime", ["A", "B", "C"])
 def test_a_regime_end_to_end(config, regime, tmp_path):
-    figures = train_separator.run(dataclasses.replace(config, regime=regime))
+    figures = separator.run(dataclasses.replace(config, regime=regime))
     assert (figures["regime"], figures["steps"]) == (regime, 4)
     assert {"si_sdr_improvement_db", "si_sdr_improvement_mean_db", "si_sdr_db"} <= set(figures)
     model = resolve_model(figures["model_uri"], config.tracking_uri, tmp_path)
@@ -43,13 +44,13 @@ def test_a_regime_end_to_end(config, regime, tmp_path):
 
 
 def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(config, snapshot):
-    first = train_separator.run(config)
+    first = separator.run(config)
     before = snapshot("runs")
-    again = train_separator.run(config)
+    again = separator.run(config)
     assert (again["model"], again["steps"]) == (first["model"], 4)
     assert snapshot("runs") == before
     more = dataclasses.replace(config, fit=dataclasses.replace(config.fit, steps=8))
-    figures = train_separator.run(more)
+    figures = separator.run(more)
     assert (figures["model"], figures["steps"]) == (first["model"], 8)
     history = client(config.tracking_uri).get_metric_history(figures["run_id"], "train/loss")
     assert [m.step for m in history] == [6, 8]
@@ -67,7 +68,7 @@ def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(confi
 )
 def test_a_regime_reads_what_it_may_and_no_more(config, regime, sleep, streams):
     config = dataclasses.replace(config, regime=regime, sleep_fraction=Schedule(sleep, sleep))
-    task = train_separator.task_of(config, CropStore.open(config.crops))
+    task = separator.task_of(config, CropStore.open(config.crops))
     read = task.streams()
     assert {name: spec.store.dataset for name, spec in read.items()} == streams
     assert all(spec.split == "train" for spec in read.values())
@@ -76,7 +77,7 @@ def test_a_regime_reads_what_it_may_and_no_more(config, regime, sleep, streams):
 def test_dreams_are_drawn_at_their_temperatures_once(config):
     def dreamed(*temperatures):
         asked = dataclasses.replace(config, regime="A", dreams=DreamConfig(16, temperatures=temperatures))
-        return train_separator.task_of(asked, CropStore.open(config.crops)).clips
+        return separator.task_of(asked, CropStore.open(config.crops)).clips
 
     cold, warm = dreamed(0.01), dreamed(1.0)
     spread = {c.uri: read_crops(c, "train", "sine").audio.std(0).mean() for c in (cold, warm)}
@@ -88,7 +89,7 @@ def test_dreams_that_no_prior_takes_for_their_source_are_refused(config):
     """Hardly trained, one of the two priors denoises everything better than the other."""
     asked = dataclasses.replace(config, regime="A", dreams=DreamConfig(64, agreement=0.3))
     with pytest.raises(UserError, match=r"of 64 dreams of \w+ are taken for it by the priors"):
-        train_separator.task_of(asked, CropStore.open(config.crops))
+        separator.task_of(asked, CropStore.open(config.crops))
 
 
 @pytest.mark.parametrize(("kind", "steps"), [("remix", 0), ("remix", 2), ("wake", 0)])
@@ -97,32 +98,30 @@ def test_self_training_end_to_end_on_two_workers(config, kind, steps):
     refinement = dataclasses.replace(config.refinement, steps=steps)
     resources = dataclasses.replace(config.resources, num_workers=2)
     asked = dataclasses.replace(config, refinement=refinement, resources=resources, **changes)
-    figures = train_separator.run(asked)
+    figures = separator.run(asked)
     assert figures["steps"] == 4
     assert checkpoint.read_provenance(figures["model"])["objective"] == f"Sleep and {kind}"
 
 
 def test_a_run_starts_from_the_separator_that_it_is_given(config):
     """Without a step worth the name, the weights are those of the start; another shape is refused."""
-    first = train_separator.run(config)
+    first = separator.run(config)
     still = dataclasses.replace(config.fit, learning_rate=1e-12)
-    figures = train_separator.run(dataclasses.replace(config, start=first["model"], fit=still))
+    figures = separator.run(dataclasses.replace(config, start=first["model"], fit=still))
     assert figures["model"] != first["model"]
     weights = [dict(checkpoint.load(m["model"]).named_parameters()) for m in (first, figures)]
     for name, value in weights[0].items():
         torch.testing.assert_close(weights[1][name], value, atol=1e-6, rtol=0)
     wider = dataclasses.replace(config.separator, backbone=SpectrogramUNetConfig(width=16))
     with pytest.raises(UserError, match="other sources, format or backbone"):
-        train_separator.run(dataclasses.replace(config, start=first["model"], separator=wider))
+        separator.run(dataclasses.replace(config, start=first["model"], separator=wider))
 
 
 def test_settings_that_an_objective_does_not_read_do_not_name_its_run(config):
     for change in ({"beta": 3.0}, {"dreams": DreamConfig(99)}, {"gradient": "path"}):
-        assert train_separator.relevant(dataclasses.replace(config, **change)) == train_separator.relevant(
-            config
-        )
+        assert separator.relevant(dataclasses.replace(config, **change)) == separator.relevant(config)
     wake = dataclasses.replace(config, sleep_fraction=Schedule(0.5, 0.5))
-    assert train_separator.relevant(dataclasses.replace(wake, beta=3.0)).beta == 3.0
+    assert separator.relevant(dataclasses.replace(wake, beta=3.0)).beta == 3.0
 
 
 def test_mistakes_come_before_training(config, tmp_path):
@@ -133,4 +132,4 @@ def test_mistakes_come_before_training(config, tmp_path):
         ({"resources": ResourcesConfig(num_workers=9)}, "--fit.batch-size 8 is too small for 9 workers"),
     ]:
         with pytest.raises(UserError, match=words):
-            train_separator.run(dataclasses.replace(config, **change))
+            separator.run(dataclasses.replace(config, **change))

@@ -4,7 +4,7 @@ import contracts
 import pytest
 import torch
 
-from vsep_ray.cluster.benchmark_generation import naive_generation
+from vsep_ray.cluster.benchmark.generation import naive_generation
 from vsep_ray.priors import WaveNetConfig
 
 TINY = WaveNetConfig(width=8, layers=4, cycle=2, components=2, taps=4, embedding=4, warm=8)

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from vsep_ray.audio import io
-from vsep_ray.audio.dsp import map_channels, resample
 from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.resampling import map_channels, resample
 from vsep_ray.chunking import overlap_add
 from vsep_ray.streaming import Chunking, Model, Selection, Stems, encode, separate_files
 

@@ -1,1 +1,1 @@
-"""Reading, writing and reshaping sound: files, sample rates, channels, short-time spectra."""
+"""Sound files: opened, decoded, resampled, written."""

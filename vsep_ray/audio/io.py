@@ -15,11 +15,12 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from vsep_ray.audio import av_decoder, mp3, ogg, wav
-from vsep_ray.audio.dsp import Audio
+from vsep_ray import storage
+from vsep_ray.audio import pyav
+from vsep_ray.audio.containers import mp3, ogg, wav
+from vsep_ray.audio.containers.trust import open_file
 from vsep_ray.audio.formats import FORMATS, SCARCE, AudioError, libsndfile_subtype
-from vsep_ray.audio.opening import open_file
-from vsep_ray.data import storage
+from vsep_ray.audio.resampling import Audio
 
 BLOCK = 65_536
 """Samples per block; also the largest write: libsndfile's Vorbis encoder overflows its stack on long ones."""
@@ -61,7 +62,7 @@ def probe(uri: str | Path) -> AudioInfo:
     with _local_file(uri) as path:
         file, why, _ = open_file(path)
         if file is None:
-            return _plausible(AudioInfo(*av_decoder.probe(path, why)))
+            return _plausible(AudioInfo(*pyav.probe(path, why)))
         with file:
             return _plausible(_describe(file))
 
@@ -86,7 +87,7 @@ def open_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[tuple[AudioInfo
     with _local_file(uri) as path:
         file, why, samples = open_file(path)
         if file is None:
-            with av_decoder.open_blocks(path, why) as (found, blocks):
+            with pyav.open_blocks(path, why) as (found, blocks):
                 yield _plausible(AudioInfo(*found)), _checked(mp3.whole(blocks, samples))
         else:
             with file:

@@ -1,1 +1,1 @@
-"""The only package that imports ray: data, training, sweeps, bulk separation, jobs."""
+"""Everything that drives Ray, a room per job, and what the jobs have in common."""

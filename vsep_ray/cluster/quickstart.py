@@ -6,13 +6,18 @@ from typing import Any
 
 import numpy as np
 
-from vsep_ray.audio.dsp import resample
+from vsep_ray import storage
 from vsep_ray.audio.io import write
-from vsep_ray.cluster import data, evaluate, separate, train_priors, train_separator
-from vsep_ray.cluster.runs import start_run
-from vsep_ray.data import storage
-from vsep_ray.data.crops import MIXTURE, CropStore
-from vsep_ray.data.reading import read_crops
+from vsep_ray.audio.resampling import resample
+from vsep_ray.cluster import prepare_crops
+from vsep_ray.cluster.evaluate import job as evaluate
+from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.separate import job as separate
+from vsep_ray.cluster.train import priors as train_priors
+from vsep_ray.cluster.train import separator
+from vsep_ray.crops.reading import read_crops
+from vsep_ray.crops.store import CropStore
+from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.presets import EvaluateConfig, QuickstartConfig, SeparateCatalogConfig
 from vsep_ray.tracking import Tracker
 
@@ -27,15 +32,13 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
         below = {name: getattr(config, name) for name in ("storage", "tracking_uri", "fresh", "preset")}
         below |= {"experiment": config.experiment or "vsep/quickstart", "parent_run": tracker.run_id}
         log.info("1/5 crops")
-        crops = data.prepare(dataclasses.replace(config.crops, **below))
+        crops = prepare_crops.prepare(dataclasses.replace(config.crops, **below))
         store = CropStore.open(crops["output"])
         log.info("2/5 priors of %s", ", ".join(store.sources))
         priors = train_priors.run(dataclasses.replace(config.priors, **below, crops=store.uri))
         log.info("3/5 separators: regime A, then B")
         models = {
-            regime: train_separator.run(
-                dataclasses.replace(job, **below, crops=store.uri, priors=priors["priors"])
-            )
+            regime: separator.run(dataclasses.replace(job, **below, crops=store.uri, priors=priors["priors"]))
             for regime, job in config.regimes().items()
         }
         log.info("4/5 evaluation: one pass, and refined by the priors")

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsep_ray.data.toy import Shape, piano_keys, wave
+from vsep_ray.datasets.toy import Shape, piano_keys, wave
 
 PHASES = 64
 """Phases per period that are tried for every key; as many again around the best one."""

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.audio.mulaw import compand, expand, log_slope
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
+from vsep_ray.transforms.mulaw import compand, expand, log_slope
 
 TAIL = 1e-5
 """Weight of the wide normal that gives every sample value a density under `MuLaw`."""

@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import workers
 from vsep_ray.nn.wavenet import WaveNet
+from vsep_ray.parallel import collectives
 
 
 class Bijection(nn.Module, ABC):
@@ -80,7 +80,7 @@ class ActNorm(Bijection):
     @torch.no_grad()
     def _start(self, x: Tensor) -> None:
         count = x.new_full((x.shape[1],), x.shape[0] * x.shape[2])
-        *sums, count = workers.summed(torch.stack([x.sum((0, 2)), (x**2).sum((0, 2)), count]))
+        *sums, count = collectives.summed(torch.stack([x.sum((0, 2)), (x**2).sum((0, 2)), count]))
         moments = torch.stack(sums) / count
         if not torch.isfinite(moments).all():
             return  # wait for a batch that training does not skip

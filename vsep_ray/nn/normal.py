@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-from vsep_ray import draws
+from vsep_ray.parallel import random
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -15,7 +15,7 @@ class _Normal(Normal):
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """Draws item by item. Shape: (*sample_shape, B, ...)."""
         shape = self._extended_shape(torch.Size(sample_shape))
-        return self.loc + self.scale * draws.normal(shape, self.loc, len(sample_shape))
+        return self.loc + self.scale * random.normal(shape, self.loc, len(sample_shape))
 
     def sample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
         """`rsample` without a gradient."""
@@ -24,7 +24,7 @@ class _Normal(Normal):
 
 
 def normal(mean: Tensor, std: float | Tensor) -> Normal:
-    """N(mean, std^2) that draws item by item (see `vsep_ray.draws`) and lets NaN through (which
+    """N(mean, std^2) that draws item by item (see `vsep_ray.parallel.random`) and lets NaN through (which
     `vsep_ray.training.fit` skips and counts).
 
     torch's own checks would raise, and would wait for the device at every call.

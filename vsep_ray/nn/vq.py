@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import workers
+from vsep_ray.parallel import collectives
 
 DEAD = 0.03
 """Share of the average use below which a code is put somewhere else."""
@@ -56,8 +56,10 @@ class Codebook(nn.Module):
     def _follow(self, x: Tensor, index: Tensor) -> None:
         flat = x.transpose(1, 2).flatten(0, 1)
         chosen = nn.functional.one_hot(index.flatten(), len(self.counts)).to(flat)
-        new = workers.summed(torch.cat([chosen.sum(0)[:, None], chosen.T @ flat], 1))
-        strangers = workers.from_first(flat[torch.randint(len(flat), (len(self.counts),)).to(flat.device)])
+        new = collectives.summed(torch.cat([chosen.sum(0)[:, None], chosen.T @ flat], 1))
+        strangers = collectives.from_first(
+            flat[torch.randint(len(flat), (len(self.counts),)).to(flat.device)]
+        )
         if not torch.isfinite(new).all():
             return  # training skips such a batch
         sums = self.vectors * self.counts[:, None] * self.decay + (1 - self.decay) * new[:, 1:]

@@ -6,12 +6,12 @@ import dataclasses
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import draws, workers
 from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
 from vsep_ray.objectives.sleep import Sleep, negative_log_posterior
 from vsep_ray.objectives.wake import Wake
+from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
 
@@ -85,8 +85,8 @@ def _dealt(estimates: Tensor) -> Tensor:
 
     Shape: (B, K, C, T) -> (B, K, C, T).
     """
-    everyones, own = workers.gathered(estimates)
-    keys, _ = workers.gathered(draws.uniform(estimates.shape[:2], estimates))
+    everyones, own = collectives.gathered(estimates)
+    keys, _ = collectives.gathered(random.uniform(estimates.shape[:2], estimates))
     order = keys.argsort(0)[own, :, None, None].expand_as(estimates)
     return everyones.gather(0, order)
 

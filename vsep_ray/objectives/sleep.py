@@ -3,9 +3,9 @@
 import torch
 from torch import Tensor
 
-from vsep_ray import draws
-from vsep_ray.alarms import posterior_metrics
+from vsep_ray.objectives.alarms import posterior_metrics
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.parallel import random
 from vsep_ray.separators.separator import Separator
 
 AUDIBLE = 1e-6  # mean power, -60 dBFS
@@ -51,7 +51,7 @@ class Supervised(Objective):
 def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: float) -> Metrics:
     """-log q(s | m) of sources and their own mixture. Shape: (B, K, C, T)."""
     mixture = separator.mixing.mix(sources)
-    mixture = mixture + separator.mixing.noise_std * draws.normal(mixture.shape, mixture)
+    mixture = mixture + separator.mixing.noise_std * random.normal(mixture.shape, mixture)
     q = separator(mixture)
     loss = -q.log_prob(sources).mean() / sources[0].numel()
     if mean_weight:

@@ -7,13 +7,13 @@ import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from vsep_ray import draws
-from vsep_ray.alarms import posterior_metrics
 from vsep_ray.config import UserError
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import ConditionedNormal
 from vsep_ray.nn.normal import normal
+from vsep_ray.objectives.alarms import posterior_metrics
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.parallel import random
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
 
@@ -76,7 +76,7 @@ class Wake(Objective):
             raise UserError("exact mixing needs a conditioned posterior; choose it or a noise_std above 0")
         drawn = q.rsample((self.samples,))
         sigma = self.noise_std(step)
-        noisy = drawn + sigma * draws.normal(drawn.shape, drawn, dim=1)
+        noisy = drawn + sigma * random.normal(drawn.shape, drawn, dim=1)
         log_prior = self._log_prior(noisy, sigma)
         entropy = self._entropy(q, noisy, sigma)
         likelihood = self.joint.log_likelihood(drawn, mixture).mean(0)

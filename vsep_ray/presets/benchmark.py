@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from vsep_ray.data.toy import ToyConfig
+from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.presets.catalog import AudioFormat
 from vsep_ray.presets.crops import SMOKE_TOY
 from vsep_ray.presets.job import JobConfig

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
-from vsep_ray.data.crops import CropConfig
-from vsep_ray.data.datasets import Dataset
-from vsep_ray.data.toy import ToyConfig
+from vsep_ray.datasets.registry import Dataset
+from vsep_ray.datasets.toy import ToyConfig
+from vsep_ray.datasets.track import CropConfig
 from vsep_ray.presets.job import JobConfig
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from vsep_ray.data.datasets import Dataset
+from vsep_ray.datasets.registry import Dataset
 from vsep_ray.inference import LangevinConfig, RefineConfig
 from vsep_ray.presets.job import Device, JobConfig
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from vsep_ray.data.toy import ToyConfig
+from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
 from vsep_ray.presets.evaluate import Method

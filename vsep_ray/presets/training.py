@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from vsep_ray.config import short_name
-from vsep_ray.data.batches import AugmentConfig
+from vsep_ray.crops.batches import AugmentConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.objectives.wake import Gradient

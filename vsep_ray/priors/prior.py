@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import draws
 from vsep_ray.nn.normal import LOG_2PI
+from vsep_ray.parallel import random
 
 Kind = Literal["exact", "bound", "estimate"]
 
@@ -125,7 +125,7 @@ def noise_likelihood(prior: Prior, x: Tensor) -> dict[str, Tensor]:
 def draw_noise_levels(num: int, noise_range: tuple[float, float], like: Tensor) -> Tensor:
     """Noise levels, log-uniform in the range, one per item. Shape: -> (num,)."""
     low, high = map(math.log, noise_range)
-    return torch.exp(draws.uniform((num,), like) * (high - low) + low)
+    return torch.exp(random.uniform((num,), like) * (high - low) + low)
 
 
 class NoiseEmbedding(nn.Module):
@@ -143,4 +143,4 @@ class NoiseEmbedding(nn.Module):
 
 def per_item_noise(x: Tensor, noise_std: Tensor) -> Tensor:
     """x + noise_std * e with e ~ N(0, I). Shape: (B, C, T), (B,) -> (B, C, T)."""
-    return x + noise_std[:, None, None] * draws.normal(x.shape, x)
+    return x + noise_std[:, None, None] * random.normal(x.shape, x)

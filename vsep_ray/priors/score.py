@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.audio.stft import compress, istft, stft
 from vsep_ray.nn.conv import zero_init
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.unet import UNet
 from vsep_ray.priors.prior import NoiseEmbedding, Prior, draw_noise_levels, per_item_noise
+from vsep_ray.transforms.stft import compress, istft, stft
 
 
 @dataclass(frozen=True)

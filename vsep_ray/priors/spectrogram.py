@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vsep_ray.audio.mdct import imdct, mdct
 from vsep_ray.config import UserError
 from vsep_ray.nn.flow import MultiScaleFlow
 from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, noise_likelihood
+from vsep_ray.transforms.mdct import imdct, mdct
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import draws
 from vsep_ray.nn.frames import FrameStack, fold, unfold, with_level
 from vsep_ray.nn.normal import LOG_2PI, normal
+from vsep_ray.parallel import random
 from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
 
 
@@ -143,7 +143,7 @@ class VAEPrior(Prior):
         noise_std = draw_noise_levels(len(x), self.noise_range, x)
         noisy = per_item_noise(x, noise_std)
         mean, std = self.encoder(noisy, noise_std)
-        z = mean + std * draws.normal(mean.shape, mean)
+        z = mean + std * random.normal(mean.shape, mean)
         distortion = -self._log_given(noisy, z, noise_std) / x[0].numel()
         rate = (0.5 * (mean**2 + std**2 - 1) - std.log()).sum((1, 2)) / x[0].numel()
         excess = distortion + rate - noise_std.log() - 0.5 * (1 + LOG_2PI)

@@ -6,13 +6,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from vsep_ray.audio.mfcc import mfcc
 from vsep_ray.nn.autoregressive import Autoregressive, LogisticMixture
 from vsep_ray.nn.frames import FrameStack, fold, with_level
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.vq import Codebook, perplexity
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
 from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
+from vsep_ray.transforms.mfcc import mfcc
 
 COEFFICIENTS = 13
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.audio.stft import compress, istft, stft
 from vsep_ray.nn.unet import UNet
 from vsep_ray.separators.posterior import PARAMETERS
+from vsep_ray.transforms.stft import compress, istft, stft
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
-from vsep_ray.audio.dsp import Audio
+from vsep_ray.audio.resampling import Audio
 
 KEPT = 64 << 20
 """Bytes that stay in memory: three minutes of stereo at 44.1 kHz never see a disk."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vsep_ray.audio.dsp import Audio
+from vsep_ray.audio.resampling import Audio
 from vsep_ray.config import UserError
 
 REST = "rest"

@@ -24,12 +24,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsep_ray.ahead import ahead
 from vsep_ray.audio import io
-from vsep_ray.audio.dsp import Audio, fit_length, map_channels, rechunk, resample_blocks
 from vsep_ray.audio.formats import AudioError, check_format
+from vsep_ray.audio.resampling import Audio, fit_length, map_channels, rechunk, resample_blocks
 from vsep_ray.chunking import Chunker, Stitcher, separate_chunks
 from vsep_ray.inference import SeparateFn
+from vsep_ray.parallel.prefetch import ahead
 from vsep_ray.streaming.scratch import Scratch
 from vsep_ray.streaming.selection import Selection
 
@@ -138,7 +138,7 @@ def separate_files(
         selection: which stems.
         format: that the stems will be written in; a file that it cannot hold is refused before work.
         span: whether batches may hold chunks of several files.
-        threaded: whether decoding, the model and the rest are done side by side; see `vsep_ray.ahead.crew`.
+        threaded: whether decoding, the model and the rest are done side by side; see `prefetch.crew`.
 
     Raises:
         OSError: no disk space.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from vsep_ray.ahead import crew
 from vsep_ray.audio import io
-from vsep_ray.audio.dsp import Audio
 from vsep_ray.audio.formats import libsndfile_subtype
+from vsep_ray.audio.resampling import Audio
+from vsep_ray.parallel.prefetch import crew
 from vsep_ray.streaming.selection import Selection
 from vsep_ray.streaming.stream import Stems
 

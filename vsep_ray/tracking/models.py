@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from vsep_ray import checkpoint
+from vsep_ray import checkpoint, storage
 from vsep_ray.config import UserError, fingerprint
-from vsep_ray.data import storage
 from vsep_ray.tracking.client import client
 
 FORMS = "a checkpoint directory, runs:/<run id>/<path>, models:/<name>/<version> or models:/<name>@<alias>"

@@ -1,0 +1,70 @@
+"""Rows come back, the latest holds, finished means finished."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from vsep_ray.catalog.ledger import Ledger, LedgerRow
+
+
+@pytest.fixture
+def ledger(tmp_path):
+    return Ledger(str(tmp_path))
+
+
+def test_an_empty_ledger(ledger):
+    assert ledger.rows() == {}
+    ledger.compact()
+    assert ledger.rows() == {}
+
+
+def test_rows_come_back_whole_and_the_latest_holds(ledger):
+    old = LedgerRow("a", "failed", "f", stage="decode", message="é", time=1.0)
+    stems = ("a/x.wav", "a/y.wav")
+    new = LedgerRow("a", "separated", "f", stems=stems, stem_bytes=(3, 4), peak=0.1 + 0.2, time=2.0)
+    other = LedgerRow("b", "failed", "f", attempts=3)
+    ledger.append([new])
+    ledger.append([old, other])
+    assert ledger.rows() == {"a": new, "b": other}
+    ledger.compact()
+    assert ledger.rows() == {"a": new, "b": other}
+    assert len(ledger.parts()) == 1
+
+
+def test_a_compaction_that_was_killed_does_no_harm(ledger, monkeypatch):
+    ledger.append([LedgerRow("a", "failed", "f", time=1.0)])
+    ledger.compact()
+    ledger.append([LedgerRow("a", "separated", "f", time=2.0)])
+    monkeypatch.setattr("vsep_ray.storage.delete", lambda uri: None)  # killed before it removes the parts
+    ledger.compact()
+    assert len(ledger.parts()) == 2
+    assert ledger.rows()["a"].status == "separated"
+
+
+def test_incomplete_are_those_without_all_stems_in_full_size(ledger, tmp_path):
+    (tmp_path / "x.wav").write_bytes(b"1234")
+    ledger.append(
+        [
+            LedgerRow("whole", "separated", "f", stems=("x.wav",), stem_bytes=(4,)),
+            LedgerRow("cut", "separated", "f", stems=("x.wav", "x.wav"), stem_bytes=(4, 5)),
+            LedgerRow("gone", "separated", "f", stems=("y.wav",), stem_bytes=(4,)),
+        ]
+    )
+    assert list(ledger.incomplete(ledger.read())) == ["cut", "gone"]
+
+
+def test_parts_are_merged_while_others_come(ledger):
+    for track in "abc":
+        ledger.append([LedgerRow(track, "separated", "f")])
+    before = ledger.rows()
+    ledger.merge(ledger.parts()[:2])
+    ledger.append([LedgerRow("d", "failed", "f")])
+    assert len(ledger.parts()) == 3
+    assert {track: ledger.rows()[track] for track in "abc"} == before
+
+
+def test_a_ledger_of_an_earlier_version_can_be_read(ledger, tmp_path):
+    (tmp_path / "_ledger").mkdir()
+    old = pa.table({"track": ["a"], "status": ["separated"], "fingerprint": ["f"], "time": [1.0]})
+    pq.write_table(old, tmp_path / "_ledger" / "ledger.parquet")
+    assert ledger.rows() == {"a": LedgerRow("a", "separated", "f", time=1.0)}

@@ -1,0 +1,166 @@
+"""MUSDB18 trees made on the fly: musdb's splits, and audio exact to the 16 bits that musdb decodes to."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import soundfile
+
+from vsep_ray.config import UserError
+from vsep_ray.crops.reading import read_crops, read_paired
+from vsep_ray.crops.writing import Layout, begin, divide, finish, write_unit
+from vsep_ray.datasets import musdb as ours
+from vsep_ray.datasets import streams
+from vsep_ray.datasets.streams import BadFileError, whole
+from vsep_ray.datasets.track import MIXTURE, PUBLISHED, CropConfig
+
+VALID = "Actions - One Minute Smile"
+VALIDS = [VALID, "Clara Berry And Wooldog - Waltz For My Victims", "Johnny Lokke - Promises & Lies"]
+RATE = 44_100
+TRAINS, TESTS = [f"A - {i}" for i in range(3)], [f"B - {i}" for i in range(3)]
+TREE = [("train", t) for t in TRAINS + VALIDS] + [("test", t) for t in TESTS]
+
+
+@pytest.fixture(scope="module")
+def stem_root(tmp_path_factory):
+    import stempeg
+
+    root = tmp_path_factory.mktemp("musdb18")
+    rng = np.random.default_rng(0)
+    for subset, title in TREE:
+        (root / subset).mkdir(exist_ok=True)
+        audio = rng.uniform(-0.1, 0.1, (5, RATE, 2))
+        path = str(root / subset / f"{title}.stem.mp4")
+        stempeg.write_stems(path, audio, sample_rate=RATE, writer=stempeg.StreamsWriter())
+    return root
+
+
+@pytest.fixture(scope="module")
+def wav_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("musdb18hq")
+    rng = np.random.default_rng(0)
+    for subset, title in TREE:
+        (root / subset / title).mkdir(parents=True)
+        for name in ("mixture", *ours.STREAMS[1:]):
+            soundfile.write(root / subset / title / f"{name}.wav", rng.uniform(-0.1, 0.1, (RATE, 2)), RATE)
+    return root
+
+
+def names_by_musdb(root, is_wav):
+    import musdb
+
+    def names(**options):
+        return sorted(t.name for t in musdb.DB(root=str(root), is_wav=is_wav, **options))
+
+    train, valid = names(subsets="train", split="train"), names(subsets="train", split="valid")
+    return {"train": train, "valid": valid, "test": names(subsets="test")}
+
+
+@pytest.mark.parametrize("is_wav", [False, True])
+def test_splits_are_those_of_musdb(request, is_wav):
+    root = request.getfixturevalue("wav_root" if is_wav else "stem_root")
+    tracks = (ours.wav_tracks if is_wav else ours.stem_tracks)(str(root))
+    found = {split: sorted(t.id for t in tracks if t.split == split) for split in ("train", "valid", "test")}
+    assert found == names_by_musdb(root, is_wav) == {"train": TRAINS, "valid": VALIDS, "test": TESTS}
+
+
+CROP = CropConfig(sample_rate=RATE, channels=2, length=10_000)
+
+
+def store_of(uri, tracks, open_track):
+    layout = Layout(
+        uri=str(uri),
+        dataset="musdb18",
+        crop=CROP,
+        sources=ours.STREAMS[1:],
+        scales=(1.0,) * 4,
+        paired=True,
+        fingerprint="abc",
+    )
+    begin(layout, fresh=False)
+    return finish(
+        layout, [write_unit(layout, unit, open_track) for unit in divide(tracks, [1] * len(tracks))], ""
+    )
+
+
+def joined(audio):
+    return audio.swapaxes(0, 1).reshape(2, -1)
+
+
+def test_stem_files_come_back_sample_exact_against_musdb(stem_root, tmp_path):
+    import musdb
+
+    tracks = ours.stem_tracks(str(stem_root))
+    store = store_of(tmp_path, tracks, lambda t: ours.open_stems(t, CROP))
+    for track in musdb.DB(root=str(stem_root), subsets="test"):
+        direct = track.stems.astype(np.float32).swapaxes(1, 2)
+        check_stored(store, "test", track.name, direct)
+    _, sources = read_paired(store, "test")
+    mixture = read_crops(store, "test", MIXTURE).audio
+    np.testing.assert_allclose(mixture, sources.sum(1), atol=1 / 65_536 * 1.01)
+
+
+def check_stored(store, split, title, direct):
+    """Against (5, C, T) of a direct decode, sample by sample."""
+    length = direct.shape[2]
+    for stream, expected in zip(ours.STREAMS, direct, strict=True):
+        crops = read_crops(store, split, stream)
+        stored = joined(crops.audio[[t == title for t in crops.track]])
+        np.testing.assert_array_equal(stored[:, :length], expected)
+        assert not stored[:, length:].any()
+
+
+def test_a_real_stem_file_comes_back_sample_exact_against_ffmpeg(tmp_path):
+    import stempeg
+
+    (tmp_path / "root/train").mkdir(parents=True)
+    title = "The Easton Ellises - Falcon 69"
+    shutil.copy(stempeg.example_stem_path(), tmp_path / f"root/train/{title}.stem.mp4")
+    tracks = ours.stem_tracks(str(tmp_path / "root"))
+    store = store_of(tmp_path / "store", tracks, lambda t: ours.open_stems(t, CROP))
+    direct = np.stack([decoded(tracks[0].uri, k) for k in range(5)])
+    assert direct.shape[2] > 5 * RATE and direct.any()
+    check_stored(store, "train", title, direct)
+
+
+def decoded(path, k):
+    """Stream k by ffmpeg itself: float32 (2, T)."""
+    command = ["ffmpeg", "-v", "error", "-i", path, "-map", f"0:{k}", "-f", "s16le", "-"]
+    content = subprocess.run(command, capture_output=True, check=True).stdout
+    return np.frombuffer(content, "<i2").reshape(-1, 2).T.astype(np.float32) / 32_768
+
+
+def test_wav_files_come_back_sample_exact_and_need_no_ffmpeg(wav_root, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    tracks = ours.wav_tracks(str(wav_root))
+    store = store_of(tmp_path, tracks, lambda t: streams.open_stems(t, CROP))
+    for source, name in ((PUBLISHED, "mixture"), ("vocals", "vocals")):
+        expected, _ = soundfile.read(wav_root / "train" / VALID / f"{name}.wav", dtype="float32")
+        crops = read_crops(store, "valid", source)
+        stored = joined(crops.audio[[t == VALID for t in crops.track]])
+        np.testing.assert_array_equal(stored[:, :RATE], expected.T)
+
+
+def test_a_damaged_stem_file_is_one_bad_file(stem_root, tmp_path):
+    (tmp_path / "train").mkdir()
+    path = tmp_path / "train" / "C - Bad.stem.mp4"
+    path.write_bytes(b"rubbish" * 100)
+    (track,) = ours.stem_tracks(str(tmp_path))
+    with pytest.raises(BadFileError, match="Invalid data") as caught:
+        whole(ours.open_stems(track, CROP))
+    assert (caught.value.uri, caught.value.stage) == (str(path), "decode")
+    path.unlink()
+    with pytest.raises(BadFileError) as caught:
+        whole(ours.open_stems(track, CROP))
+    assert caught.value.stage == "read"
+
+
+def test_mistakes_are_named(tmp_path, stem_root, monkeypatch):
+    with pytest.raises(UserError, match=r"train/<artist> - <title>\.stem\.mp4"):
+        ours.stem_tracks(str(tmp_path))
+    with pytest.raises(UserError, match=r"vocals.*\.wav"):
+        ours.wav_tracks(str(stem_root))
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(UserError, match="install ffmpeg"):
+        ours.stem_tracks(str(stem_root))

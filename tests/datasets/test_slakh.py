@@ -1,0 +1,59 @@
+"""Slakh2100's layout: classes from the metadata, its own splits, its mix kept beside the stems."""
+
+import pytest
+
+from vsep_ray.config import UserError
+from vsep_ray.datasets.folders import parse_rules
+from vsep_ray.datasets.slakh import tracks
+
+METADATA = """
+audio_dir: stems
+stems:
+  S00: {audio_rendered: true, inst_class: Bass, is_drum: false}
+  S01: {audio_rendered: true, inst_class: Strings (continued), is_drum: false}
+  S02: {audio_rendered: true, inst_class: Piano, is_drum: false}
+  S03: {audio_rendered: false, inst_class: Guitar, is_drum: false}
+  S04: {audio_rendered: true, inst_class: Piano, is_drum: false}
+"""
+
+
+def make(root, *names, ending="flac"):
+    for name in names:
+        (root / name / "stems").mkdir(parents=True)
+        (root / name / "metadata.yaml").write_text(METADATA)
+        for file in (f"mix.{ending}", *(f"stems/S0{i}.{ending}" for i in (0, 1, 2, 4))):
+            (root / name / file).write_bytes(b"")
+
+
+@pytest.mark.parametrize("ending", ["flac", "wav"])
+def test_stems_are_named_by_their_class_and_splits_by_their_folder(tmp_path, ending):
+    names = ("train/Track1", "validation/Track2", "test/Track3", "omitted/Track4", "Track5")
+    make(tmp_path, *names, ending=ending)
+    found = {t.id: t for t in tracks(str(tmp_path))}
+    assert {i: t.split for i, t in found.items()} == {
+        "Track1": "train",
+        "Track2": "valid",
+        "Track3": "test",
+        "Track5": "",
+    }
+    first = found["Track1"]
+    assert first.uri == str(tmp_path / f"train/Track1/mix.{ending}")
+    assert {s.source: [u[-7 - len(ending) + 3 :] for u in s.uris] for s in first.stems} == {
+        "bass": [f"S00.{ending}"],
+        "piano": [f"S02.{ending}", f"S04.{ending}"],
+        "strings_continued": [f"S01.{ending}"],
+    }
+
+
+def test_rules_join_classes(tmp_path):
+    make(tmp_path, "Track1")
+    (track,) = tracks(str(tmp_path), parse_rules(["bass=bass", "other=*"]))
+    assert {s.source: len(s.uris) for s in track.stems} == {"bass": 1, "other": 3}
+
+
+def test_mistakes_are_named(tmp_path):
+    with pytest.raises(UserError, match=r"no Slakh tracks.*metadata\.yaml"):
+        tracks(str(tmp_path))
+    (tmp_path / "metadata.yaml").write_text("stems: 3")
+    with pytest.raises(UserError, match="no metadata of Slakh"):
+        tracks(str(tmp_path))

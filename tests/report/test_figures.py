@@ -1,0 +1,103 @@
+import io
+import math
+
+import numpy as np
+import torch
+
+from vsep_ray.evaluation.likelihood import PROBES, Discrimination
+from vsep_ray.report.figures import (
+    cross_likelihood_figure,
+    curves_figure,
+    noise_response_figure,
+    samples_figure,
+    sweep_figure,
+    uncertainty_figure,
+)
+
+
+def png(figure):
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=40)
+    return file.getvalue()
+
+
+def texts(axis):
+    return [t.get_text() for t in axis.texts]
+
+
+def discrimination():
+    sources, levels = ("bass", "drums"), (0.01, 0.1, 1.0)
+    matrix = -torch.arange(3 * 5 * 2.0).reshape(3, 5, 2)
+    accuracy = dict.fromkeys(sources, (1.0, 0.9, 0.5))
+    return Discrimination(
+        sources, sources + PROBES, levels, matrix, torch.zeros_like(matrix), accuracy, accuracy
+    )
+
+
+def test_the_response_of_each_prior_to_noise_on_every_kind_of_clip():
+    result = discrimination()
+    figure = noise_response_figure(result)
+    assert [a.get_title() for a in figure.axes] == ["prior bass", "prior drums"]
+    for i, axis in enumerate(figure.axes):
+        lines = {line.get_label(): line for line in axis.lines}
+        assert tuple(lines) == result.clips
+        own = lines[result.sources[i]]
+        np.testing.assert_allclose(own.get_ydata(), result.above_noise()[result.sources[i]], rtol=1e-6)
+        assert own.get_linewidth() == max(line.get_linewidth() for line in axis.lines)
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_panel_for_each_kind_of_curve_that_there_is():
+    curves = {"train/loss": [(1, 3.0), (2, 2.0)], "valid/db": [(2, 1.0)], "valid/db/bass": [(2, 0.5)]}
+    figure = curves_figure(curves, ("train/loss", "valid/db", "valid/bound"))
+    assert [a.get_title() for a in figure.axes] == ["train/loss", "valid/db"]
+    assert [len(a.lines) for a in figure.axes] == [1, 2]
+    assert list(figure.axes[0].lines[0].get_ydata()) == [3.0, 2.0]
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_the_matrix_of_every_level_and_the_accuracy():
+    sources = ("bass", "drums")
+    figure = cross_likelihood_figure(discrimination())
+    assert [a.get_title().split("\n")[0] for a in figure.axes] == [
+        "sigma = 0.01",
+        "sigma = 0.1",
+        "sigma = 1",
+        "",
+    ]
+    assert texts(figure.axes[1])[0] == "-10.00"
+    assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [*sources, *PROBES]
+    assert len(figure.axes[-1].lines) == 3 and "sigma" in figure.axes[-1].get_xlabel()
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_a_sweep_averages_over_other_axes_and_leaves_failed_trials_out():
+    rows = [
+        {"beta": b, "depth": d, "seed": s, "score": b * d + s}
+        for b in (0.1, 1.0)
+        for d in (4, 8)
+        for s in (0, 1)
+    ]
+    rows[0]["score"] = math.nan
+    rows[-1]["score"] = rows[-2]["score"] = math.nan
+    figure = sweep_figure(rows, "beta", "depth", "score")
+    axis = figure.axes[0]
+    assert texts(axis) == ["1.40", "4.50", "1.30", "nan"]
+    assert (axis.get_xlabel(), axis.get_ylabel()) == ("beta", "depth")
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_samples_are_shown_as_spectrograms_even_silent_and_short_ones():
+    samples = np.stack([np.zeros(100), np.sin(np.arange(100))])
+    figure = samples_figure(samples, 8_000)
+    assert len(figure.axes) == 2 and figure.axes[0].get_ylabel() == "frequency (Hz)"
+    assert png(figure).startswith(b"\x89PNG")
+
+
+def test_uncertainty_has_a_panel_per_source_over_seconds():
+    figure = uncertainty_figure(np.ones((2, 5)), 2 * np.ones((2, 5)), 0.1, ("bass", "drums"))
+    assert [a.get_ylabel().split("\n")[0] for a in figure.axes] == ["bass", "drums"]
+    actual, predicted = figure.axes[0].lines
+    assert list(actual.get_xdata()) == [0.0, 0.1, 0.2, 0.30000000000000004, 0.4]
+    assert np.allclose(actual.get_ydata(), 2, atol=1e-5) and np.allclose(predicted.get_ydata(), 1, atol=1e-5)
+    assert png(figure)

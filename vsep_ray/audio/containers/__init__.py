@@ -1,0 +1,1 @@
+"""What libraries pass over in single containers: damage, truncation, bytes that differ from run to run."""

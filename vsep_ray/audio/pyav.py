@@ -1,0 +1,125 @@
+"""Decoding by PyAV (FFmpeg): m4a, wma, sound tracks of video and whatever else libsndfile cannot open."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.resampling import Audio
+
+Found = tuple[int, int, int, str, str, dict[str, str]]
+"""Sample rate (Hz), channels, estimated length (samples), container, codec, tags: the fields of
+`io.AudioInfo`."""
+TAGS = {
+    **{n: n for n in ("title", "artist", "album", "date", "genre", "comment", "copyright")},
+    "track": "tracknumber",
+}
+"""FFmpeg's names of tags -> libsndfile's."""
+PLAYLISTS = ("concat", "hls", "dash")
+"""Formats that name other files."""
+STATE_LENGTH = ("mov", "matroska", "asf", "flac")
+"""Formats whose duration is no guess."""
+GAP_SECONDS, SLACK_SECONDS = 0.01, 0.1
+"""What times of a whole file may be off between frames (less than a frame), and at its end."""
+
+
+def probe(path: Path, why: str) -> Found:
+    """The header of a file that libsndfile refused for ``why``.
+
+    Raises:
+        AudioError: stage ``decode``.
+    """
+    with _opened(path, why) as container:
+        return _describe(container)
+
+
+@contextlib.contextmanager
+def open_blocks(path: Path, why: str) -> Iterator[tuple[Found, Iterator[Audio]]]:
+    """The header and the decoded float32 blocks (C, n) of a file that libsndfile refused for ``why``.
+
+    Raises:
+        AudioError: stage ``decode``.
+    """
+    with _opened(path, why) as container:
+        yield _describe(container), _decode(container)
+
+
+@contextlib.contextmanager
+def _opened(path: Path, why: str) -> Iterator[Any]:
+    try:
+        import av
+    except ImportError as error:
+        cure = "m4a, wma and video need PyAV: pip install 'vsep_ray[decode]'"
+        raise AudioError("decode", f"libsndfile cannot open it ({why}); {cure}") from error
+    try:
+        container = av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
+    except av.FFmpegError as error:
+        raise AudioError(
+            "decode", f"not a sound file that libsndfile or FFmpeg knows ({why}; {error.strerror})"
+        ) from error
+    with container:
+        if not container.streams.audio or container.format.name in PLAYLISTS:
+            raise AudioError("decode", f"FFmpeg finds no sound in this {container.format.name} file")
+        if container.streams.audio[0].codec_context is None:
+            raise AudioError("decode", f"FFmpeg cannot decode the sound in this {container.format.name} file")
+        yield container
+
+
+def _describe(container: Any) -> Found:
+    stream = container.streams.audio[0]
+    seconds = (
+        float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
+    )
+    return (
+        stream.rate,
+        stream.channels,
+        round(seconds * stream.rate),
+        container.format.name,
+        stream.codec_context.name,
+        {TAGS[k.lower()]: v for k, v in container.metadata.items() if k.lower() in TAGS},
+    )
+
+
+def _decode(container: Any) -> Iterator[Audio]:
+    import av
+
+    stream = container.streams.audio[0]
+    if stream.codec_context.name == "flac":  # by default FFmpeg takes a damaged frame as it is
+        stream.codec_context.options = {"err_detect": "crccheck+explode"}
+    to_float = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
+    try:
+        for frame in _complete(container, stream):
+            yield from (f.to_ndarray().astype(np.float32, copy=False) for f in to_float.resample(frame))
+        yield from (f.to_ndarray().astype(np.float32, copy=False) for f in to_float.resample(None))
+    except av.FFmpegError as error:
+        raise AudioError("decode", f"damaged: {error.strerror}") from error
+    except ValueError as error:  # rate or channels change on the way
+        raise AudioError("decode", f"damaged: {error}") from error
+
+
+def _complete(container: Any, stream: Any) -> Iterator[Any]:
+    """The frames. Each must begin where the one before ended, and the last end where the file says."""
+    end, steady = None, container.format.name != "ogg"  # in a chain of Ogg streams time begins again
+    for frame in container.decode(stream):
+        start = None if frame.pts is None else float(frame.pts * frame.time_base)
+        if steady and start is not None and end is not None and abs(start - end) > GAP_SECONDS:
+            raise AudioError("decode", f"damaged: after {end:.3f} s it goes on at {start:.3f} s")
+        if start is not None or end is not None:
+            end = (end if start is None else start) + frame.samples / frame.sample_rate
+        yield frame
+    stated = _stated_end(container, stream)
+    if end is not None and stated is not None and end < stated - SLACK_SECONDS:
+        raise AudioError("decode", f"truncated: {end:.3f} of {stated:.3f} s")
+
+
+def _stated_end(container: Any, stream: Any) -> float | None:
+    """Seconds at which the sound ends by the header; None where that is not said, as beside a picture."""
+    if container.format.name.partition(",")[0] not in STATE_LENGTH:
+        return None
+    if stream.duration:
+        return float((stream.start_time or 0) * stream.time_base + stream.duration * stream.time_base)
+    alone = len(container.streams) == 1 and container.duration
+    return (max(0, container.start_time or 0) + container.duration) / 1e6 if alone else None

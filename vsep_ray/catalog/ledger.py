@@ -1,0 +1,249 @@
+"""What happened to every track of a catalog: Parquet under ``<output>/_ledger/``, one row per track.
+
+A row is the commit: stems without one do not count and are replaced. Actors append small part files
+atomically; the driver merges them as they come and compacts all into ``ledger.parquet`` in the end. Of
+several rows of one track the latest holds, so that a merge that was killed half-way does no harm. A ledger is
+read as an Arrow table, since a catalog may have a million tracks.
+"""
+
+import io
+import itertools
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_type_hints
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from vsep_ray import storage
+
+COMPACTED = "ledger.parquet"
+COMMIT_SECONDS = 2.0
+"""How long finished tracks may wait for their rows; a kill loses no more than their work."""
+MERGE = 256
+"""Parts that are merged into one while actors go on."""
+PATIENCE = 5
+"""Times that a reader lists the files anew when one was merged meanwhile."""
+BATCH = 10_000
+"""Rows whose stems are looked for at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerRow:
+    """One track.
+
+    Attributes:
+        track: its id in the catalog.
+        status: ``separated`` or ``failed``.
+        stage, message: of an error; see `vsep_ray.audio.formats.Stage`.
+        audio_seconds, wall_seconds: length of the track and time that it took its worker, seconds.
+        sample_rate: Hz; likewise of the stems.
+        channels: audio channels; likewise of the stems.
+        samples: per channel; likewise of the stems.
+        peak: largest absolute sample of all stems before the gain; 1 is full scale.
+        gain: common factor of all stems; below 1 where an integer format would have clipped.
+        remainder_db: power of mixture - sum of the model's stems relative to the mixture's, dB, at least
+            -200.
+        stems: names relative to the output folder.
+        stem_bytes: size of each stem, bytes.
+        confidence_db: of each stem, the SDR that the model expects of itself, dB, within +-200; empty without
+            ``--samples``.
+        lowest_confidence_db: the least of them, to sort by; null where none was asked for.
+        model: URI of the model.
+        fingerprint: of the model and all options that change the stems.
+        chunk_seconds, batch_size: as used; smaller than asked for where memory ran out.
+        attempts: how many times it was tried under this fingerprint.
+        node: host name.
+        run: id of the MLflow run that did it.
+        time: when the row was made, seconds since 1970.
+    """
+
+    track: str
+    status: Literal["separated", "failed"]
+    fingerprint: str
+    model: str = ""
+    stage: str = ""
+    message: str = ""
+    audio_seconds: float = 0.0
+    wall_seconds: float = 0.0
+    sample_rate: int = 0
+    channels: int = 0
+    samples: int = 0
+    peak: float = 0.0
+    gain: float = 1.0
+    remainder_db: float = 0.0
+    stems: tuple[str, ...] = ()
+    stem_bytes: tuple[int, ...] = ()
+    confidence_db: tuple[float, ...] = ()
+    lowest_confidence_db: float | None = None
+    chunk_seconds: float = 0.0
+    batch_size: int = 0
+    attempts: int = 1
+    node: str = ""
+    run: str = ""
+    time: float = field(default_factory=time.time)
+
+
+_TYPES: dict[Any, pa.DataType] = {
+    str: pa.string(),
+    float: pa.float64(),
+    float | None: pa.float64(),
+    int: pa.int64(),
+    tuple[str, ...]: pa.list_(pa.string()),
+    tuple[int, ...]: pa.list_(pa.int64()),
+    tuple[float, ...]: pa.list_(pa.float64()),
+}
+NAMES = [f.name for f in fields(LedgerRow)]
+_HINTS = get_type_hints(LedgerRow)
+SCHEMA = pa.schema([(name, _TYPES.get(_HINTS[name], pa.string())) for name in NAMES])
+
+
+class Ledger:
+    """The ledger of an output folder."""
+
+    def __init__(self, output: str) -> None:
+        self.output, self.uri = output, storage.join(output, "_ledger")
+
+    def append(self, rows: Iterable[LedgerRow]) -> None:
+        """Commit rows; atomic, and safe from any number of processes."""
+        columns = list(zip(*([getattr(row, name) for name in NAMES] for row in rows), strict=True))
+        if columns:
+            self._write(new_name("part"), pa.table(columns, SCHEMA))
+
+    def read(self, *columns: str) -> pa.Table:
+        """The latest row of every track, sorted by track; all columns, or track, time and some others."""
+        for attempt in itertools.count():
+            parts = self.parts()
+            try:
+                table = self.read_parts(parts, columns)
+            except FileNotFoundError:  # merged just now by the run that goes on there
+                if attempt == PATIENCE:
+                    raise
+                continue
+            return table if parts == [COMPACTED] else latest(table)
+
+    def rows(self) -> dict[str, LedgerRow]:
+        """`read` as rows by track, for ledgers that fit into memory so."""
+        return {row.track: row for row in to_rows(self.read())}
+
+    def parts(self) -> list[str]:
+        """Names of the files that the ledger consists of now."""
+        return [name for name in storage.list_folder(self.uri) if name.endswith(".parquet")]
+
+    def read_parts(self, names: Iterable[str], columns: Sequence[str] = ()) -> pa.Table:
+        """The rows of some of the files; all columns, or track, time and some others."""
+        schema = pa.schema([f for f in SCHEMA if not columns or f.name in ("track", "time", *columns)])
+        return pa.concat_tables([schema.empty_table(), *(self._read(name, schema) for name in names)])
+
+    def merge(self, names: Sequence[str], into: str = "") -> str:
+        """Put several files into one, named ``into`` or anew; returns its name. Only the driver may."""
+        target = into or new_name("merged")
+        self._write(target, latest(self.read_parts(names)))
+        for name in names:
+            if name != target:
+                storage.delete(storage.join(self.uri, name))
+        return target
+
+    def compact(self) -> str:
+        """Merge all files into one, sorted by track; its URI. Only the driver may."""
+        parts = self.parts()
+        if parts != [COMPACTED]:
+            self.merge(parts, COMPACTED)
+        return storage.join(self.uri, COMPACTED)
+
+    def incomplete(self, table: pa.Table) -> Iterator[str]:
+        """The tracks in a table of separated ones of which a stem is not there in full size."""
+        for batch in table.select(["track", "stems", "stem_bytes"]).to_batches(BATCH):
+            tracks, stems, sizes = (column.to_pylist() for column in batch.columns)
+            uris = [storage.join(self.output, name) for names in stems for name in names]
+            found = iter(storage.sizes(uris))
+            for track, wanted in zip(tracks, sizes, strict=True):
+                if [next(found) for _ in wanted] != wanted:
+                    yield track
+
+    def _read(self, name: str, schema: pa.Schema) -> pa.Table:
+        """Columns of a file; one of an earlier version lacks some."""
+        file = pq.ParquetFile(io.BytesIO(storage.read_bytes(storage.join(self.uri, name))))
+        table = file.read([f.name for f in schema if f.name in file.schema_arrow.names])
+        columns = [
+            table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
+            for f in schema
+        ]
+        return pa.table(columns, schema)
+
+    def _write(self, name: str, table: pa.Table) -> None:
+        sink = io.BytesIO()
+        pq.write_table(table, sink)
+        storage.write_bytes(storage.join(self.uri, name), sink.getvalue())
+
+
+class LedgerWriter:
+    """Commits rows a few at a time: a part file for each of very short tracks would be too many."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.rows = ledger, list[LedgerRow]()
+        self.error: OSError | None = None
+        self._lock, self._timer = threading.Lock(), threading.Timer(0, lambda: None)
+
+    def add(self, row: LedgerRow) -> None:
+        """Commit the row, two seconds from now at the latest.
+
+        Raises:
+            OSError: the ledger could not be written.
+        """
+        with self._lock:
+            self.rows.append(row)
+            first = len(self.rows) == 1
+        if self.error:
+            raise self.error
+        if first:
+            self._timer = threading.Timer(COMMIT_SECONDS, self._flush)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def flush(self) -> None:
+        """Commit what waits.
+
+        Raises:
+            OSError: the ledger could not be written.
+        """
+        self._timer.cancel()
+        self._flush()
+        if self.error:
+            raise self.error
+
+    def _flush(self) -> None:
+        with self._lock:
+            rows, self.rows = self.rows, []
+            try:
+                self.ledger.append(rows)
+            except OSError as error:
+                self.error = error
+
+
+def new_name(kind: str) -> str:
+    """A name for a file of the ledger that no other has."""
+    return f"{kind}-{uuid.uuid4().hex}.parquet"
+
+
+def latest(table: pa.Table) -> pa.Table:
+    """The last row of every track in time, sorted by track."""
+    if not len(table):
+        return table
+    order = pc.sort_indices(table, [("track", "ascending"), ("time", "ascending")])
+    tracks = pc.take(table["track"], order).combine_chunks()
+    is_last = pc.not_equal(tracks[:-1], tracks[1:])
+    return table.take(order.filter(pa.concat_arrays([is_last, pa.array([True])])))
+
+
+def to_rows(table: pa.Table) -> list[LedgerRow]:
+    """The rows of a table; a column that an earlier version did not have gets its default."""
+    return [LedgerRow(**_known(row)) for row in table.to_pylist()]
+
+
+def _known(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in row.items() if v is not None}

@@ -1,0 +1,148 @@
+"""benchmark: what the system costs over the bare work inside it; both sides of a ratio are timed in one run.
+
+========== ======================================================= =========================================
+case       system                                                  bare
+========== ======================================================= =========================================
+writing    files into a crop store, by Ray Data                    decode + resample + encode alone
+reading    a batch remixed from the store                          a batch decoded from .stem.mp4 by musdb
+flac       crops kept as FLAC                                      the same as PCM
+preparing  peak of the process that cuts the long file             the same for the short file
+separation songs through ``separate_catalog.py``, steady state     decode + resample + model + encode alone
+scaling    the same by two actors on two cores                     by one actor on one
+ledger     rows per second of a catalog of very many               the 2,000 that are wanted
+training   steps of Ray Train fed by Ray Data, one worker          steps of a plain loop on tensors in memory
+memory     peak of the process that separates the long file        the same for the short file
+stitching  overlap-add of a stream of blocks                       overlap-add of the whole track in memory
+generation a waveform of the WaveNet prior, through its cache      the same, the whole prefix per sample
+========== ======================================================= =========================================
+"""
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+import torch
+
+from vsep_ray import checkpoint
+from vsep_ray.cluster.benchmark.cases import Row, memory, stitching, training
+from vsep_ray.cluster.benchmark.catalog import ledger, scaling, separation, songs
+from vsep_ray.cluster.benchmark.data import codecs, make_music, preparing, reading, writing
+from vsep_ray.cluster.benchmark.generation import generation
+from vsep_ray.cluster.prepare_crops import prepare
+from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.separate.settings import WorkerSettings
+from vsep_ray.cluster.separate.worker import Worker
+from vsep_ray.cluster.train.launch import with_format
+from vsep_ray.config import UserError
+from vsep_ray.crops.store import CropStore
+from vsep_ray.presets import PREPARE_CROPS, BenchmarkConfig, SeparateCatalogConfig
+from vsep_ray.separators import Separator
+from vsep_ray.tracking import Tracker
+
+CORES = os.cpu_count() or 1
+
+
+def run(config: BenchmarkConfig) -> dict[str, Any]:
+    """Measure, print the table; the figures of the JSON line."""
+    if len(ray.nodes()) > 1:
+        raise UserError("the benchmark compares on one machine; start it without a cluster of several nodes")
+    if config.fit.steps < 2 * config.fit.log_every:
+        raise UserError("--fit.steps must be at least twice --fit.log-every: the first window is start-up")
+    with (
+        start_run(config, "benchmark", f"benchmark-{config.preset}") as tracker,
+        tempfile.TemporaryDirectory(prefix="vsep-benchmark-") as folder,
+    ):
+        recipe = replace(
+            PREPARE_CROPS["toy"], storage=folder, tracking_uri=config.tracking_uri, toy=config.toy
+        )
+        store = CropStore.open(prepare(recipe)["output"])
+        music = Path(folder, "music")
+        make_music(config, music)
+        rows = _measure(config, store, music, tracker)
+        tracker.text(table(rows), "benchmark.md")
+        tracker.metrics({f"{row.case}/ratio": row.ratio for row in rows})
+    print(table(rows), flush=True)
+    return {"run_id": tracker.run_id, "rows": [row.to_dict() for row in rows]}
+
+
+def plan(config: BenchmarkConfig) -> dict[str, Any]:
+    """What `run` would do."""
+    return {
+        "cases": [
+            "writing",
+            "reading",
+            "flac",
+            "preparing",
+            "separation",
+            "scaling",
+            "ledger",
+            "training",
+            "memory",
+            "stitching",
+            "generation",
+        ],
+        "repeats": config.repeats,
+    }
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The rows in Markdown."""
+    head = ["| case | system | bare | ratio | largest error | details |", "|---|---|---|---|---|---|"]
+    return "\n".join([*head, *(row.markdown() for row in rows)])
+
+
+def _measure(config: BenchmarkConfig, store: CropStore, music: Path, tracker: Tracker) -> list[Row]:
+    """All cases, in the folder that the music lies in."""
+    folder = music.parent
+    worker = Worker(_settings(config, store, folder))
+    job = _job(config, worker.settings, songs(config, music, folder), tracker.run_id)
+    return [
+        writing(config, music),
+        reading(config, music),
+        codecs(config, music),
+        preparing(config, folder),
+        separation(job, worker.settings, CORES, config.repeats),
+        scaling(job),
+        ledger(config, job, folder),
+        training(config, store, tracker, str(folder)),
+        memory(config, worker.settings, folder),
+        stitching(config, worker),
+        generation(config),
+    ]
+
+
+def _settings(config: BenchmarkConfig, store: CropStore, folder: Path) -> WorkerSettings:
+    torch.manual_seed(0)
+    checkpoint.save(folder / "model", Separator(with_format(config.separator, store)), {})
+    return WorkerSettings(
+        directory=str(folder / "model"),
+        model_uri="random weights",
+        fingerprint="benchmark",
+        output=str(folder / "stems"),
+        format=config.format,
+        chunk_seconds=config.chunk_seconds,
+        batch_size=config.batch_size,
+    )
+
+
+def _job(
+    config: BenchmarkConfig, settings: WorkerSettings, catalog: Path, run_id: str
+) -> SeparateCatalogConfig:
+    """Bulk separation with its defaults."""
+    return SeparateCatalogConfig(
+        storage=str(catalog.parent),
+        tracking_uri=config.tracking_uri,
+        experiment="vsep/benchmark",
+        parent_run=run_id,
+        catalog=str(catalog),
+        model=settings.directory,
+        output=settings.output,
+        format=config.format,
+        chunk_seconds=config.chunk_seconds,
+        batch_size=config.batch_size,
+        listening_tracks=0,
+    )

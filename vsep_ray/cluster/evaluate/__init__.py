@@ -1,0 +1,1 @@
+"""Scores of separators on tracks with known stems, and the page to listen to."""

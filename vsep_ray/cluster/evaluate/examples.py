@@ -1,0 +1,167 @@
+"""What a separator is scored on: held-out crops or whole tracks, with the mixture made from the stems."""
+
+import dataclasses
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsep_ray import storage
+from vsep_ray.audio.io import BLOCK
+from vsep_ray.audio.resampling import Audio, fit_length
+from vsep_ray.config import UserError
+from vsep_ray.crops import reading
+from vsep_ray.crops import store as crops
+from vsep_ray.crops.store import CropStore
+from vsep_ray.datasets import registry
+from vsep_ray.datasets.registry import Dataset
+from vsep_ray.datasets.streams import whole
+from vsep_ray.datasets.track import PUBLISHED, CropConfig, Track
+from vsep_ray.presets import EvaluateConfig
+from vsep_ray.separators import Separator
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Example:
+    """One mixture and what it was made of.
+
+    Attributes:
+        track: the track's id, with the offset in samples for a crop.
+        references: (K, C, T) in the separator's order of sources; a source that the track lacks is all zeros.
+        mixture: (C, T).
+        published: whether the mixture is the record's own, not the sum of the stems.
+    """
+
+    track: str
+    references: Tensor
+    mixture: Tensor
+    published: bool = False
+
+
+@dataclass(frozen=True)
+class CropPart:
+    """One part file of a split of a crop store, of which ``count`` crops are taken, evenly spread."""
+
+    store: CropStore
+    split: str
+    name: str
+    count: int
+
+
+@dataclass(frozen=True)
+class WholeTrack:
+    """A track of a data set, read in full."""
+
+    dataset: Dataset
+    track: Track
+
+
+Unit = CropPart | WholeTrack
+
+
+def units(config: EvaluateConfig, separator: Separator) -> list[Unit]:
+    """What to score, in pieces that one task reads.
+
+    Raises:
+        UserError: there is no such data, it has no common mixtures, or it is not at the separator's rate.
+    """
+    if config.dataset == "crops":
+        return list(_crop_parts(_store(config, separator), config.max_tracks))
+    if config.dataset in ("toy", "sources"):
+        raise UserError(f"--dataset {config.dataset} has no whole tracks with stems; use --dataset crops")
+    root = storage.absolute(config.root) if config.root else ""
+    found = registry.find(config.dataset, root, mapping=config.map)
+    tracks = [t for t in found if t.split == "test"] if config.dataset != "stems" else found
+    if not tracks:
+        raise UserError(f"no test tracks in {root}; expected them in {root}/test")
+    _name_strangers(tracks, separator)
+    return [WholeTrack(config.dataset, t) for t in tracks[: config.max_tracks]]
+
+
+def read(unit: Unit, separator: Separator) -> list[Example]:
+    """The examples of a unit, at the separator's sample rate and channels.
+
+    Raises:
+        BadFileError: a file of the track cannot be used.
+    """
+    if isinstance(unit, CropPart):
+        return _read_crops(unit, separator)
+    crop = CropConfig(separator.sample_rate, separator.channels, BLOCK)
+    audio = whole(registry.open_track(unit.dataset, unit.track, crop=crop))
+    length = max(a.shape[-1] for a in audio.values())
+    audio = {name: fit_length(a, length) for name, a in audio.items()}
+    published = audio.pop(PUBLISHED, None)
+    example = _example(unit.track.id, audio, _weights(separator, audio), separator)
+    if published is None:
+        return [example]
+    return [example, dataclasses.replace(example, mixture=torch.from_numpy(published), published=True)]
+
+
+def _name_strangers(tracks: Sequence[Track], separator: Separator) -> None:
+    found, known = registry.sources_of(tracks), separator.sources
+    strangers = [s for s in found if s not in known]
+    if set(strangers) == set(found):
+        raise UserError(f"no stem is one of {', '.join(known)}; found {', '.join(found)}; name them by --map")
+    if strangers:
+        log.warning("in the mixture but not scored (see --map): %s; the model has %s", strangers, known)
+
+
+def _store(config: EvaluateConfig, separator: Separator) -> CropStore:
+    uri = config.root or crops.latest_store(config.storage)
+    if not uri:
+        raise UserError(
+            f"no crop store in {config.storage}; make one with jobs/prepare_crops.py, or pass --root"
+        )
+    store = CropStore.open(uri)
+    if not store.paired:
+        raise UserError(
+            f"{uri} holds a folder per source, without common mixtures; score --dataset stems --root ..."
+        )
+    have, need = (store.sample_rate, store.channels), (separator.sample_rate, separator.channels)
+    if have != need:
+        raise UserError(
+            f"the crops in {uri} are (Hz, channels) {have}, the model is for {need}; pass others by --root"
+        )
+    return store
+
+
+def _crop_parts(store: CropStore, limit: int) -> list[CropPart]:
+    split = next((s for s in ("test", "valid") if s in store.splits), None)
+    if split is None:
+        raise UserError(f"{store.uri} has neither split test nor valid; make it with --test-fraction above 0")
+    names = list(dict.fromkeys(name for name, _ in store.row_groups(split, store.sources[0])))[:limit]
+    shares = [limit // len(names) + (i < limit % len(names)) for i in range(len(names))]
+    return [CropPart(store, split, name, count) for name, count in zip(names, shares, strict=True)]
+
+
+def _read_crops(unit: CropPart, separator: Separator) -> list[Example]:
+    store = unit.store
+    track, offset, audio = reading.read_aligned(store, unit.split, unit.name)
+    chosen = np.linspace(0, len(track) - 1, min(unit.count, len(track))).round().astype(int)
+    weights = dict(zip(store.sources, store.scales, strict=True))
+    return [
+        _example(
+            f"{track[n]}@{offset[n]}", dict(zip(store.sources, audio[n], strict=True)), weights, separator
+        )
+        for n in chosen
+    ]
+
+
+def _weights(separator: Separator, audio: Mapping[str, Audio]) -> dict[str, float]:
+    """The model's a_k for the sources that it knows, 1 for those that only the mixture has."""
+    known = dict(zip(separator.sources, separator.mixing.scales.tolist(), strict=True))
+    return {name: known.get(name, 1.0) for name in audio}
+
+
+def _example(
+    track: str, audio: Mapping[str, Audio], weights: Mapping[str, float], separator: Separator
+) -> Example:
+    silence = np.zeros_like(next(iter(audio.values())))
+    references = np.stack([audio.get(s, silence) for s in separator.sources])
+    mixture = np.sum([weights[name] * a for name, a in audio.items()], axis=0, dtype=np.float32)
+    return Example(track, torch.from_numpy(references), torch.from_numpy(mixture))

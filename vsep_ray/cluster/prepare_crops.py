@@ -1,0 +1,198 @@
+"""Crop stores, made by Ray Data in parallel over tracks."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import logging
+import traceback
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import ray.data
+
+from vsep_ray import storage
+from vsep_ray.cluster.runtime.tracked_run import git_revision
+from vsep_ray.config import fingerprint, from_dict, to_dict
+from vsep_ray.crops import store as crops
+from vsep_ray.crops import writing
+from vsep_ray.crops.part_files import Open
+from vsep_ray.datasets import registry, splits
+from vsep_ray.datasets.streams import BadFileError
+from vsep_ray.datasets.track import Track
+from vsep_ray.presets import PrepareCropsConfig
+
+log = logging.getLogger(__name__)
+MAX_TASKS = 1_000
+"""Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
+VERSION = 3
+"""Of the store's layout and of the division into units; part of the fingerprint, so that stores of different
+versions are never mixed."""
+
+
+def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
+    """Cut a data set into a crop store, in parallel over tracks; what an earlier run finished is kept.
+
+    Returns:
+        The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, content, output and
+        statistics per source; status ``failed`` if more than ``max_failed`` of the tracks are quarantined.
+
+    Raises:
+        UserError: nothing found at the root, a class without audible crops, or an output folder with other
+            crops.
+    """
+    layout, units = _layout(config)
+    writing.begin(layout, config.fresh)
+    if storage.exists(storage.join(layout.uri, crops.STORE_FILE)):
+        log.info("%s is complete", layout.uri)
+        return _figures(crops.CropStore.open(layout.uri), units, config.max_failed)
+    missing = _missing(layout, units)
+    log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
+    open_track = functools.partial(
+        registry.open_track, config.dataset, crop=config.crop, toy_config=config.toy
+    )
+    write_units(layout, missing, open_track)
+    store = writing.finish(layout, writing.records(layout.uri), git_revision())
+    return _figures(store, units, config.max_failed)
+
+
+def plan(config: PrepareCropsConfig) -> dict[str, Any]:
+    """What `prepare` would do: tracks per split, sources, fingerprint, output folder; writes nothing."""
+    layout, units = _layout(config)
+    songs: dict[str, set[str]] = {}
+    for unit in units:
+        songs.setdefault(unit.split, set()).update(track.id for track in unit.tracks)
+    return {
+        "tracks": {split: len(ids) for split, ids in songs.items()},
+        "sources": list(layout.sources),
+        "fingerprint": layout.fingerprint,
+        "output": layout.uri,
+    }
+
+
+def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Unit]]:
+    tracks = _tracks(config)
+    sources = config.sources or registry.sources_of(tracks)
+    entries, sizes = registry.listing(tracks, _root(config))
+    mark = _fingerprint(config, sources, entries)
+    uri = config.output or storage.join(config.storage, "crops", f"{config.dataset}-{mark}")
+    layout = writing.Layout(
+        uri=storage.absolute(uri),
+        dataset=config.dataset,
+        crop=config.crop,
+        sources=sources,
+        scales=registry.scales(config.dataset, len(sources)),
+        paired=registry.paired(config.dataset, tracks),
+        fingerprint=mark,
+    )
+    return layout, writing.divide(tracks, sizes)
+
+
+def _tracks(config: PrepareCropsConfig) -> list[Track]:
+    found = registry.find(config.dataset, _root(config), mapping=config.map, toy_config=config.toy)
+    kept = registry.select(found, config.sources or registry.sources_of(found))
+    return splits.assign(kept, config.valid_fraction, config.test_fraction)
+
+
+def _root(config: PrepareCropsConfig) -> str:
+    return storage.absolute(config.root) if config.root else ""
+
+
+def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], entries: list[Any]) -> str:
+    """A hash of what decides the content: the options, and what `datasets.listing` tells of the tracks."""
+    return fingerprint(
+        {
+            "version": VERSION,
+            "dataset": config.dataset,
+            "sources": list(sources),
+            "crop": to_dict(config.crop),
+            "content": to_dict(config.toy) if config.dataset == "toy" else entries,
+        }
+    )
+
+
+def write_units(layout: writing.Layout, units: Sequence[writing.Unit], open_track: Open) -> None:
+    """Write units in parallel. The tracks of those that a crash took with it are tried one by one; what dies
+    again is quarantined, the rest is written.
+
+    Raises:
+        RuntimeError: a unit failed by other than a bad file, such as a full disk or a node that went away.
+    """
+    write = functools.partial(writing.write_unit, layout, open_track=open_track)
+    _each(units, write)
+    lost = _missing(layout, units)
+    deadly = _deadly(lost, open_track)
+    _each([dataclasses.replace(unit, deadly=deadly) for unit in lost], write)
+    if gone := _missing(layout, lost):
+        raise RuntimeError(
+            f"{len(gone)} units of tracks were lost with their processes, twice, though no track kills one "
+            "alone: too little memory, or a node that went away; run the same command again"
+        )
+
+
+def _deadly(lost: Sequence[writing.Unit], open_track: Open) -> tuple[str, ...]:
+    """The files of the tracks that take a process with them when it does nothing but read them."""
+    alone = [dataclasses.replace(unit, tracks=(track,)) for unit in lost for track in unit.tracks]
+    read = functools.partial(_read_through, open_track=open_track)
+    alive: set[str] = set()
+    for start in range(0, len(alone), MAX_TASKS):  # no two in one block
+        alive |= set(_each(alone[start : start + MAX_TASKS], read))
+    return tuple(uri for unit in alone if _key(unit) not in alive for uri in unit.tracks[0].files)
+
+
+def _read_through(unit: writing.Unit, open_track: Open) -> None:
+    with contextlib.suppress(BadFileError):  # it is found again, and recorded, when the unit is written
+        for stream in open_track(unit.tracks[0]).values():
+            for _ in stream:
+                pass
+
+
+def _each(units: Sequence[writing.Unit], do: Callable[[writing.Unit], Any]) -> list[str]:
+    """Run ``do`` on every unit, in parallel; the keys of those that no crash took with it."""
+    if not units:
+        return []
+    rows = [{"unit": json.dumps(to_dict(unit))} for unit in units]
+    dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))
+    dataset.context.max_errored_blocks = -1  # a dead process loses its block, not the job
+    done = []
+    # without a limit Ray starts a task that kills its process again for ever
+    for row in dataset.map(functools.partial(_one, do=do), max_retries=0).iter_rows():
+        if row["error"]:
+            raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")
+        done.append(row["key"])
+    return done
+
+
+def _one(row: dict[str, Any], do: Callable[[writing.Unit], Any]) -> dict[str, Any]:
+    unit = from_dict(writing.Unit, json.loads(row["unit"]))
+    try:
+        do(unit)
+    except Exception:
+        # a full disk or a bug, never a bad file; as text, since Ray cannot carry every exception
+        return {"key": _key(unit), "error": traceback.format_exc()}
+    return {"key": _key(unit), "error": ""}
+
+
+def _key(unit: writing.Unit) -> str:
+    return f"{unit.key} {unit.tracks[0].files}"
+
+
+def _missing(layout: writing.Layout, units: Sequence[writing.Unit]) -> list[writing.Unit]:
+    done = {record.key for record in writing.records(layout.uri)}
+    return [unit for unit in units if unit.key not in done]
+
+
+def _figures(store: crops.CropStore, units: Sequence[writing.Unit], max_failed: float) -> dict[str, Any]:
+    planned = sum(len(unit.tracks) for unit in units)
+    stored = sum(len(record.tracks) for record in writing.records(store.uri))
+    return {
+        "status": "failed" if planned - stored > max_failed * planned else "done",
+        "tracks": sum(s.tracks for s in store.splits.values()),
+        "crops": sum(s.crops for s in store.splits.values()),
+        "seconds": round(sum(s.seconds for s in store.splits.values()), 3),
+        "quarantined": store.quarantined,
+        "fingerprint": store.fingerprint,
+        "content": store.content,
+        "output": store.uri,
+        "sources": {name: dataclasses.asdict(s) for name, s in store.statistics.items()},
+    }

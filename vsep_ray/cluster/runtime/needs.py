@@ -1,0 +1,75 @@
+"""What a job asks of a cluster, read from its config before it starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vsep_ray import storage
+from vsep_ray.presets import JobConfig
+
+INPUTS = ("dataset", "root", "crops", "priors", "start", "model", "catalog")
+"""Fields that name data and models."""
+DECODING = ("PrepareCropsConfig", "SeparateCatalogConfig")
+"""Configs of jobs that read whatever files they are given."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Beside a Ray cluster.
+
+    Attributes:
+        tracking_uri: of MLflow.
+        folders: what all nodes must see and write to.
+        cpus: logical CPUs, all together, at least.
+        gpus: the same of GPUs.
+        waits: whether the job can start with less than that and use more as it comes.
+        ffmpeg: whether ffmpeg and ffprobe must be on every node.
+        decoder: whether files may come that PyAV alone reads.
+        inputs: data and models as the config names them: field -> names.
+    """
+
+    tracking_uri: str
+    folders: tuple[str, ...]
+    cpus: float = 1.0
+    gpus: int = 0
+    waits: bool = True
+    ffmpeg: bool = False
+    decoder: bool = False
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: JobConfig) -> "Needs":
+        """Of a job with this config."""
+        values = vars(config)
+        output = values.get("output", "")
+        folders = (config.storage, *([storage.absolute(output)] if output else []))
+        datasets = (values.get("dataset"), getattr(values.get("sources"), "dataset", None))
+        inputs = {name: found for name in INPUTS if (found := _names(values.get(name)))}
+        return cls(
+            config.tracking_uri,
+            folders,
+            **_size(values),
+            ffmpeg="musdb18" in datasets or bool(values.get("bsseval")),
+            decoder=type(config).__name__ in DECODING,
+            inputs=inputs,
+        )
+
+
+def _size(values: Mapping[str, Any]) -> dict[str, Any]:
+    resources = values.get("resources")
+    if resources is None:
+        actors = values.get("num_actors") or 1
+        return {"cpus": actors, "gpus": actors if values.get("device") == "gpu" else 0}
+    workers = resources.min_workers or resources.num_workers or 1
+    return {
+        "cpus": workers * resources.cpus_per_worker,
+        "gpus": workers if resources.device == "gpu" else 0,
+        "waits": False,
+    }
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    """Of what is named; in some configs the same field holds the config of another job."""
+    if isinstance(value, tuple):
+        return value
+    return (value,) if isinstance(value, str) and value else ()

@@ -1,0 +1,1 @@
+"""Bulk separation: the plan, the workers and their pool, and what becomes of each track."""

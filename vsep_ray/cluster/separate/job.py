@@ -1,0 +1,189 @@
+"""Separate every track of a catalog over the cluster, resumably: the work of ``jobs/separate_catalog.py``.
+
+    catalog -> tracks minus those finished in the ledger -> groups of tracks -> a pool of actors -> stems +
+    ledger rows
+
+Audio never enters the object store: names of tracks go to the actors, and nothing comes back. What became of
+the tracks is in the ledger alone, which the driver follows. An actor that dies loses the tracks of its group
+that it had not committed; they come again in smaller groups, in the end alone and twice, so that one that
+kills its process ends as a failed row of stage ``crash`` and takes no other with it.
+"""
+
+import contextlib
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsep_ray import storage
+from vsep_ray.catalog.ledger import LedgerRow
+from vsep_ray.cluster.inputs import shared
+from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.separate import report
+from vsep_ray.cluster.separate.plan import Work, plan, prepare
+from vsep_ray.cluster.separate.pool import pool, results
+from vsep_ray.cluster.separate.progress import Progress
+from vsep_ray.cluster.separate.settings import Task
+from vsep_ray.cluster.separate.worker import Worker, staging_root
+from vsep_ray.config import UserError, fingerprint
+from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.storage.locks import only_one, sweep
+from vsep_ray.tracking import system_metrics
+
+__all__ = ["plan", "run"]
+log = logging.getLogger(__name__)
+GROUPS = (256, 16, 1, 1)
+"""Tracks per group at most: at first, and when those come again whose actor died."""
+PATIENCE_SECONDS = 10.0
+"""How long the end of a run waits for its dead actors to let go of their files."""
+
+
+def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[str, Any]:
+    """Do what is missing of a catalog, by actors of a class of workers.
+
+    Returns:
+        The job's figures; tracks = separated (now) + skipped (before) + failed (now or before) + undone.
+        ``status`` is ``failed`` if more than ``max_failed`` of the tracks are, or if the job had to stop.
+
+    Raises:
+        UserError: a catalog, model, format or template that cannot work, or a second run into the same
+            folder; nothing was touched then.
+    """
+    work, started = prepare(config), time.perf_counter()
+    name = work.settings.output.rstrip("/").rpartition("/")[2]
+    with (
+        _alone(work.settings.output),
+        start_run(config, "catalog", name, tags=report.provenance(work.settings)) as tracker,
+    ):
+        log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
+        tracker.dataset(name, fingerprint([track.id for track in work.tracks]), config.catalog)
+        _void(work)
+        directory = shared(work.settings.model_uri, work.settings.directory, config.storage)
+        settings = replace(work.settings, directory=directory, run=tracker.run_id)
+        work = replace(work, settings=settings, before=work.before[:0])
+        with (
+            system_metrics(tracker),
+            Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress,
+        ):
+            stopped = _separate(work, worker, config, progress)
+        ledger = _tidy(work)
+        table = _of_catalog(work)
+        figures = _figures(config, work, table, time.perf_counter() - started, stopped)
+        report.record(tracker, config, work, table, figures)
+        tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
+        return {"run_id": tracker.run_id, **figures, "ledger": ledger}
+
+
+def _separate(work: Work, worker: type[Worker], config: SeparateCatalogConfig, progress: Progress) -> str:
+    """Do all that is to do; why it had to stop, or ""."""
+    todo: Sequence[Task] = work.todo
+    size = min(config.num_actors or capacity.slots(config.device), len(todo))
+    with pool(worker, work.settings, size, config.device) as actors:
+        for limit in GROUPS:
+            for fatal in results(actors, _grouped(todo, size, limit)):
+                progress.glance()
+                if stopped := fatal or progress.stop:
+                    log.error(stopped)
+                    return stopped
+            if not (todo := _lost(work)):
+                return ""
+            log.warning("%d tracks were lost with their actors: %s", len(todo), [t.track for t in todo[:10]])
+    _record_crashes(work, todo)
+    return ""
+
+
+def _void(work: Work) -> None:
+    """Say of stems of another model or other options that they are being replaced, before they are: were the
+    run killed, their old rows would vouch for new files."""
+    other = pc.not_equal(work.before["fingerprint"], work.settings.fingerprint)
+    old = work.before.filter(pc.and_(other, pc.equal(work.before["status"], "separated")))
+    replaced = set(old["track"].to_pylist())
+    row = LedgerRow("", "failed", "", stage="replaced", message="its stems are being replaced")
+    work.ledger.append(replace(row, track=t.track) for t in work.todo if t.track in replaced)
+
+
+def _record_crashes(work: Work, tasks: Sequence[Task]) -> None:
+    s, words = work.settings, "its process died each time (killed, out of memory, or a crash in a decoder)"
+    row = LedgerRow("", "failed", s.fingerprint, s.model_uri, stage="crash", message=words, run=s.run)
+    work.ledger.append(replace(row, track=task.track, attempts=task.attempts + 1) for task in tasks)
+
+
+def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence[Task]]:
+    """Groups that get smaller to the end, so that all actors end together."""
+    start = 0
+    while start < len(todo):
+        size = max(1, min(limit, (len(todo) - start) // (2 * actors)))
+        yield todo[start : start + size]
+        start += size
+
+
+def _lost(work: Work) -> list[Task]:
+    """The tasks that have no row of this run."""
+    table = work.ledger.read("run")
+    mine = set(table.filter(pc.equal(table["run"], work.settings.run))["track"].to_pylist())
+    return [task for task in work.todo if task.track not in mine]
+
+
+@contextlib.contextmanager
+def _alone(output: str) -> Iterator[None]:
+    """Refuse a second run into one folder at a time; in a bucket nobody can tell."""
+    if storage.is_remote(output):
+        yield
+        return
+    root = staging_root(output)
+    beside = root.name == "_ledger"  # where there are no locks the folder is everybody's
+    with only_one(root / ("run.lock" if beside else f"run-{fingerprint(output)}.lock")) as first:
+        if not first:
+            raise UserError(
+                f"another run separates into {output} at this moment; wait for its end, or stop it"
+            )
+        yield
+
+
+def _tidy(work: Work) -> str:
+    """Remove what actors that were killed left; the URI of the compacted ledger."""
+    root = staging_root(work.settings.output)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while sweep(root) and time.monotonic() < deadline and not storage.is_remote(work.settings.output):
+        time.sleep(0.2)
+    for name in filter(storage.is_leftover, storage.list_folder(work.ledger.uri)):
+        storage.delete(storage.join(work.ledger.uri, name))
+    return work.ledger.compact()
+
+
+def _of_catalog(work: Work) -> pa.Table:
+    """The ledger's rows of the catalog's tracks under this model and these options."""
+    table = work.ledger.read()
+    tracks = pa.array([track.id for track in work.tracks], pa.string())
+    same = pc.equal(table["fingerprint"], work.settings.fingerprint)
+    return table.filter(pc.and_(same, pc.is_in(table["track"], tracks)))
+
+
+def _figures(
+    config: SeparateCatalogConfig, work: Work, table: pa.Table, wall_seconds: float, stopped: str
+) -> dict[str, Any]:
+    is_separated = pc.equal(table["status"], "separated")  # masks: the rows of a million tracks are 250 MB
+    is_new = pc.and_(is_separated, pc.equal(table["run"], work.settings.run))
+    separated, new = (pc.sum(mask).as_py() or 0 for mask in (is_separated, is_new))
+    total, failed = len(work.tracks), len(table) - separated
+    audio_seconds = pc.sum(table["audio_seconds"].filter(is_new)).as_py() or 0.0
+    words = {"error": stopped} if stopped else {}
+    return {
+        "status": "failed" if stopped or failed > config.max_failed * total else "done",
+        **words,
+        "tracks": total,
+        "separated": new,
+        "skipped": separated - new,
+        "failed": failed,
+        "undone": total - len(table),
+        "audio_seconds": round(audio_seconds, 3),
+        "wall_seconds": round(wall_seconds, 3),
+        "realtime_factor": round(audio_seconds / max(1e-9, wall_seconds), 3),
+        "output": work.settings.output,
+        "model": work.settings.model_uri,
+    }

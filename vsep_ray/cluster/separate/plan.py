@@ -1,0 +1,188 @@
+"""What there is to separate in a catalog, what is done, what is left: settled before anything is touched."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from vsep_ray import checkpoint, storage
+from vsep_ray.audio import io
+from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
+from vsep_ray.catalog import listing
+from vsep_ray.catalog.ledger import Ledger
+from vsep_ray.cluster.inputs import find_separator
+from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.config import UserError, fingerprint
+from vsep_ray.datasets import manifest
+from vsep_ray.datasets.track import Track
+from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.streaming import Selection
+
+X = TypeVar("X")
+PROBED = 200
+"""Headers that an estimate reads."""
+PROBED_REMOTE = 10
+"""The same in a bucket, from where a file comes whole."""
+CHANGES_STEMS = ("template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples")
+"""Options with which a track that is separated already must be done again; ``samples`` for its ledger row."""
+PLANNING = (
+    "status", "fingerprint", "attempts", "stems", "stem_bytes", "audio_seconds", "wall_seconds",
+)  # fmt: skip
+BYTES = {"float": 4.0, "24": 3.0, "16": 2.0}
+COMPRESSED = {"flac": 0.6, "ogg": 0.1, "opus": 0.1, "mp3": 0.1}
+"""Size of a container relative to plain samples, roughly; for estimates only."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """A resolved config.
+
+    Attributes:
+        settings: for the workers.
+        stems: names of the stems of a track.
+        tracks: the whole catalog.
+        before: the ledger as it was found, a row per track; some columns.
+        todo: the tracks that need work.
+    """
+
+    settings: WorkerSettings
+    stems: tuple[str, ...]
+    tracks: list[Track]
+    before: pa.Table
+    todo: list[Task]
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of the output folder."""
+        return Ledger(self.settings.output)
+
+
+def prepare(config: SeparateCatalogConfig) -> Work:
+    """Resolve a config and compare the catalog with the ledger; touches nothing but the model cache.
+
+    Raises:
+        UserError: a catalog, model, format, stem or template that cannot work.
+    """
+    _check(config)
+    root = storage.absolute(config.catalog)
+    tracks = listing.read_catalog(root)
+    uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
+    stems = Selection.of(separator.sources, config.sources).stems
+    listing.check_names(tracks, stems, config.template, config.format)
+    output = storage.absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
+    _refuse_output_in_catalog(
+        root, output, listing.stem_names(tracks[0].id, stems, config.template, config.format)
+    )
+    settings = _settings(config, uri, directory, output)
+    before = Ledger(output).read(*PLANNING)
+    return Work(settings, stems, tracks, before, _todo(config, settings, tracks, before))
+
+
+def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
+    """What a run would do, estimated from some headers: tracks, hours of audio, bytes of stems.
+
+    ``actor_hours`` is the time of one model replica at the speed that the ledger has seen, None before that;
+    ``unwritable`` is how many tracks have a rate or channels that the format cannot hold.
+    """
+    work = prepare(config)
+    count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
+    infos = [info for task in _spread(work.todo, count) if (info := _probe(task.uri))]
+    share = len(work.todo) / max(1, len(infos))
+    hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
+    samples = share * sum(i.length * i.channels for i in infos)
+    unwritable = share * sum(not holds(config.format, i.sample_rate, i.channels) for i in infos)
+    done = work.before.filter(pc.equal(work.before["status"], "separated"))
+    audio, wall = (pc.sum(done[name]).as_py() or 0.0 for name in ("audio_seconds", "wall_seconds"))
+    size = BYTES[_sample_format(config)] * COMPRESSED.get(config.format, 1.0)
+    return {
+        "tracks": len(work.tracks),
+        "todo": len(work.todo),
+        "unwritable": round(unwritable),
+        "audio_hours": round(hours, 3),
+        "output_bytes": round(samples * len(work.stems) * size),
+        "actor_hours": round(hours * wall / audio, 3) if audio else None,
+        "output": work.settings.output,
+        "model": work.settings.model_uri,
+    }
+
+
+def default_name(root: str) -> str:
+    """The name of a catalog's output folder: its last part, and a hash, since many catalogs are called
+    ``music``.
+
+    Example:
+        >>> default_name("/data/live/*.wav")
+        'live-cc3fc3'
+    """
+    fixed = re.sub(r"/[^/]*[*?\[].*", "", root.rstrip("/"))
+    return re.sub(r"[^\w.-]+", "_", fixed.rpartition("/")[2]) + "-" + fingerprint(root)[:6]
+
+
+def _check(config: SeparateCatalogConfig) -> None:
+    libsndfile_subtype(config.format, config.subtype)
+    if not config.catalog:
+        example = "jobs/separate_catalog.py --catalog FOLDER"
+        raise UserError(
+            f"--catalog is missing: a folder, glob, .csv or .parquet manifest, or file; {example}"
+        )
+    if not 0 <= config.overlap <= 0.5:
+        raise UserError(f"--overlap must lie in [0, 0.5], got {config.overlap}")
+    if config.chunk_seconds <= 0 or config.batch_size < 1:
+        raise UserError("--chunk-seconds must be positive and --batch-size at least 1")
+    if config.samples < 0 or config.max_alike < 0 or config.listening_tracks < 0:
+        raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
+
+
+def _settings(config: SeparateCatalogConfig, uri: str, directory: str, output: str) -> WorkerSettings:
+    options = {name: getattr(config, name) for name in CHANGES_STEMS}
+    identity = fingerprint({"model": checkpoint.identity(directory), **options})
+    options |= {name: getattr(config, name) for name in ("batch_size", "max_alike", "device")}
+    return WorkerSettings(directory, uri, identity, output, **options)
+
+
+def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> None:
+    listed = storage.suffix(root) in manifest.ENDINGS
+    if not listed and any(listing.would_read(root, storage.join(output, name)) for name in names):
+        raise UserError(
+            f"output {output} lies in the catalog {root}: the next run would separate the stems; move it"
+        )
+
+
+def _todo(
+    config: SeparateCatalogConfig, settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table
+) -> list[Task]:
+    same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
+    done: set[str] = set()
+    if not (config.overwrite or config.fresh):
+        done = _finished(
+            same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), config, settings
+        )
+    tried = zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True)
+    attempts = {track: count for track, count in tried if track not in done}
+    return [Task(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
+
+
+def _finished(rows: pa.Table, config: SeparateCatalogConfig, settings: WorkerSettings) -> set[str]:
+    """The tracks that need no more work: separated with every stem there in full size, or failed for good."""
+    separated = rows.filter(pc.equal(rows["status"], "separated"))
+    tracks = separated if config.retry_failed else rows
+    incomplete = Ledger(settings.output).incomplete(separated)
+    return set(tracks["track"].to_pylist()) - set(incomplete)
+
+
+def _sample_format(config: SeparateCatalogConfig) -> str:
+    return {"auto": "24" if config.format == "flac" else "float"}.get(config.subtype, config.subtype)
+
+
+def _spread(items: Sequence[X], count: int) -> Sequence[X]:
+    return items[:: max(1, -(-len(items) // count))]
+
+
+def _probe(uri: str) -> io.AudioInfo | None:
+    try:
+        return io.probe(uri)
+    except AudioError:  # an estimate leaves out what the run will report
+        return None

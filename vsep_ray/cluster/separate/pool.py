@@ -1,0 +1,93 @@
+"""A pool of actors for bulk separation: whoever is free does the next group of tracks.
+
+An actor whose process or node dies comes again by itself, as soon as there is room for it; the group that it
+died with does not.
+"""
+
+import contextlib
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError, RayTaskError
+
+from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.worker import Worker
+from vsep_ray.presets import Device
+
+log = logging.getLogger(__name__)
+GLANCE_SECONDS = 1.0
+"""How long a caller hears nothing at most."""
+
+
+@contextlib.contextmanager
+def pool(worker: type[Worker], settings: WorkerSettings, size: int, device: Device) -> Iterator[list[Any]]:
+    """So many actors of a class of workers, one per CPU, and per GPU where there are GPUs; killed at the end,
+    and then waiting for nothing: what they do not finish is as if they had not begun."""
+    options: Any = {
+        "num_cpus": 1,
+        "num_gpus": min(1, capacity.gpus(device)),
+        "max_restarts": -1,
+        "scheduling_strategy": "SPREAD",
+    }
+    actors: list[Any] = [ray.remote(**options)(worker).remote(settings) for _ in range(size)]
+    try:
+        yield actors
+    finally:
+        for actor in actors:
+            ray.kill(actor)
+
+
+def results(actors: Sequence[Any], groups: Iterable[Sequence[Task]]) -> Iterator[str]:
+    """What the actors say at the end of each group (`Worker.separate`): why the job must stop, or ""; ""
+    also from time to time. Nothing of a group whose actor dies.
+
+    Raises:
+        RayActorError: no actor is left, since none can be made; their reason.
+    """
+    ready, busy = {_ready(actor): actor for actor in actors}, dict[ray.ObjectRef, Any]()
+    groups = iter(groups)
+    group = next(groups, None)
+    while group or busy:
+        done, _ = ray.wait([*busy, *(ready if group else ())], timeout=GLANCE_SECONDS)
+        if not done:
+            yield ""
+        elif (reference := done[0]) in busy:
+            actor = busy.pop(reference)
+            ready[_ready(actor)] = actor
+            yield _result(reference)
+        elif _is_alive(reference, last=len(ready) + len(busy) == 1):
+            actor = ready.pop(reference)
+            busy[actor.separate.remote(group)] = actor
+            group = next(groups, None)
+        else:
+            del ready[reference]
+
+
+def _ready(actor: Any) -> ray.ObjectRef:
+    """What comes when the actor is there, however often it has to be started."""
+    return actor.__ray_ready__.options(max_task_retries=-1).remote()
+
+
+def _is_alive(ready: ray.ObjectRef, *, last: bool) -> bool:
+    """Whether an actor could be made; one that could not is never tried again."""
+    try:
+        ray.get(ready)
+    except RayActorError:
+        log.exception("one actor less: it cannot be made")
+        if last:
+            raise
+        return False
+    return True
+
+
+def _result(reference: ray.ObjectRef) -> str:
+    try:
+        return ray.get(reference)
+    except RayTaskError:  # a mistake of ours
+        raise
+    except RayError as error:
+        log.warning("an actor died: %s", error)
+        return ""

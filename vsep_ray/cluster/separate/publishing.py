@@ -1,0 +1,127 @@
+"""Separated tracks -> encoded stems -> files at their places -> ledger rows, behind the model."""
+
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vsep_ray import storage, streaming
+from vsep_ray.audio.formats import SCARCE, AudioError
+from vsep_ray.catalog.ledger import LedgerRow
+from vsep_ray.catalog.listing import stem_names
+from vsep_ray.cluster.separate.settings import Task, WorkerSettings, failed, row_of
+from vsep_ray.streaming import Chunking, Selection, Stems
+
+
+class FatalError(Exception):
+    """No track is to blame and none can go on: the job must stop."""
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A track's stems in a folder of their own, and the row that is true once they are published."""
+
+    row: LedgerRow
+    folder: tempfile.TemporaryDirectory
+    paths: Sequence[Path]
+
+
+@dataclass(frozen=True)
+class Finisher:
+    """What is left to do for a separated track: to encode its stems, which computes, and to publish them,
+    which waits for a disk or a bucket.
+
+    Attributes:
+        settings: of the worker.
+        selection: its stems.
+        grid: that the tracks are separated on.
+        folder: for files on their way.
+        threaded: whether a track's stems are encoded side by side.
+    """
+
+    settings: WorkerSettings
+    selection: Selection
+    grid: Chunking
+    folder: Path
+    threaded: bool
+
+    def encode(self, task: Task, outcome: Stems | AudioError) -> Encoded:
+        """Stems as files that nobody else sees yet.
+
+        Raises:
+            AudioError: what the track failed with, or stage ``encode``.
+            OSError: no disk space.
+        """
+        if isinstance(outcome, AudioError):
+            raise outcome
+        s = self.settings
+        names = stem_names(task.track, self.selection.stems, s.template, s.format)
+        folder = tempfile.TemporaryDirectory(dir=self.folder)
+        paths = [Path(folder.name, f"{i}.{s.format}") for i in range(len(names))]
+        try:
+            gain = streaming.encode(
+                outcome, paths, s.format, s.subtype, self._tags(outcome), threaded=self.threaded
+            )
+            sizes = tuple(path.stat().st_size for path in paths)
+            row = replace(self._row(task, outcome), gain=gain, stems=names, stem_bytes=sizes)
+        except BaseException:
+            folder.cleanup()
+            raise
+        finally:
+            outcome.close()
+        return Encoded(row, folder, paths)
+
+    def publish(self, task: Task, encoding: "Future[Encoded]") -> LedgerRow:
+        """The track's row for the ledger, once its stems are safely where they belong.
+
+        Raises:
+            FatalError: no disk space.
+        """
+        try:
+            encoded = encoding.result()
+            with encoded.folder:
+                for path, name in zip(encoded.paths, encoded.row.stems, strict=True):
+                    storage.publish(path, storage.join(self.settings.output, name))
+        except AudioError as error:
+            return failed(task, self.settings, error.stage, error.message)
+        except OSError as error:
+            raise_if_fatal(error, self.settings.output)
+            return failed(task, self.settings, "encode", f"{type(error).__name__}: {error}")
+        return encoded.row
+
+    def _row(self, task: Task, stems: Stems) -> LedgerRow:
+        return replace(
+            row_of(task, self.settings, "separated"),
+            audio_seconds=stems.length / stems.sample_rate,
+            sample_rate=stems.sample_rate,
+            channels=stems.channels,
+            samples=stems.length,
+            peak=stems.peak,
+            remainder_db=stems.remainder_db,
+            confidence_db=stems.confidence_db,
+            lowest_confidence_db=self._lowest(stems.confidence_db),
+            chunk_seconds=self.grid.chunk / stems.model.sample_rate,
+            batch_size=self.grid.batch_size,
+        )
+
+    def _lowest(self, confidence_db: Sequence[float]) -> float | None:
+        """The least of the stems that are made of sources: a mere residual has none to be sure of."""
+        made = [any(row) for row in self.selection.matrix.tolist()]
+        return min((db for db, some in zip(confidence_db, made, strict=False) if some), default=None)
+
+    def _tags(self, stems: Stems) -> list[dict[str, str]]:
+        made = "separated by vsep_ray with " + self.settings.model_uri
+        before = [stems.tags["comment"]] if stems.tags.get("comment") else []
+        return [{**stems.tags, "comment": "; ".join([*before, f"{s} {made}"])} for s in self.selection.stems]
+
+
+def raise_if_fatal(error: Exception, output: str) -> None:
+    """Raise a `FatalError` where an error is no track's."""
+    if isinstance(error, FatalError):
+        raise error
+    if isinstance(error, OSError) and error.errno in SCARCE:
+        raise FatalError(
+            f"{error.strerror} (stems go to {output}, scratch files to {tempfile.gettempdir()}); nothing is "
+            "lost: mend that and run the same command again"
+        ) from error

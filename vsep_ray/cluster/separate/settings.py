@@ -1,0 +1,62 @@
+"""What a worker of bulk separation is told: how to separate, which tracks; and their rows."""
+
+import logging
+import platform
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from vsep_ray.audio.formats import Stage
+from vsep_ray.catalog.ledger import LedgerRow
+from vsep_ray.presets.job import Device
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What a worker needs to know: a checkpoint directory that every node finds, names for the records, and
+    `SeparateCatalogConfig`'s fields."""
+
+    directory: str
+    model_uri: str
+    fingerprint: str
+    output: str
+    template: str = "{path}/{source}.{ext}"
+    format: str = "wav"
+    subtype: str = "auto"
+    chunk_seconds: float = 6.0
+    overlap: float = 0.25
+    batch_size: int = 4
+    sources: tuple[str, ...] = ()
+    samples: int = 0
+    max_alike: int = 0
+    device: Device = "auto"
+    run: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One track to do: its id, its file, and how often it was tried before."""
+
+    track: str
+    uri: str
+    attempts: int = 0
+
+
+def row_of(task: Task, settings: WorkerSettings, status: Literal["separated", "failed"]) -> LedgerRow:
+    """A track's row for the ledger, without what its audio says."""
+    return LedgerRow(
+        task.track,
+        status,
+        settings.fingerprint,
+        settings.model_uri,
+        attempts=task.attempts + 1,
+        node=platform.node(),
+        run=settings.run,
+    )
+
+
+def failed(task: Task, settings: WorkerSettings, stage: Stage, message: str) -> LedgerRow:
+    """The row of a track that could not be separated."""
+    log.warning("track %s failed: %s: %s", task.track, stage, message)
+    return replace(row_of(task, settings, "failed"), stage=stage, message=message[:500])

@@ -1,0 +1,132 @@
+"""Some tracks of a catalog on one worker: separate, encode, publish, commit ledger rows, whatever happens."""
+
+import logging
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from vsep_ray import storage, streaming
+from vsep_ray.catalog.ledger import Ledger, LedgerRow, LedgerWriter
+from vsep_ray.cluster.separate.progress import Breaker
+from vsep_ray.cluster.separate.publishing import FatalError, Finisher, raise_if_fatal
+from vsep_ray.cluster.separate.settings import Task, WorkerSettings, failed
+from vsep_ray.parallel.prefetch import ahead, crew
+from vsep_ray.presets.job import torch_device
+from vsep_ray.storage.locks import Staging, locks_work, sweep
+from vsep_ray.streaming import Chunking, Selection
+from vsep_ray.streaming.model import chunking, is_out_of_memory, ladder, load, may_span, stream_model
+
+log = logging.getLogger(__name__)
+BEHIND = 2
+"""Tracks that are encoded, and that are published, at the same time: while a disk syncs, another goes on."""
+
+
+class Worker:
+    """Loads the model once, then separates some tracks per call; a row is committed for each of them."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self.settings, self.ledger = settings, Ledger(settings.output)
+        device = torch_device(settings.device)
+        self.on_gpu = device.type != "cpu"
+        separator = load(settings.directory)
+        self.selection = Selection.of(separator.sources, settings.sources)
+        self.model = stream_model(separator, self.selection, settings.samples, device)
+        self.grid = chunking(separator, settings.chunk_seconds, settings.overlap, settings.batch_size)
+        self.span = may_span(self.model, self.grid)
+        root = staging_root(settings.output)
+        sweep(root)
+        self.staging = Staging(root)
+
+    def separate(self, tasks: Sequence[Task]) -> str:
+        """Separate the tracks and commit their rows to the ledger; why the job must stop, or ""."""
+        commits, breaker, fatal = LedgerWriter(self.ledger), Breaker(self.settings.max_alike), ""
+        try:
+            with closing(self.rows(tasks)) as rows:
+                for row in rows:
+                    commits.add(row)
+                    if fatal := breaker.feed([asdict(row)]):
+                        break
+            commits.flush()
+        except (FatalError, OSError) as error:
+            where = f"cannot write to the ledger {self.ledger.uri}: " if isinstance(error, OSError) else ""
+            fatal = f"{where}{error}"
+            log.error(fatal)
+        return fatal
+
+    def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
+        """A ledger row for each task, in order. Where the model raises, the tasks are done one by one.
+
+        Raises:
+            FatalError: no track is to blame.
+        """
+        clock, done = _Clock(), 0
+        try:
+            with closing(self._separate(tasks, self.grid)) as rows:
+                for row in rows:
+                    done += 1
+                    yield clock.stamp(row)
+        except Exception as error:
+            raise_if_fatal(error, self.settings.output)
+            log.warning("%d tracks one by one now: %s: %s", len(tasks) - done, type(error).__name__, error)
+        # not inside "except": the error would hold the memory of the pass that failed
+        for task in tasks[done:]:
+            yield clock.stamp(self._alone(task))
+
+    def _alone(self, task: Task) -> LedgerRow:
+        for grid in ladder(self.grid):
+            try:
+                with closing(self._separate([task], grid)) as rows:
+                    return next(rows)
+            except Exception as error:
+                raise_if_fatal(error, self.settings.output)
+                if not is_out_of_memory(error):
+                    log.exception("track %s", task.track)  # a mistake of ours: the row has the line
+                    return failed(task, self.settings, "separate", f"{type(error).__name__}: {error}")
+                log.warning("track %s: out of memory with %s", task.track, grid)
+        return failed(
+            task, self.settings, "separate", "out of memory with the smallest batch and the shortest chunk"
+        )
+
+    def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Generator[LedgerRow, None, None]:
+        """The rows of the tasks, in order; the last tracks are finished while the next is separated."""
+        uris = [task.uri for task in tasks]
+        # one waits for a GPU, or for files that are fetched: the case for threads (`crew`)
+        threaded = self.on_gpu or any(map(storage.is_remote, uris))
+        files = streaming.separate_files(
+            uris, self.model, grid, self.selection, self.settings.format, span=self.span, threaded=threaded
+        )
+        finisher = Finisher(self.settings, self.selection, grid, self.staging.folder, threaded)
+        with (
+            closing(files) as outcomes,
+            crew(BEHIND) as publishing,
+            crew(BEHIND if threaded else 0) as encoding,
+        ):
+            finishing = (
+                publishing.submit(finisher.publish, task, encoding.submit(finisher.encode, task, outcome))
+                for task, outcome in zip(tasks, outcomes, strict=True)
+            )
+            # ahead, lest a track's row wait for the next track's model
+            with ahead(finishing, BEHIND) as futures:
+                for future in futures:
+                    yield future.result()
+
+
+class _Clock:
+    """Shares the time of a worker out among the tracks as they finish."""
+
+    def __init__(self) -> None:
+        self.last = time.perf_counter()
+
+    def stamp(self, row: LedgerRow) -> LedgerRow:
+        before, self.last = self.last, time.perf_counter()
+        return replace(row, wall_seconds=self.last - before, time=time.time())
+
+
+def staging_root(output: str) -> Path:
+    """Where stems wait until they are complete: beside the ledger, or in the temporary folder if that is in a
+    bucket or its file system has no locks."""
+    if not storage.is_remote(output) and locks_work(root := storage.local_path(Ledger(output).uri)):
+        return root
+    return storage.temporary_root()

@@ -1,0 +1,111 @@
+"""What a separator makes of held-out data: remixed clips and mixtures alone."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsep_ray import storage
+from vsep_ray.config import UserError
+from vsep_ray.crops.batches import level_factors
+from vsep_ray.crops.reading import read_crops
+from vsep_ray.crops.store import CropStore
+from vsep_ray.datasets.track import MIXTURE
+from vsep_ray.evaluation.sdr import si_sdr, summarize
+from vsep_ray.inference import amortized
+from vsep_ray.joint import Joint
+from vsep_ray.objectives import Wake
+from vsep_ray.objectives.alarms import energy_shares
+from vsep_ray.schedules import Schedule
+from vsep_ray.separators import ConditionedNormalConfig, Separator
+
+VALID_MIXTURES = 256
+BATCH = 8
+"""Mixtures at a time: the priors see all their sources at once."""
+BOUND = "bound_nats_per_sample"
+QUIETEST = "quietest_share"
+
+
+def remix_scores(
+    separator: Separator, store: CropStore, length: int = 0, level_db: float | None = None
+) -> dict[str, float]:
+    """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of
+    held-out clips and sources."""
+    sources = held_out_remix(store, length, level_db)
+    device = next(separator.parameters()).device
+    mixture = separator.mixing.mix(sources.to(device))
+    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(4 * BATCH)])
+    scores = si_sdr(estimates, sources)
+    floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
+    gain, level = summarize(scores - floor), summarize(scores)
+    names = {
+        "si_sdr_improvement_db": gain.median,
+        "si_sdr_improvement_mean_db": gain.mean,
+        "si_sdr_db": level.median,
+    }
+    each = {
+        f"si_sdr_improvement_db/{s}": summarize(scores[:, k] - floor[:, k]).median
+        for k, s in enumerate(store.sources)
+    }
+    return {**names, "si_sdr_mean_db": level.mean, **each}
+
+
+def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = None) -> Tensor:
+    """Validation clips of different songs side by side, the same at every call. Shape: (N, K, C, T)."""
+    columns = []
+    for k, source in enumerate(store.sources):
+        split = "valid" if storage.exists(store.partition("valid", source)) else "train"
+        crops = read_crops(store, split, source, 2 * VALID_MIXTURES)
+        audible = np.flatnonzero(~crops.silent)
+        order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
+        audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]
+        audio = audio * level_factors(audio, level_db).astype(np.float32)[:, None, None]
+        columns.append(torch.from_numpy(audio))
+    return torch.stack(columns, 1)
+
+
+def mixture_scores(
+    separator: Separator,
+    store: CropStore,
+    length: int = 0,
+    joint: Joint | None = None,
+    noise_std: float = 0.1,
+) -> dict[str, float]:
+    """What can be known without any source: the share of the energy that the quietest source gets, and, where
+    `bounded`, the ELBO at beta = 1 and one noise level (nats per waveform sample).
+
+    The bound is the same functional whatever beta, temperatures and levels of Wake a separator was trained
+    with (not across mixing noise, which changes what is measured); its draws are the same at every call.
+    """
+    mixtures = held_out_mixtures(store, length)
+    device = next(separator.parameters()).device
+    batches = [m.to(device) for m in mixtures.split(BATCH)]
+    estimates = torch.cat([amortized(m, separator=separator) for m in batches])
+    scores = {QUIETEST: energy_shares(separator.mixing.shares(estimates)).min().item()}
+    if joint is None or not bounded(separator, joint, noise_std):
+        return scores
+    whole = mixtures.shape[-1] // joint.multiple * joint.multiple
+    wake = Wake(separator, joint, Schedule(noise_std, noise_std)).to(device)
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)
+        bounds = torch.stack([wake({"mixture": m[..., :whole]}, 0)["elbo"] * len(m) for m in batches])
+    return scores | {BOUND: bounds.sum().item() / estimates[..., :whole].numel()}
+
+
+def bounded(separator: Separator, joint: Joint, noise_std: float) -> bool:
+    """Whether there is a bound: densities that are no estimates, a noise level that the priors know, and a
+    posterior that knows its mixture."""
+    low, high = joint.noise_range
+    conditioned = isinstance(separator.config.posterior, ConditionedNormalConfig)
+    return joint.exact and low <= noise_std <= high and (conditioned or separator.mixing.noise_std > 0)
+
+
+def held_out_mixtures(store: CropStore, length: int = 0) -> Tensor:
+    """Mixtures of split valid (train where there is none), the same at every call. Shape: (N, C, T).
+
+    Raises:
+        UserError: the store has no mixtures.
+    """
+    if MIXTURE not in store.statistics:
+        raise UserError(f"{store.uri} holds a folder per source and no mixtures")
+    split = "valid" if storage.exists(store.partition("valid", MIXTURE)) else "train"
+    return torch.from_numpy(read_crops(store, split, MIXTURE, VALID_MIXTURES).audio)[..., : length or None]

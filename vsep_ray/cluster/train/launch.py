@@ -1,0 +1,149 @@
+"""One Ray Train run: `train` runs a task on any number of workers, resumably, and publishes the model."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+import ray.data
+import ray.train
+import ray.train.torch
+
+from vsep_ray import checkpoint, storage
+from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.train.loop import work
+from vsep_ray.cluster.train.task import Launch, Task
+from vsep_ray.config import UserError, fingerprint, to_dict
+from vsep_ray.crops.store import CropStore
+from vsep_ray.presets import JobConfig, ResourcesConfig
+from vsep_ray.training import FitConfig
+
+
+def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()) -> dict[str, float]:
+    """Run the task to its last step, going on from the last checkpoint of the same name, and publish the
+    model at ``target``; where an earlier run has done so, nothing is left to do.
+
+    Args:
+        task: what to train.
+        launch: where and how.
+        target: folder for the finished model.
+        callbacks: of Ray Train, such as the one that reports to a sweep.
+
+    Returns:
+        The scalars of the last validation.
+    """
+    if done := _finished(task, launch, target):
+        return done
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    resources = capacity.of_worker(launch.resources)
+    loop: Any = work  # Ray's annotation knows no return value, its Result has one
+    result: Any = ray.train.torch.TorchTrainer(
+        loop,
+        train_loop_config={"task": task, "launch": launch},
+        datasets={name: spec.dataset(task.fit.seed) for name, spec in task.streams().items()},
+        dataset_config=ray.train.DataConfig(
+            datasets_to_split=launch.splits(task),
+            execution_options=ray.data.ExecutionOptions(preserve_order=True),  # a seed repeats a run
+        ),
+        scaling_config=ray.train.ScalingConfig(
+            num_workers=launch.workers, use_gpu="GPU" in resources, resources_per_worker=resources
+        ),
+        run_config=ray.train.RunConfig(
+            name=launch.name,
+            storage_path=storage.join(launch.storage, "runs"),
+            callbacks=list(callbacks),
+            failure_config=ray.train.FailureConfig(max_failures=launch.resources.max_failures),
+            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+        ),
+    ).fit()
+    if isinstance(result.return_value, str):
+        raise UserError(result.return_value)
+    if result.error or result.checkpoint is None:
+        raise RuntimeError(f"training {launch.name} ended without a checkpoint: {result.error}")
+    with result.checkpoint.as_directory() as folder:
+        checkpoint.publish(folder, target)
+    return {k: v for k, v in (result.metrics or {}).items() if isinstance(v, (int, float))}
+
+
+def train_apart(task: Task, launch: Launch, target: str) -> dict[str, float]:
+    """`train` in a task of its own: several in the threads of one driver would share its signal handlers."""
+    return ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
+
+
+def _finished(task: Task, launch: Launch, target: str) -> dict[str, float]:
+    """The last validation of a model that an earlier run of this name published at its last step, else {}."""
+    record = storage.join(target, "provenance.json")
+    run = storage.join(launch.storage, "runs", launch.name)  # gone where a fresh start was asked for
+    if not storage.exists(run) or not storage.exists(record):
+        return {}
+    provenance = json.loads(storage.read_bytes(record))
+    if provenance["step"] < task.fit.steps or "validation" not in provenance:
+        return {}
+    return {"step": provenance["step"], **provenance["validation"]}
+
+
+def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
+    """Job and hash of all that decides the result except the step budget: the same command resumes, a
+    changed one starts afresh.
+
+    Args:
+        job: first part of the name.
+        config: the job's config; where things lie and how many workers there are does not count, at any
+            depth.
+        inputs: fingerprints of the data and models that go in.
+    """
+    return f"{job}-{fingerprint([_what_counts(to_dict(config)), *inputs])}"
+
+
+BUDGET = ("steps", "log_every", "checkpoint_every")
+PLACES = (
+    "preset",
+    "config",
+    "storage",
+    "tracking_uri",
+    "experiment",
+    "parent_run",
+    "dry_run",
+    "fresh",
+    "resources",
+    "force",
+)
+PATHS = ("crops", "priors", "start", "search")
+"""Names of what may be given by its path; its fingerprint is among the inputs."""
+
+
+def _what_counts(values: Any) -> Any:
+    if not isinstance(values, dict):
+        return values
+    left_out = {*PLACES, *(BUDGET if values.get("type") == "FitConfig" else ())}
+    left_out |= {k for k in PATHS if isinstance(values.get(k), str)}
+    return {k: _what_counts(v) for k, v in values.items() if k not in left_out}
+
+
+def forget(storage_uri: str, name: str) -> None:
+    """Remove the state of runs whose name begins with ``name``, so that they start afresh."""
+    runs = storage.join(storage_uri, "runs")
+    found = {path.partition("/")[0] for path in storage.list_files(runs)}
+    for folder in sorted(f for f in found if f.startswith(name)):
+        storage.delete_folder(storage.join(runs, folder))
+
+
+def default_workers(resources: ResourcesConfig, fit: FitConfig, *, side_by_side: bool) -> int:
+    """How many workers one run takes; ``side_by_side``: runs that share the cluster take one each.
+
+    Raises:
+        UserError: more are asked for than a batch has items.
+    """
+    if fit.batch_size < resources.num_workers:
+        raise UserError(f"--fit.batch-size {fit.batch_size} is too small for {resources.num_workers} workers")
+    if resources.num_workers or side_by_side:
+        return resources.num_workers or 1
+    most = fit.batch_size if capacity.gpus(resources.device) else 2
+    return min(most, capacity.workers(resources))
+
+
+def with_format(config: Any, store: CropStore) -> Any:
+    """A separator config whose empty fields are those of the crop store."""
+    defaults = {name: getattr(store, name) for name in ("sources", "sample_rate", "channels", "scales")}
+    return dataclasses.replace(config, **{k: v for k, v in defaults.items() if not getattr(config, k)})

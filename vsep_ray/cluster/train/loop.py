@@ -1,0 +1,170 @@
+"""The loop on each training worker: batches from its streams, `fit`, curves, checkpoints."""
+
+import contextlib
+import copy
+import itertools
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray.train
+import ray.train.torch
+import torch
+from torch import Tensor
+
+from vsep_ray import checkpoint
+from vsep_ray.cluster.runtime.tracked_run import spool
+from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
+from vsep_ray.config import UserError
+from vsep_ray.crops.batches import Block, Window
+from vsep_ray.objectives.alarms import alarms
+from vsep_ray.parallel import collectives
+from vsep_ray.parallel.prefetch import ahead
+from vsep_ray.report.figures import curves_figure
+from vsep_ray.tracking import Tracker, system_metrics
+from vsep_ray.training import FitState, fit, step_seed
+
+Curves = dict[str, list[tuple[int, float]]]
+CURVES = "curves.json"
+"""Beside a checkpoint: the curves so far."""
+SHOWN = ("train/loss", "train/grad_norm", "valid/si_sdr_db", "valid/bound", "valid/nats_per_sample")
+"""What begins so is on the figure of a run's curves, a panel each."""
+
+
+def work(config: dict[str, Any]) -> str | None:
+    """The loop on each worker; returns the words of a user's mistake, which no retry would mend."""
+    task, launch = config["task"], config["launch"]
+    logging.getLogger("ray.data").setLevel(logging.WARNING)  # it reports every pass over every stream
+    try:
+        _fit(task, launch)
+    except UserError as error:
+        # of divided streams this worker's shard alone may be at fault, and the others wait for its gradients
+        if launch.splits(task):
+            raise
+        return str(error)
+    return None
+
+
+def _fit(task: Task, launch: Launch) -> None:
+    context = ray.train.get_context()
+    rank, world = context.get_world_rank(), context.get_world_size()
+    torch.manual_seed(task.fit.seed)
+    objective, module = task.build()
+    objective.to(ray.train.torch.get_device())
+    state = FitState.create(module, task.fit, objective.memory)
+    curves: Curves = {}
+    if previous := ray.train.get_checkpoint():
+        with previous.as_directory() as folder:
+            checkpoint.load_training(folder, state)
+            curves = json.loads(Path(folder, CURVES).read_text()) if Path(folder, CURVES).exists() else {}
+    wrapped = ray.train.torch.prepare_model(objective, parallel_strategy="ddp" if world > 1 else None)
+    tracker = (
+        Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=spool(launch.storage))
+        if rank == 0
+        else None
+    )
+    reporter = Reporter(task, launch, tracker, curves, state.step)
+    batches = _batches(task, launch, state)
+    with system_metrics(tracker) if tracker else contextlib.nullcontext():
+        fit(
+            wrapped,
+            batches,
+            task.fit,
+            state=state,
+            part=collectives.part(task.fit.batch_size),
+            report=reporter,
+        )
+    if tracker:
+        tracker.finish()
+
+
+def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, Tensor]]:
+    """The batch of each step. Where every worker holds all crops, each draws the whole batch and takes
+    its part of it."""
+    windows = {name: _window(name, spec, task, launch) for name, spec in task.streams().items()}
+    device = ray.train.torch.get_device()
+    divided = bool(launch.splits(task))
+    part = collectives.part(task.fit.batch_size)
+    # of a divided stream all take equally many rows, or they wait for each other at the end of a pass
+    num = -(-task.fit.batch_size // collectives.count()) if divided else task.fit.batch_size
+    mine = slice(0, part.stop - part.start) if divided else part
+
+    def draw(step: int) -> dict[str, Tensor]:
+        rng = np.random.default_rng(step_seed(task.fit.seed, step, part.start if divided else 0))
+        batch = {k: v[mine] for k, v in task.batch(windows, rng, num).items()}
+        # from page-locked memory a GPU copies beside its work
+        return {k: v.pin_memory() for k, v in batch.items()} if device.type == "cuda" else batch
+
+    with ahead(map(draw, itertools.count(state.step)), 2) as batches:
+        for batch in batches:
+            yield {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+
+
+def _window(name: str, spec: StreamSpec, task: Task, launch: Launch) -> Window:
+    shard = ray.train.get_dataset_shard(name)
+    capacity = launch.capacity(spec, len(task.streams()))
+
+    def one_pass() -> Iterator[Block]:
+        # blocks as they come, at most a row group each: larger batches would hold much beside the window
+        return shard.iter_batches(batch_size=None, batch_format="numpy")
+
+    return Window(one_pass, capacity, task.length, spec.channels)
+
+
+class Reporter:
+    """What happens every ``log_every`` steps: curves and alarms, and every ``checkpoint_every``
+    validation and a checkpoint."""
+
+    def __init__(
+        self, task: Task, launch: Launch, tracker: Tracker | None, curves: Curves, saved: int
+    ) -> None:
+        self.task, self.launch, self.tracker, self.curves = task, launch, tracker, curves
+        self.saved = saved
+
+    def __call__(self, state: FitState, metrics: dict[str, float]) -> bool:
+        """Log, and save where it is time; never asks to stop."""
+        if self.tracker:
+            self._log("train", metrics, state.step)
+            for sentence in alarms(metrics):
+                print(f"ALARM at step {state.step} of {self.launch.name}: {sentence}", flush=True)
+        due = state.step - self.saved >= self.task.fit.checkpoint_every
+        if due or state.step >= self.task.fit.steps:
+            self.saved = state.step
+            speed = {k: metrics[k] for k in ("steps_per_second", "data_wait")}
+            self._save(state, speed | {"train_seconds": state.seconds})
+        return False
+
+    def _log(self, kind: str, metrics: Mapping[str, float], step: int) -> None:
+        assert self.tracker
+        self.tracker.metrics({f"{kind}/{k}": v for k, v in metrics.items()}, step)
+        for name, value in metrics.items():
+            if any(f"{kind}/{name}".startswith(shown) for shown in SHOWN):
+                self.curves.setdefault(f"{kind}/{name}", []).append((step, value))
+
+    def _save(self, state: FitState, speed: dict[str, float]) -> None:
+        if not self.tracker:
+            ray.train.report({"step": state.step})
+            return
+        module = copy.deepcopy(state.module).eval()
+        module.load_state_dict(state.averaged())
+        metrics = self.task.validate(module, self.tracker, state.step)  # type: ignore[arg-type]
+        self._log("valid", metrics, state.step)
+        if state.step >= self.task.fit.steps:
+            self.tracker.figure(curves_figure(self.curves, SHOWN), "curves.png")
+        print(f"{self.launch.name} step {state.step}: {_line(metrics)}", flush=True)
+        with tempfile.TemporaryDirectory() as folder:
+            provenance = {**self.launch.provenance, "step": state.step, "validation": {**metrics, **speed}}
+            checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
+            Path(folder, CURVES).write_text(json.dumps(self.curves))
+            ray.train.report(
+                {"step": state.step, **metrics, **speed},
+                checkpoint=ray.train.Checkpoint.from_directory(folder),
+            )
+
+
+def _line(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())

@@ -1,0 +1,97 @@
+"""What a sweep leaves: a row per trial, figures, and the best trial's configs and model."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import ray.tune
+
+from vsep_ray import checkpoint, storage
+from vsep_ray.cluster.train.held_out import QUIETEST
+from vsep_ray.cluster.tune.space import Point, axes_of, configs_of, metrics_of
+from vsep_ray.config import to_dict
+from vsep_ray.crops.store import CropStore
+from vsep_ray.objectives.alarms import SILENT_SHARE
+from vsep_ray.presets import TuneConfig
+from vsep_ray.report.figures import dependence_figure, sweep_figure
+from vsep_ray.tracking import Tracker
+
+ALIAS = "sweep"
+"""Of the registered model of the latest sweep's best trial."""
+PLACES = ("storage", "tracking_uri", "experiment", "parent_run")
+"""Fields that an exported config leaves to whoever takes it."""
+
+
+def rows_of(
+    results: ray.tune.ResultGrid, points: Sequence[Point], config: TuneConfig
+) -> list[dict[str, Any]]:
+    """The trials in the order of their points; a restored sweep has them in another."""
+    by_point = {results[i].config["trial"]: results[i] for i in range(len(results))}  # type: ignore[index]
+    return [_row(by_point[i], point, config) for i, point in enumerate(points)]
+
+
+def _row(result: Any, point: Point, config: TuneConfig) -> dict[str, Any]:
+    metrics = result.metrics or {}
+    step = metrics.get("step", 0)
+    row = {"point": point, **{m: metrics.get(m, float("nan")) for m in metrics_of(config)}, "step": step}
+    return {**row, "status": status_of(result.error, step >= config.fit.steps, metrics.get(QUIETEST, 1.0))}
+
+
+def status_of(error: Any, done: bool, quietest: float) -> str:
+    """failed, stopped (early), silent (it left a source out) or finished."""
+    if error:
+        return "failed"
+    if not done:
+        return "stopped"
+    return "silent" if quietest < SILENT_SHARE else "finished"
+
+
+def finish(child: Tracker, row: Mapping[str, Any], metrics: Sequence[str]) -> None:
+    """End the run of a trial as its row says."""
+    child.metrics({m: row[m] for m in metrics if math.isfinite(row[m])}, row["step"])
+    status = {"failed": "FAILED", "stopped": "KILLED"}.get(row["status"], "FINISHED")
+    child.finish(status)  # type: ignore[arg-type]
+
+
+def export(
+    config: TuneConfig,
+    store: CropStore,
+    best: Mapping[str, Any],
+    model: str,
+    priors: str,
+    name: str,
+    parent: Tracker,
+) -> dict[str, Any]:
+    """Write the best trial's configs to a file that `train_priors.py` and `train_separator.py` take by
+    ``--config``, and register its model."""
+    metric = metrics_of(config)[0]
+    here: dict[str, Any] = {**dict.fromkeys(PLACES, ""), "fresh": False, "crops": store.uri}
+    prior, separator = configs_of(config, best["point"])
+    content = {
+        "train_priors": to_dict(dataclasses.replace(prior, **here)),
+        "train_separator": to_dict(dataclasses.replace(separator, **here, priors=priors)),
+        **best,
+    }
+    uri = storage.join(config.storage, "sweeps", name, "best.json")
+    storage.write_bytes(uri, json.dumps(content, indent=1).encode())
+    parent.text(json.dumps(content, indent=1), "best.json")
+    parent.metrics({f"best/{metric}": best[metric]})
+    parent.register(checkpoint.local(model), "vsep-separator", ALIAS)
+    return {**best, "config": uri, "model": model}
+
+
+def record(
+    config: TuneConfig, rows: Sequence[Mapping[str, Any]], table: Sequence[Mapping[str, Any]], parent: Tracker
+) -> None:
+    """``sweep.json`` with all rows, a surface over the first two axes, and the dependence on each."""
+    parent.text(json.dumps({"rows": rows, "dependence": table}, indent=1), "sweep.json")
+    parent.metrics({"rejected_silent": float(sum(r["status"] == "silent" for r in rows))})
+    shown = [name for name, values in axes_of(config).items() if name != "seed" and len(values) > 1][:2]
+    for metric in metrics_of(config) if not config.draws else ():  # drawn points make no grid
+        values = [{**r["point"], metric: r[metric]} for r in rows]
+        if len(shown) == 2:
+            parent.figure(sweep_figure(values, shown[0], shown[1], metric), f"sweep/{metric}.png")
+        if table:
+            parent.figure(dependence_figure(table, metric), f"dependence/{metric}.png")

@@ -1,0 +1,169 @@
+"""From streams of crops to training batches: windows, sub-crops, augmentation, remixing of different songs.
+
+No Ray here: a stream is any callable that returns one pass over blocks of rows (columns ``track``,
+``offset``, ``gain``, ``audio``, as the crop store keeps them). In production that is a worker's shard of a
+Ray data set.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, islice
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vsep_ray.config import UserError
+from vsep_ray.crops.encoding import SILENCE_DB, decode, level_db
+
+Block = Mapping[str, np.ndarray]
+Passes = Callable[[], Iterable[Block]]
+TRIES = 50
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes that leave a source what it is."""
+
+    level_db: float | None = None
+    """RMS (dB re full scale) to which audible crops are brought first; None: as they are. Clips of single
+    instruments come at levels that say nothing of their place in a mixture."""
+    gain_db: float = 0.0
+    """Gain, uniform in [-gain_db, gain_db] (dB)."""
+    polarity: bool = False
+    """Flip the sign of half of the crops; not for toy waves, whose sawtooth has a direction."""
+    channel_swap: bool = False
+    """Swap left and right of half of the stereo crops."""
+    silence: float = 0.0
+    """Probability that a source is silent in a remix."""
+
+
+class Window:
+    """The crops of one stream that a worker holds in memory, and from which it draws.
+
+    Up to ``capacity`` rows are resident. A stream that ends before is held whole and sorted, so that draws do
+    not depend on the order of arrival; a longer one flows through: every draw replaces as many of the oldest
+    rows by the next of the stream, pass after pass.
+
+    Args:
+        stream: one pass over the rows.
+        capacity: rows to hold.
+        length: samples of a drawn crop, cut at random from the stored one; 0: all of it.
+        channels: audio channels; for aligned sources K times as many.
+
+    Raises:
+        UserError: the stream is empty.
+    """
+
+    def __init__(self, stream: Passes, capacity: int, length: int, channels: int) -> None:
+        self.stream, self.length, self.channels = stream, length, channels
+        rows = stream_rows(stream())
+        self.resident = list(islice(rows, capacity))
+        if not self.resident:
+            raise UserError(
+                "a training stream has no crops at all; look at the crop store's quarantine table"
+            )
+        following = next(rows, None)
+        self.whole = following is None
+        if self.whole:
+            self.resident.sort(key=lambda row: (row[0], row[1], row[3]))
+        self.rows = chain([] if following is None else [following], rows, endless_rows(stream))
+        self.oldest = 0
+
+    def draw(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
+        """`pick`, after which ``num`` of the oldest rows make room for new ones."""
+        picked = self.pick(rng, num)
+        if not self.whole:
+            self._refresh(num)
+        return picked
+
+    def pick(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
+        """Random crops of the resident ones. Returns: track ids (num,), float32 audio (num, C, T)."""
+        picked = [self.resident[i] for i in rng.integers(0, len(self.resident), num)]
+        audio = decode([r[3] for r in picked], np.array([r[2] for r in picked]), self.channels)
+        names = np.array([r[0] for r in picked], object)  # fixed-width strings would cut a longer name off
+        return names, self._sub_crops(rng, audio)
+
+    def _sub_crops(self, rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
+        spare = audio.shape[-1] - (self.length or audio.shape[-1])
+        if spare <= 0:
+            return audio
+        starts = rng.integers(0, spare + 1, len(audio))
+        return np.stack([a[:, s : s + self.length] for a, s in zip(audio, starts, strict=True)])
+
+    def _refresh(self, num: int) -> None:
+        for _ in range(num):
+            self.resident[self.oldest] = next(self.rows)
+            self.oldest = (self.oldest + 1) % len(self.resident)
+
+
+def stream_rows(blocks: Iterable[Block]) -> Iterator[tuple]:
+    """(track, offset, gain, audio bytes) row by row."""
+    for block in blocks:
+        yield from zip(block["track"], block["offset"], block["gain"], block["audio"], strict=True)
+
+
+def endless_rows(stream: Passes) -> Iterator[tuple]:
+    """The rows of pass after pass."""
+    while True:
+        yield from stream_rows(stream())
+
+
+def draw_clips(window: Window, rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:
+    """A batch of augmented clips of one stream. Shape: -> (num, C, T)."""
+    return _augmented(window.draw(rng, num)[1], rng, augment)
+
+
+def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:
+    """One clip per source, never two of one song in one item (asserted). Shape: -> (num, K, C, T).
+
+    Raises:
+        UserError: the sources share so few songs that no such item was found in 50 tries.
+    """
+    tracks: list[np.ndarray] = []
+    columns = []
+    for window in windows:
+        names, audio = window.draw(rng, num)
+        for _ in range(TRIES):
+            clash = np.any([names == other for other in tracks], axis=0) if tracks else np.zeros(num, bool)
+            if not clash.any():
+                break
+            # not a draw: workers must take equally many rows of a divided stream, or they wait for each other
+            names[clash], audio[clash] = window.pick(rng, int(clash.sum()))
+        else:
+            raise UserError(
+                "cannot find clips of different songs for one mixture; every source needs clips of more songs"
+            )
+        tracks.append(names)
+        columns.append(_silenced(_augmented(audio, rng, augment), rng, augment.silence))
+    assert all(len(set(item)) == len(windows) for item in zip(*tracks, strict=True)), (
+        "two stems of one song in a remix"
+    )
+    return torch.stack(columns, 1)
+
+
+def _augmented(audio: np.ndarray, rng: np.random.Generator, augment: AugmentConfig) -> Tensor:
+    num = len(audio)
+    factor = 10 ** (rng.uniform(-augment.gain_db, augment.gain_db, num) / 20)
+    factor *= np.where(rng.random(num) < 0.5 * augment.polarity, -1, 1) * level_factors(
+        audio, augment.level_db
+    )
+    swap = rng.random(num) < 0.5 * augment.channel_swap
+    audio = np.where(swap[:, None, None], audio[:, ::-1], audio)
+    return torch.from_numpy((audio * factor[:, None, None]).astype(np.float32))
+
+
+def level_factors(audio: np.ndarray, target_db: float | None) -> np.ndarray:
+    """What brings each audible crop to ``target_db`` (RMS re full scale); 1 for silence and for None.
+
+    Shape: (N, C, T) -> (N,).
+    """
+    if target_db is None:
+        return np.ones(len(audio))
+    level = level_db(audio)
+    return np.where(level > SILENCE_DB, 10 ** ((target_db - level) / 20), 1.0)
+
+
+def _silenced(clips: Tensor, rng: np.random.Generator, probability: float) -> Tensor:
+    keep = torch.from_numpy((rng.random(len(clips)) >= probability).astype(np.float32))
+    return clips * keep[:, None, None]

@@ -1,0 +1,76 @@
+"""Crops as 16-bit PCM or FLAC: encoding, decoding, level."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import soundfile
+
+from vsep_ray.datasets.track import Encoding
+
+SILENCE_DB = -60.0
+"""RMS in dB re full scale below which a crop counts as silent."""
+FLOOR_DB = -120.0
+"""RMS in dB that stands for digital silence."""
+FRAME_SECONDS = 0.05
+"""Length of the frames whose levels decide about `activity` (s)."""
+
+
+def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """16-bit PCM and the gain that brings it back: audio = gain * pcm / 32768.
+
+    The gain is 1, so that 16-bit audio comes back sample-exact, unless a crop exceeds full scale and is
+    scaled to fit.
+
+    Shape:
+        float32 (N, C, T) -> int16 (N, T, C), float32 (N,).
+    """
+    scaled = crops * np.float32(32_768)  # exact: a power of two
+    high, low = np.rint(scaled.max(axis=(1, 2))), np.rint(scaled.min(axis=(1, 2)))
+    gain = np.maximum(1, np.maximum(high / 32_767, -low / 32_768)).astype(np.float32)
+    if gain.max(initial=1) > 1:
+        scaled = (scaled.astype(np.float64) / gain[:, None, None]).clip(-32_768, 32_767)
+    return np.ascontiguousarray(np.rint(scaled).swapaxes(1, 2), "<i2"), gain
+
+
+def decode(audio: Sequence[bytes] | np.ndarray, gain: np.ndarray, channels: int) -> np.ndarray:
+    """PCM bytes and gains of N rows as float32 (N, C, T); the inverse of `encode` up to rounding."""
+    if not len(audio):
+        return np.zeros((0, channels, 0), np.float32)
+    pcm = np.frombuffer(b"".join(audio), "<i2").reshape(len(audio), -1, channels)
+    return pcm.swapaxes(1, 2) * (np.asarray(gain, np.float32) / 32_768)[:, None, None]
+
+
+def pack(pcm: np.ndarray, encoding: Encoding, sample_rate: int) -> bytes:
+    """What the store keeps of one crop: int16 (T, C) as it is, or as a FLAC file (lossless)."""
+    if encoding == "pcm":
+        return pcm.tobytes()
+    file = io.BytesIO()
+    soundfile.write(file, pcm, sample_rate, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
+
+
+def unpack(content: bytes, encoding: Encoding) -> bytes:
+    """The PCM bytes of what `pack` made."""
+    if encoding == "pcm":
+        return content
+    return soundfile.read(io.BytesIO(content), dtype="int16", always_2d=True)[0].astype("<i2").tobytes()
+
+
+def level_db(crops: np.ndarray) -> np.ndarray:
+    """RMS over channels and time in dB re full scale, at least `FLOOR_DB`: (..., C, T) -> (...)."""
+    power = np.einsum("...ct,...ct->...", crops, crops) / (crops.shape[-2] * crops.shape[-1])
+    return 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
+
+
+def activity(crops: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Share of a crop's 50 ms frames, counted from its start, that are not silent; a shorter crop is one
+    frame.
+
+    Shape:
+        (N, C, T) -> (N,).
+    """
+    num, channels, length = crops.shape
+    frame = min(length, max(1, round(FRAME_SECONDS * sample_rate)))
+    frames = crops[..., : length // frame * frame].reshape(num, channels, -1, frame).swapaxes(1, 2)
+    return (level_db(frames) >= SILENCE_DB).mean(axis=1)

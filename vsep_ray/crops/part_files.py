@@ -1,0 +1,125 @@
+"""The part files of a crop store: the tracks of a unit, cut and written as they stream by."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vsep_ray import storage
+from vsep_ray.audio.resampling import Audio
+from vsep_ray.crops.statistics import SourceCount, add_up, count_crops
+from vsep_ray.crops.store import COMPRESSION, SCHEMA, to_table
+from vsep_ray.datasets.streams import Stream, aligned
+from vsep_ray.datasets.track import MIXTURE, PUBLISHED, CropConfig, Track
+
+ROW_GROUP_BYTES = 4 << 20
+"""Audio bytes of one Parquet row group, which writers hold in memory and readers fetch at once. Training
+shuffles row groups: smaller ones mix the songs better, larger ones are fewer requests to a bucket."""
+
+Open = Callable[[Track], Mapping[str, Stream]]
+"""A track's audio by source, at the store's rate, channels and crop length."""
+
+
+@dataclass
+class Part:
+    """One source of one unit, written row group by row group.
+
+    Attributes:
+        file: the Parquet file.
+        count: what has been written.
+        crop: format of the crops.
+        pending: song id, offset (samples) and (C, T) of crops that wait for their row group.
+        digest: of the rows so far.
+    """
+
+    file: pq.ParquetWriter
+    count: SourceCount
+    crop: CropConfig
+    pending: list[tuple[str, int, Audio]] = field(default_factory=list)
+    digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+
+    def add(self, track: str, offset: int, crop: Audio) -> None:
+        """Append a crop (C, T)."""
+        self.pending.append((track, offset, crop))
+        if len(self.pending) * 2 * crop.size >= ROW_GROUP_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write a row group of all that waits."""
+        if not self.pending:
+            return
+        tracks, offsets, crops = zip(*self.pending, strict=True)
+        table = to_table(tracks, offsets, np.stack(crops), self.crop)
+        self.file.write_table(table)
+        _hash(self.digest, table)
+        added = add_up([self.count, count_crops(self.count.source, table)])
+        self.count = replace(added, digest=self.digest.hexdigest())
+        self.pending.clear()
+
+
+def write_parts(
+    folder: Callable[[str], str],
+    name: str,
+    crop: CropConfig,
+    crops: Iterator[tuple[str, int, dict[str, Audio]]],
+) -> tuple[SourceCount, ...]:
+    """Write one part file per source, all of them or, where ``crops`` raises, none.
+
+    Args:
+        folder: the partition of a source.
+        name: of the files.
+        crop: format of the crops.
+        crops: song id, offset (samples) and a (C, T) crop of every source.
+    """
+    parts: dict[str, Part] = {}
+    with contextlib.ExitStack() as stack:
+        for track, offset, sources in crops:
+            for source, samples in sources.items():
+                if source not in parts:
+                    uri = storage.join(folder(source), name)
+                    parts[source] = stack.enter_context(_part(uri, source, crop))
+                parts[source].add(track, offset, samples)
+    return tuple(part.count for part in parts.values())
+
+
+def cut(
+    tracks: Sequence[Track],
+    open_track: Open,
+    sources: Sequence[str],
+    scales: Sequence[float],
+    paired: bool,
+    length: int,
+) -> Iterator[tuple[str, int, dict[str, Audio]]]:
+    """The crops of tracks, in their order: song id, offset (samples), (C, length) by source.
+
+    Where the data is paired, a source that a track lacks is silent, and the mixture sum_k a_k s_k is added.
+    """
+    for track in tracks:
+        streams = {s: a for s, a in open_track(track).items() if s in (*sources, PUBLISHED)}
+        lacking = [s for s in sources if s not in streams] if paired else []
+        for i, crops in enumerate(aligned(streams, length, lacking)):
+            if paired:
+                mixture = sum(a * crops[s] for a, s in zip(scales, sources, strict=True))
+                crops[MIXTURE] = np.asarray(mixture, np.float32)
+            yield track.id, i * length, crops
+
+
+@contextlib.contextmanager
+def _part(uri: str, source: str, crop: CropConfig) -> Iterator[Part]:
+    compression = COMPRESSION[crop.encoding]
+    with storage.write_local(uri) as path, pq.ParquetWriter(path, SCHEMA, compression=compression) as file:
+        part = Part(file, SourceCount(source), crop)
+        yield part
+        part.flush()
+
+
+def _hash(digest: "hashlib._Hash", table: pa.Table) -> None:
+    for track, offset, gain, audio in zip(
+        *(table[c].to_pylist() for c in ("track", "offset", "gain", "audio")), strict=True
+    ):
+        digest.update(f"{track}\0{offset}\0{gain}\0".encode())
+        digest.update(audio)

@@ -1,0 +1,98 @@
+"""How much a crop store holds, how loud, and how much of it is silence."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from vsep_ray.crops.encoding import FLOOR_DB
+
+
+@dataclass(frozen=True)
+class SplitStatistics:
+    """What one split holds: songs, crops and seconds over all sources, mixtures not counted."""
+
+    tracks: int
+    crops: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class SourceStatistics:
+    """What one source holds, over all splits.
+
+    Attributes:
+        crops: number of crops.
+        silence: share of crops that are silent.
+        level_db: mean RMS of the other crops, in dB re full scale.
+        activity: share of all 50 ms frames that are not silent.
+    """
+
+    crops: int
+    silence: float
+    level_db: float
+    activity: float = 1.0
+
+
+@dataclass(frozen=True)
+class SourceCount:
+    """Crops of one source in one unit, or in a part of it.
+
+    Attributes:
+        source: the class.
+        crops: their number.
+        silent: how many of them are silent.
+        level_sum_db: sum of the levels of the others.
+        activity_sum: sum of their activities.
+        groups: Parquet row groups that hold them.
+        digest: SHA-256 of the unit's rows.
+    """
+
+    source: str
+    crops: int = 0
+    silent: int = 0
+    level_sum_db: float = 0.0
+    activity_sum: float = 0.0
+    groups: int = 0
+    digest: str = ""
+
+
+def count_crops(source: str, table: pa.Table) -> SourceCount:
+    """Count the rows of a row group; it needs the columns ``silent``, ``rms_db`` and ``activity``."""
+    silent = table["silent"].to_numpy()
+    return SourceCount(
+        source=source,
+        crops=len(silent),
+        silent=int(silent.sum()),
+        level_sum_db=round(float(table["rms_db"].to_numpy()[~silent].sum(dtype=float)), 3),
+        activity_sum=round(float(table["activity"].to_numpy().sum(dtype=float)), 3),
+        groups=1,
+    )
+
+
+def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatistics]:
+    """The statistics of every source, added up over units."""
+    by_source: dict[str, list[SourceCount]] = {}
+    for count in counts:
+        by_source.setdefault(count.source, []).append(count)
+    return {source: _mean(add_up(c)) for source, c in by_source.items()}
+
+
+def add_up(counts: list[SourceCount]) -> SourceCount:
+    """The counts of one source together; the digests are left out."""
+    return SourceCount(
+        source=counts[0].source,
+        crops=sum(c.crops for c in counts),
+        silent=sum(c.silent for c in counts),
+        level_sum_db=round(sum(c.level_sum_db for c in counts), 3),
+        activity_sum=round(sum(c.activity_sum for c in counts), 3),
+        groups=sum(c.groups for c in counts),
+    )
+
+
+def _mean(count: SourceCount) -> SourceStatistics:
+    audible = count.crops - count.silent
+    level_db = round(count.level_sum_db / audible, 2) if audible else FLOOR_DB
+    return SourceStatistics(
+        count.crops, count.silent / count.crops, level_db, round(count.activity_sum / count.crops, 3)
+    )

@@ -1,0 +1,175 @@
+"""The crop store: equal-length excerpts of every source, in Parquet, partitioned by split and source.
+
+::
+
+    <uri>/_store.json                               rate, length, sources, scales, splits, statistics
+    <uri>/_parts.parquet                            split, source, name, row groups of every part file
+    <uri>/_quarantine.parquet                       uri, stage, reason of what could not be stored
+    <uri>/split=train/source=drums/part-*.parquet   one row per crop (`SCHEMA`)
+    <uri>/split=train/source=mixture/...            paired data only: sum_k a_k s_k of the aligned crops
+    <uri>/split=train/source=mixture_published/...  where the data set has mixtures of its own
+    <uri>/_plan.json, <uri>/_units/                 what `vsep_ray.crops.writing` needs to resume
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyarrow.fs import FileSelector
+
+from vsep_ray import storage
+from vsep_ray.config import UserError, from_dict, to_dict
+from vsep_ray.crops.encoding import SILENCE_DB, activity, encode, level_db, pack
+from vsep_ray.crops.statistics import SourceStatistics, SplitStatistics
+from vsep_ray.datasets.track import CropConfig, Encoding
+
+STORE_FILE = "_store.json"
+PARTS_FILE = "_parts.parquet"
+SCHEMA = pa.schema(
+    [
+        ("track", pa.string()),  # the song: excerpts of one song never meet in a training mixture of regime B
+        ("offset", pa.int64()),  # samples from the beginning, at the store's rate
+        ("rms_db", pa.float32()),
+        ("peak", pa.float32()),
+        ("silent", pa.bool_()),
+        ("activity", pa.float32()),  # share of its 50 ms frames that are not silent
+        ("gain", pa.float32()),  # audio = gain * pcm / 32768; 1 unless the crop exceeds full scale
+        ("audio", pa.binary()),  # little-endian int16 of shape (T, C), or a FLAC file of it
+    ]
+)
+
+COMPRESSION: dict[Encoding, str] = {"pcm": "lz4", "flac": "none"}
+"""Parquet's compression of each encoding: of PCM it shrinks silence, and costs little."""
+
+
+@dataclass(frozen=True)
+class CropStore:
+    """What ``_store.json`` says about a finished store.
+
+    Attributes:
+        uri: folder or s3://, gs:// URI.
+        dataset: what it was made of; see `vsep_ray.datasets.registry.Dataset`.
+        sample_rate: Hz.
+        channels: audio channels of every crop.
+        length: samples of every crop.
+        sources: class names, in the order of axis K.
+        scales: a_k of the mixing, in the same order.
+        paired: whether crops of different sources at one (track, offset) belong together.
+        splits: statistics per split.
+        statistics: statistics per source, ``mixture`` included where it is stored.
+        quarantined: number of rows in the quarantine table.
+        fingerprint: hash of the options and of the listing of the inputs.
+        content: hash of all rows.
+        encoding: of the column ``audio``.
+        revision: git revision of the code that wrote it, or ``""``.
+    """
+
+    uri: str
+    dataset: str
+    sample_rate: int
+    channels: int
+    length: int
+    sources: tuple[str, ...]
+    scales: tuple[float, ...]
+    paired: bool
+    splits: dict[str, SplitStatistics]
+    statistics: dict[str, SourceStatistics]
+    quarantined: int
+    fingerprint: str
+    content: str = ""
+    encoding: Encoding = "pcm"
+    revision: str = ""
+
+    @classmethod
+    def open(cls, uri: str) -> "CropStore":
+        """Read ``<uri>/_store.json``.
+
+        Raises:
+            UserError: there is no finished crop store at ``uri``.
+        """
+        path = storage.join(uri, STORE_FILE)
+        if not storage.exists(path):
+            raise UserError(
+                f"no finished crop store in {uri}; make one with jobs/prepare_crops.py --output {uri}"
+            )
+        value = json.loads(storage.read_bytes(path))
+        for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
+            value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
+        return from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
+
+    def save(self) -> None:
+        """Write ``_store.json``; from then on the store counts as finished."""
+        storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(to_dict(self), indent=1).encode())
+
+    @property
+    def mark(self) -> str:
+        """What tells the data from other data: runs on it are named by it."""
+        return self.content or self.fingerprint
+
+    def partition(self, split: str, source: str) -> str:
+        """The folder that holds the crops of one source in one split."""
+        return partition(self.uri, split, source)
+
+    @property
+    def contents(self) -> str:
+        """Splits and sources, in words."""
+        return f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
+
+    def row_groups(self, split: str, source: str) -> list[tuple[str, int]]:
+        """All row groups of one source in one split: name of the part file, and index in it.
+
+        Raises:
+            UserError: the store has no such split or source.
+        """
+        filesystem, path = storage.open_filesystem(storage.join(self.uri, PARTS_FILE))
+        chosen = [("split", "=", split), ("source", "=", source)]
+        parts = pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
+        if not parts:
+            raise UserError(
+                f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {self.contents}"
+            )
+        return [(part["name"], i) for part in parts for i in range(part["groups"])]
+
+
+def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
+    """Write ``<uri>/_parts.parquet``: split, source, name and number of row groups of every part file."""
+    names = ("split", "source", "name", "groups")
+    table = pa.table({n: [part[i] for part in parts] for i, n in enumerate(names)})
+    with storage.write_local(storage.join(uri, PARTS_FILE)) as path:
+        pq.write_table(table, path)
+
+
+def partition(uri: str, split: str, source: str) -> str:
+    """The folder of one source in one split of the store at ``uri``."""
+    return storage.join(uri, f"split={split}", f"source={source}")
+
+
+def to_table(
+    tracks: Sequence[str], offsets: Sequence[int], crops: np.ndarray, config: CropConfig
+) -> pa.Table:
+    """Crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T)."""
+    pcm, gain = encode(crops)
+    rms_db = level_db(crops)
+    columns = {
+        "track": tracks,
+        "offset": offsets,
+        "rms_db": rms_db,
+        "peak": np.maximum(pcm.max(axis=(1, 2)) / 32_768, pcm.min(axis=(1, 2)) / -32_768) * gain,
+        "silent": rms_db < SILENCE_DB,
+        "activity": activity(crops, config.sample_rate),
+        "gain": gain,
+        "audio": [pack(item, config.encoding, config.sample_rate) for item in pcm],
+    }
+    return pa.table(columns, schema=SCHEMA)
+
+
+def latest_store(root: str) -> str | None:
+    """The finished store in ``<root>/crops`` that was written last, or None."""
+    filesystem, folder = storage.open_filesystem(storage.join(root, "crops"))
+    names = [f.base_name for f in filesystem.get_file_info(FileSelector(folder, allow_not_found=True))]
+    files = filesystem.get_file_info([f"{folder}/{name}/{STORE_FILE}" for name in names])
+    written = [(file.mtime_ns, name) for file, name in zip(files, names, strict=True) if file.is_file]
+    return storage.join(root, "crops", max(written)[1]) if written else None

@@ -1,0 +1,236 @@
+"""Writing a crop store, unit by unit: a unit is some tracks of one split, done by one process, and done
+once.
+
+A unit writes its part files first and its record ``<uri>/_units/<key>.json`` last: the record is the commit.
+Part names carry the unit's key, so that a unit that is done again replaces what it left. ``_plan.json`` ties
+a folder to one fingerprint.
+"""
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vsep_ray import storage
+from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
+from vsep_ray.crops.part_files import Open, cut, write_parts
+from vsep_ray.crops.statistics import SourceCount, SplitStatistics, source_statistics
+from vsep_ray.crops.store import STORE_FILE, CropStore, partition, write_index
+from vsep_ray.datasets.streams import BadFileError
+from vsep_ray.datasets.track import CropConfig, Track
+
+PLAN_FILE = "_plan.json"
+UNITS = "_units"
+QUARANTINE_FILE = "_quarantine.parquet"
+UNIT_BYTES = 128 << 20
+"""Input bytes of a unit: seconds of work, beside which Ray's 0.15 s between two tasks count little. A larger
+track is a unit of its own."""
+UNIT_TRACKS = 256
+"""The most tracks of a unit."""
+FEWEST_UNITS = 8
+"""Units that a data set makes if it has so many tracks: work for several cores, little lost by a crash."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What all units of a store share; see `CropStore`."""
+
+    uri: str
+    dataset: str
+    crop: CropConfig
+    sources: tuple[str, ...]
+    scales: tuple[float, ...]
+    paired: bool
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Tracks of one split that are written together; ``deadly``: files that take their process with them,
+    which are not opened."""
+
+    key: str
+    split: str
+    tracks: tuple[Track, ...]
+    deadly: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row of the quarantine table."""
+
+    uri: str
+    stage: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """What became of a unit: ``tracks`` are the ids of those that were stored."""
+
+    key: str
+    split: str
+    tracks: tuple[str, ...]
+    counts: tuple[SourceCount, ...]
+    rejected: tuple[Rejected, ...]
+
+
+def divide(tracks: Sequence[Track], sizes: Sequence[int]) -> list[Unit]:
+    """Units of neighbouring tracks of one split; the same tracks make the same units.
+
+    Args:
+        tracks: all of the data set.
+        sizes: bytes of each track's files.
+    """
+    most = min(UNIT_TRACKS, max(1, len(tracks) // FEWEST_UNITS))
+    groups: list[list[Track]] = []
+    room = 0
+    for split in dict.fromkeys(t.split for t in tracks):
+        for track, size in ((t, n) for t, n in zip(tracks, sizes, strict=True) if t.split == split):
+            if not groups or groups[-1][0].split != split or size > room or len(groups[-1]) == most:
+                groups.append([])
+                room = UNIT_BYTES
+            groups[-1].append(track)
+            room -= size
+    return [Unit(f"{i:07d}", group[0].split, tuple(group)) for i, group in enumerate(groups)]
+
+
+def begin(layout: Layout, fresh: bool) -> None:
+    """Claim the folder of a store, or go on with what an interrupted run of the same fingerprint left.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    if fresh and storage.exists(storage.join(layout.uri, PLAN_FILE)):
+        _clear(layout.uri)
+    found = _claim(layout.uri)
+    if found is None:
+        storage.write_bytes(storage.join(layout.uri, PLAN_FILE), json.dumps(to_dict(layout)).encode())
+    elif found != layout.fingerprint:
+        raise UserError(
+            f"{layout.uri} holds crops of fingerprint {found}, these options and files make "
+            f"{layout.fingerprint}; choose another --output, or --fresh to replace them"
+        )
+
+
+def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
+    """Cut the tracks of a unit, write a part file per source, then the record. If a file is bad, the unit is
+    written again without the tracks that need it: bad files are rare, and no audio has to be held back.
+
+    Args:
+        open_track: raises `BadFileError`, at once or on the way.
+    """
+    tracks = tuple(t for t in unit.tracks if not set(t.files) & set(unit.deadly))
+    lost = dict.fromkeys(uri for t in unit.tracks if t not in tracks for uri in t.files)
+    rejected = [Rejected(uri, "crash", "a process died on it, twice") for uri in lost]
+    folder = functools.partial(partition, layout.uri, unit.split)
+    while True:
+        crops = cut(tracks, open_track, layout.sources, layout.scales, layout.paired, layout.crop.length)
+        try:
+            counts = write_parts(folder, _part_name(unit.key), layout.crop, crops)
+        except BadFileError as error:
+            rejected.append(Rejected(error.uri, error.stage, error.message))
+            kept = tuple(t for t in tracks if error.uri not in t.files)
+            assert len(kept) < len(tracks), f"{error.uri} is none of the unit's files"
+            tracks = kept
+        else:
+            ids = tuple(t.id for t in tracks)
+            return _commit(layout, Record(unit.key, unit.split, ids, counts, tuple(rejected)))
+
+
+def records(uri: str) -> list[Record]:
+    """The records of all finished units of a store, in the order of their keys."""
+    folder = storage.join(uri, UNITS)
+    names = [n for n in storage.list_files(folder) if n.endswith(".json")] if storage.exists(folder) else []
+    return [from_dict(Record, json.loads(storage.read_bytes(storage.join(folder, n)))) for n in names]
+
+
+def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
+    """Write the quarantine table, the list of part files and, last of all, ``_store.json``.
+
+    Raises:
+        UserError: a source has no audible crop to train on.
+    """
+    rejected = [r for record in done for r in record.rejected]
+    _write_quarantine(layout, rejected)
+    _check_audible(layout, done)
+    parts = [(r.split, c.source, _part_name(r.key), c.groups) for r in done for c in r.counts]
+    write_index(layout.uri, parts)
+    store = CropStore(
+        uri=layout.uri,
+        dataset=layout.dataset,
+        sample_rate=layout.crop.sample_rate,
+        channels=layout.crop.channels,
+        length=layout.crop.length,
+        sources=layout.sources,
+        scales=layout.scales,
+        paired=layout.paired,
+        splits={s: _split_statistics(layout, done, s) for s in dict.fromkeys(r.split for r in done)},
+        statistics=source_statistics(c for r in done for c in r.counts),
+        quarantined=len(rejected),
+        fingerprint=layout.fingerprint,
+        content=fingerprint([[r.split, c.source, c.digest] for r in done for c in r.counts]),
+        encoding=layout.crop.encoding,
+        revision=revision,
+    )
+    for name in filter(storage.is_leftover, storage.list_files(layout.uri)):
+        storage.delete(storage.join(layout.uri, name))
+    store.save()
+    return store
+
+
+def _write_quarantine(layout: Layout, rejected: Sequence[Rejected]) -> None:
+    fields = ("uri", "stage", "reason")
+    columns = {name: [storage.printable(getattr(r, name)) for r in rejected] for name in fields}
+    schema = pa.schema([(name, pa.string()) for name in columns])
+    with storage.write_local(storage.join(layout.uri, QUARANTINE_FILE)) as path:
+        pq.write_table(pa.table(columns, schema=schema), path)
+
+
+def _part_name(key: str) -> str:
+    return f"part-{key}.parquet"
+
+
+def _clear(uri: str) -> None:
+    """Empty a store so that it can be killed on the way: what calls it finished goes first, what claims the
+    folder goes last."""
+    names = [n for n in storage.list_files(uri) if n not in (STORE_FILE, PLAN_FILE)]
+    records = [n for n in names if n.startswith(f"{UNITS}/")]
+    for name in (STORE_FILE, *records, *(n for n in names if n not in records), PLAN_FILE):
+        storage.delete(storage.join(uri, name))
+
+
+def _claim(uri: str) -> str | None:
+    if storage.exists(storage.join(uri, PLAN_FILE)):
+        return json.loads(storage.read_bytes(storage.join(uri, PLAN_FILE)))["fingerprint"]
+    left = [n for n in storage.list_files(uri) if not storage.is_leftover(n)] if storage.exists(uri) else []
+    if left:
+        raise UserError(f"{uri} holds files of something else; choose an empty folder for --output")
+    return None
+
+
+def _commit(layout: Layout, record: Record) -> Record:
+    uri = storage.join(layout.uri, UNITS, f"{record.key}.json")
+    storage.write_bytes(uri, json.dumps(to_dict(record)).encode())
+    return record
+
+
+def _check_audible(layout: Layout, done: Sequence[Record]) -> None:
+    trained = [c for r in done if r.split == "train" for c in r.counts]
+    for source in layout.sources:
+        if not sum(c.crops - c.silent for c in trained if c.source == source):
+            table = storage.join(layout.uri, QUARANTINE_FILE)
+            raise UserError(
+                f"source {source!r} has no audible crop to train on; mend the files that {table} lists, "
+                "or leave the source out with --sources"
+            )
+
+
+def _split_statistics(layout: Layout, done: Sequence[Record], split: str) -> SplitStatistics:
+    mine = [r for r in done if r.split == split]
+    crops = sum(c.crops for r in mine for c in r.counts if c.source in layout.sources)
+    songs = len({t for r in mine for t in r.tracks})
+    return SplitStatistics(songs, crops, crops * layout.crop.length / layout.crop.sample_rate)

@@ -1,1 +1,0 @@
-"""What music lies where: tracks, catalogs, crop stores, ledgers; metadata first, samples last."""

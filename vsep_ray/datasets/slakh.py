@@ -1,0 +1,82 @@
+"""Slakh2100 (Manilow et al., 2019; FLAC or wav): instruments rendered apart, their classes in metadata.yaml.
+
+::
+
+    <root>/{train,validation,test}/Track00001/metadata.yaml   stems: {S00: {inst_class: Bass, ...}, ...}
+                                              mix.flac        kept beside the stem sum
+                                              stems/S00.flac  ...
+
+Tracks in no split are taken as well, but none of ``omitted``, the data set's folder of duplicates.
+"""
+
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any
+
+import yaml
+
+from vsep_ray import storage
+from vsep_ray.config import UserError
+from vsep_ray.datasets.folders import Rule
+from vsep_ray.datasets.track import Stem, Track
+
+METADATA = "metadata.yaml"
+SPLITS = {"train": "train", "validation": "valid", "test": "test"}
+"""Folder -> split."""
+
+
+def tracks(root: str, rules: Sequence[Rule] = ()) -> list[Track]:
+    """The tracks of Slakh2100. A stem's source is that of the first rule that matches its class, else the
+    class itself; in lower case, with ``_`` for all that is no letter or digit: ``strings_continued``.
+
+    Stems that the metadata says were not rendered are left out; one that it says was, and that is not there,
+    is a bad file.
+
+    Raises:
+        UserError: no track, or metadata that cannot be read.
+    """
+    files = storage.list_files(root) if storage.is_directory(root) else []
+    folders = [PurePosixPath(f).parent for f in files if PurePosixPath(f).name == METADATA]
+    known = set(files)
+    found = [_track(root, folder, known, rules) for folder in folders if "omitted" not in folder.parts]
+    if not found:
+        raise UserError(f"no Slakh tracks in {root!r}; expected train/Track00001/{METADATA} and the like")
+    return found
+
+
+def class_name(name: str) -> str:
+    """A class as it is called here.
+
+    Example:
+        >>> class_name("Strings (continued)"), class_name("Chromatic Percussion")
+        ('strings_continued', 'chromatic_percussion')
+    """
+    return "_".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+
+
+def _track(root: str, folder: PurePosixPath, files: set[str], rules: Sequence[Rule]) -> Track:
+    uri = storage.join(root, str(folder))
+    ending = next((e for e in (".flac", ".wav") if str(folder / f"mix{e}") in files), ".flac")
+    by_source: dict[str, list[str]] = {}
+    for stem, entry in _stems(storage.join(uri, METADATA)).items():
+        path = storage.join(uri, "stems", f"{stem}{ending}")
+        by_source.setdefault(_source(str(entry["inst_class"]), rules), []).append(path)
+    mix = storage.join(uri, f"mix{ending}") if str(folder / f"mix{ending}") in files else ""
+    stems = tuple(Stem(source, tuple(uris)) for source, uris in sorted(by_source.items()))
+    split = next((SPLITS[part] for part in folder.parts if part in SPLITS), "")
+    return Track(folder.name, mix, stems, split)
+
+
+def _stems(uri: str) -> dict[str, dict[str, Any]]:
+    try:
+        stems = yaml.safe_load(storage.read_bytes(uri))["stems"]
+        return {
+            name: e for name, e in sorted(stems.items()) if e.get("audio_rendered", True) and e["inst_class"]
+        }
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{uri} is no metadata of Slakh: {type(error).__name__} {error}") from error
+
+
+def _source(name: str, rules: Sequence[Rule]) -> str:
+    own = class_name(name)
+    return next((r.source for r in rules if r.matches(own)), own)

@@ -1,0 +1,69 @@
+"""Metadata of recordings, and the format that data sets are opened in. No class here ever holds samples."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from vsep_ray.config import UserError
+
+MIXTURE = "mixture"
+"""Name of the partition that holds sum_k a_k s_k."""
+PUBLISHED = "mixture_published"
+"""Name of the partition of a data set's own mixtures, which mastering keeps from being the stems' sum."""
+Encoding = Literal["pcm", "flac"]
+
+
+@dataclass(frozen=True, slots=True)
+class Stem:
+    """One source of one track: the files whose sum is that source.
+
+    Attributes:
+        source: the class, such as ``"drums"``.
+        uris: files (or toy wave descriptions) that are added up; they may differ in length, rate and
+            channels.
+    """
+
+    source: str
+    uris: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A whole recording.
+
+    Attributes:
+        id: unique and stable within its dataset or catalog; for a catalog the path relative to its root,
+            with ``/``.
+        uri: the mixture's file, or ``""`` where only stems exist.
+        stems: its sources, where they are known; a folder-per-source clip has one stem.
+        split: ``"train"``, ``"valid"`` or ``"test"``; ``""`` where the data set does not say. A track is in
+            one split only.
+    """
+
+    id: str
+    uri: str = ""
+    stems: tuple[Stem, ...] = ()
+    split: str = ""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All that it is read from, each once."""
+        uris = [self.uri] if self.uri else []
+        return tuple(dict.fromkeys(uris + [uri for stem in self.stems for uri in stem.uris]))
+
+
+@dataclass(frozen=True)
+class CropConfig:
+    """The format of the crops of a store."""
+
+    sample_rate: int = 8_000
+    """Hz; everything is resampled to it once, when the store is made."""
+    channels: int = 1
+    """Audio channels: 1 averages, 2 duplicates a mono file and keeps the first two of more."""
+    length: int = 1_024
+    """Samples per crop; files are cut into crops one after the other, and silence fills up the last one."""
+    encoding: Encoding = "pcm"
+    """16-bit PCM, or FLAC: as exact, fewer bytes to keep and to send, more work to read."""
+
+    def __post_init__(self) -> None:
+        if min(self.sample_rate, self.channels, self.length) < 1:
+            raise UserError(f"crops need a positive sample rate, channels and length, got {self}")

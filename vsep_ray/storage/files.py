@@ -1,0 +1,152 @@
+"""Reading, writing and moving files, local or in a bucket, through `pyarrow.fs`."""
+
+import contextlib
+import errno
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pyarrow import fs
+
+from vsep_ray.storage.listing import is_directory, open_filesystem
+from vsep_ray.storage.uris import is_remote, local_path, split
+
+
+def read_bytes(uri: str) -> bytes:
+    """The content of a small file."""
+    system, path = open_filesystem(uri)
+    with system.open_input_stream(path) as stream:
+        return stream.read()
+
+
+def write_bytes(uri: str, content: bytes) -> None:
+    """Write a small file atomically: readers see the old content or the new one."""
+    with write_local(uri) as path:
+        path.write_bytes(content)
+
+
+@contextlib.contextmanager
+def read_local(uri: str) -> Iterator[Path]:
+    """A local path with the content of ``uri``: the file itself, or a temporary copy of a remote one.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    if not is_remote(uri):
+        yield local_path(uri)
+        return
+    with tempfile.TemporaryDirectory(prefix="vsep-") as folder:
+        path = Path(folder, "copy" + Path(split(uri)[2]).suffix)
+        download(uri, path)
+        yield path
+
+
+@contextlib.contextmanager
+def write_local(uri: str) -> Iterator[Path]:
+    """A local path to write to, which becomes ``uri`` atomically when the block ends without an exception."""
+    if is_remote(uri):
+        with tempfile.TemporaryDirectory(prefix="vsep-") as folder:
+            path = Path(folder, "copy" + Path(split(uri)[2]).suffix)
+            yield path
+            upload(path, uri)
+        return
+    target = local_path(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part = target.parent / f".{uuid.uuid4().hex}.part"  # short: a name near 255 bytes must stay writable
+    try:
+        yield part
+        _fsync(part)
+        os.replace(part, target)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def download(uri: str, path: Path) -> None:
+    """Copy a file or a directory to a local path."""
+    system, source = open_filesystem(uri)
+    folder = path if is_directory(uri) else path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    fs.copy_files(source, str(path), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
+
+
+def temporary_root() -> Path:
+    """This user's folder for what a job keeps on a node's own disk (below ``TMPDIR``)."""
+    return Path(tempfile.gettempdir(), f"vsep_ray-{os.getuid()}")
+
+
+def fill(target: Path, make: Callable[[Path], Path]) -> Path:
+    """Make a local directory once, whole, even where several processes try to at once.
+
+    Args:
+        target: the directory; nothing is done where it is there.
+        make: puts it, under any name, below the scratch folder that it is given, and returns it.
+    """
+    if target.is_dir():
+        return target
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        made = make(Path(scratch))
+        try:
+            made.rename(target)
+        except OSError:
+            if not target.is_dir():  # unless another process was faster
+                raise
+    return target
+
+
+def upload(path: Path, uri: str) -> None:
+    """Copy a local file to a URI, atomically."""
+    if not is_remote(uri):
+        with write_local(uri) as part:
+            shutil.copyfile(path, part)
+        return
+    system, target = open_filesystem(uri)
+    with path.open("rb") as source, system.open_output_stream(target) as sink:
+        shutil.copyfileobj(source, sink, 8 << 20)
+
+
+def publish(path: Path, uri: str) -> None:
+    """Move a local file to a URI, atomically; it is on the disk when this returns."""
+    if is_remote(uri):
+        upload(path, uri)
+        return
+    target = local_path(uri)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    _fsync(path)
+    _forget(path)
+    try:
+        os.replace(path, target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:  # another file system is mounted below the target
+            raise
+        upload(path, uri)
+
+
+def delete(uri: str) -> None:
+    """Remove a file; nothing happens where there is none."""
+    system, path = open_filesystem(uri)
+    with contextlib.suppress(FileNotFoundError):
+        system.delete_file(path)
+
+
+def delete_folder(uri: str) -> None:
+    """Remove a folder with all that is in it; nothing happens where there is none."""
+    system, path = open_filesystem(uri)
+    with contextlib.suppress(FileNotFoundError):
+        system.delete_dir(path)
+
+
+def _fsync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _forget(path: Path) -> None:
+    """Give back the page cache of a file that nobody reads soon: a catalog's stems would soon fill all
+    memory, and on a virtual machine a page used for the first time costs more than what is copied into it."""
+    if hasattr(os, "posix_fadvise"):  # macOS has no such call
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -1,0 +1,1 @@
+"""Short-time spectra, cosine transforms and companding of tensors."""
