@@ -8,19 +8,19 @@ from typing import Literal
 import pytest
 
 from vsep_ray import presets
+from vsep_ray.command_line import parse
 from vsep_ray.config import (
     UserError,
     fingerprint,
     from_dict,
     members,
-    parse,
     replace_path,
     short_name,
     to_dict,
 )
+from vsep_ray.objectives import NoneConfig, WakeConfig
 from vsep_ray.presets import TRAIN_PRIORS, TRAIN_SEPARATOR, TrainPriorsConfig, TrainSeparatorConfig
 from vsep_ray.priors import FlowConfig
-from vsep_ray.schedules import Schedule
 from vsep_ray.separators import ConditionedNormalConfig, FactorisedNormalConfig
 
 
@@ -180,7 +180,9 @@ def test_unknown_presets_members_and_flags():
         shop("--preset", "plums")
     with pytest.raises(UserError, match=r"--basket\.fruit plum is unknown; there are apple, pear"):
         shop("--basket.fruit", "plum")
-    for wrong in (("--colour", "red"), ("--count", "many"), ("--basket.fruit.stalks", "2")):
+    with pytest.raises(UserError, match=r"say --basket\.fruit pear --basket\.fruit\.stalks 2"):
+        shop("--basket.fruit.stalks", "2")
+    for wrong in (("--colour", "red"), ("--count", "many")):
         with pytest.raises(SystemExit) as stop:
             shop(*wrong)
         assert stop.value.code == 2
@@ -191,22 +193,24 @@ def test_help_names_every_field_with_its_default(capsys):
         parse(TrainSeparatorConfig, ["--help"], TRAIN_SEPARATOR)
     text = capsys.readouterr().out
     assert stop.value.code == 0
-    for flag in ("--regime", "--separator.posterior.log-std-min", "--noise-std.shape", "--fit.learning-rate"):
+    for flag in ("--regime", "--separator.posterior.log-std-min", "--dreams.sigma", "--fit.learning-rate"):
         assert flag in text
     assert "--preset {" + ",".join(TRAIN_SEPARATOR) + "}" in text
     assert "--separator.posterior {conditionednormal,factorisednormal}" in text
+    assert "--self-training {none,wake,remix}" in text
 
 
 def test_the_configs_of_the_jobs_take_members_and_dotted_paths():
     flags = """--preset smoke --separator.posterior factorisednormal --separator.posterior.log-std-min -3
-        --separator.backbone.hop 32 --noise-std.end 0.05 --temperatures 1 0.2 --regime A"""
+        --separator.backbone.hop 32 --self-training wake --self-training.sigma.end 0.05
+        --self-training.temperatures 1 0.2 --regime A"""
     config = parse(TrainSeparatorConfig, flags.split(), TRAIN_SEPARATOR)
     smoke = TRAIN_SEPARATOR["smoke"]
     assert config.separator.posterior == FactorisedNormalConfig(log_std_min=-3.0)
     assert config.separator.backbone == dataclasses.replace(smoke.separator.backbone, hop=32)
-    assert config.noise_std == dataclasses.replace(smoke.noise_std, end=0.05)
-    assert (config.temperatures, config.regime) == ((1.0, 0.2), "A")
+    assert config.self_training.sigma == dataclasses.replace(WakeConfig().sigma, end=0.05)
+    assert (config.self_training.temperatures, config.regime) == ((1.0, 0.2), "A")
     assert isinstance(smoke.separator.posterior, ConditionedNormalConfig)
     flow = parse(TrainPriorsConfig, ["--prior", "flow", "--prior.squeeze", "8", "4"], TRAIN_PRIORS).prior
     assert flow == FlowConfig(squeeze=(8, 4))
-    assert isinstance(smoke.noise_std, Schedule)
+    assert isinstance(smoke.self_training, NoneConfig)

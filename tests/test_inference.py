@@ -1,10 +1,21 @@
 """Inference on Gaussian sources, whose posterior is known in closed form."""
 
+import dataclasses
+
 import pytest
 import torch
 from gaussian import ExactSeparator, white
 
-from vsep_ray.inference import amortized, amortized_with_variance, langevin, moments, refine, uncertainty
+from vsep_ray.inference import (
+    LangevinConfig,
+    RefineConfig,
+    amortized,
+    amortized_with_variance,
+    langevin,
+    moments,
+    refine,
+    uncertainty,
+)
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.nn.normal import normal
@@ -69,7 +80,7 @@ def test_draws_estimate_the_variances_of_sums_of_sources(family, noise_std, floa
 @pytest.mark.parametrize("noise_std", [0.0, 0.05, 0.7])
 def test_refinement_ends_at_the_posterior_mean_of_the_blurred_priors(noise_std, float64):
     mixture, blur = torch.randn(2, 1, 4), 0.3
-    args = {"separator": equal_parts(noise_std), "joint": joint(noise_std), "noise_std": blur}
+    args = {"separator": equal_parts(noise_std), "joint": joint(noise_std), "sigma": blur}
     torch.manual_seed(0)
     runs = torch.stack([refine(mixture, steps=600, step_size=0.5, **args) for _ in range(50)])
     expected = exact(mixture, noise_std, blur).mean
@@ -81,7 +92,7 @@ def test_refinement_ends_at_the_posterior_mean_of_the_blurred_priors(noise_std, 
 @pytest.mark.parametrize("method", [refine, langevin])
 def test_exact_mixing_is_held_to_rounding_at_any_length(method):
     mixture = torch.randn(2, 1, 7)
-    options = {"noise_stds": (0.5, 0.1)} if method is langevin else {}
+    options = dataclasses.asdict(LangevinConfig() if method is langevin else RefineConfig())
     sources = method(mixture, separator=equal_parts(), joint=joint(length=8), **options)
     assert sources.shape == (2, 2, 1, 7) and not sources.requires_grad
     assert (joint().mixing.mix(sources) - mixture).abs().max() < 1e-6
@@ -95,7 +106,7 @@ def test_langevin_draws_have_the_posteriors_mean_and_variance(noise_std, start, 
     separator = equal_parts(noise_std) if start else None
     levels = (2.0, 1.0, 0.5, 0.25, 0.12, 0.06)
     draws = langevin(
-        mixture, joint=joint(noise_std), noise_stds=levels, steps=150, step_size=0.1, separator=separator
+        mixture, joint=joint(noise_std), sigmas=levels, steps=150, step_size=0.1, separator=separator
     )
     q = exact(mixture[:1], noise_std)
     z = (draws.mean(0) - q.mean[0]) / (q.variance[0] / 4_000).sqrt()
@@ -105,7 +116,7 @@ def test_langevin_draws_have_the_posteriors_mean_and_variance(noise_std, start, 
 
 def test_averaging_draws_lowers_their_spread(float64):
     mixture = torch.randn(1, 1, 4).expand(500, -1, -1)
-    args = {"joint": joint(), "noise_stds": (1.0, 0.5), "steps": 20}
+    args = {"joint": joint(), "sigmas": (1.0, 0.5), "steps": 20, "step_size": 0.3}
     torch.manual_seed(2)
     one, many = langevin(mixture, **args), langevin(mixture, samples=8, **args)
     assert (many.var(0) / one.var(0)).mean() == pytest.approx(1 / 8, rel=0.2)

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vsep_ray"
 LAYERS = [
     {"config", "parallel", "transforms"},
-    {"storage"},
+    {"storage", "command_line"},
     {"audio"},
     {"datasets"},
     {"crops", "catalog"},

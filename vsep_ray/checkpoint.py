@@ -112,6 +112,30 @@ def load(directory: str | Path) -> Prior | Separator:
     return module.eval()
 
 
+def load_prior(directory: str | Path) -> Prior:
+    """`load`, of a prior.
+
+    Raises:
+        UserError: as `load` says, or the checkpoint is a separator's.
+    """
+    module = load(directory)
+    if not isinstance(module, Prior):
+        raise UserError(f"{directory} is a separator; expected a prior, as train_priors.py makes one")
+    return module
+
+
+def load_separator(directory: str | Path) -> Separator:
+    """`load`, of a separator.
+
+    Raises:
+        UserError: as `load` says, or the checkpoint is a prior's.
+    """
+    module = load(directory)
+    if not isinstance(module, Separator):
+        raise UserError(f"{directory} is a prior; expected a separator, as train_separator.py makes one")
+    return module
+
+
 def load_training(directory: str | Path, state: FitState) -> None:
     """Put weights, moving average, optimiser and step of a checkpoint into a fresh ``state``, in place.
 

@@ -1,19 +1,27 @@
-"""Frozen dataclass <-> JSON <-> command line, in one place.
+"""Frozen dataclass <-> JSON, and what its fields are for.
 
 A config is a frozen dataclass of plain values, tuples and other configs. A union of configs, as in
-``PriorConfig = FlowConfig | ...``, is written to JSON with the member's class name under ``"type"`` and is
-chosen on the command line by ``--field name``.
+``PriorConfig = FlowConfig | ...``, is written to JSON with the member's class name under ``"type"``
+(`vsep_ray.command_line` reads configs from flags). A field that decides nothing of the result has a role,
+said once, at the field, by `option`. A config whose fields do not always act says so by a method ``idle``.
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from collections.abc import Collection, Mapping
+from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
+Role = Literal["place", "input", "budget", "resource", "manner"]
+"""What a field is that decides nothing of the result by its value.
+
+place: where things lie and are shown. input: names data or a model, whose fingerprint counts in its place.
+budget: how long to go on. resource: what to take for it. manner: how this one call goes about it.
+"""
 
 
 class UserError(ValueError):
@@ -77,6 +85,90 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def option(default: Any = dataclasses.MISSING, *, role: Role | None = None, **more: Any) -> Any:
+    """A field of a config with a role.
+
+    Args:
+        default: its value; or ``default_factory=`` makes it.
+        role: what the field is for; None: it decides the result.
+        more: ``default_factory``; ``short``, a flag without the prefixes of the configs that hold the field;
+            ``was``, the field's earlier names, as dotted paths.
+    """
+    made = {"default_factory": more.pop("default_factory")} if "default_factory" in more else {}
+    made |= {} if default is dataclasses.MISSING else {"default": default}
+    return dataclasses.field(**made, metadata={"role": role, **more})
+
+
+def fields_with(config: Any, role: Role) -> dict[str, Any]:
+    """The fields of a role and their values; those of configs inside under their dotted paths.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Job:
+        ...     steps: int = 3
+        ...     storage: str = option("/data", role="place")
+        >>> fields_with(Job(), "place")
+        {'storage': '/data'}
+    """
+    found: dict[str, Any] = {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if f.metadata.get("role") == role:
+            found[f.name] = value
+        elif dataclasses.is_dataclass(value):
+            found |= {f"{f.name}.{path}": v for path, v in fields_with(value, role).items()}
+    return found
+
+
+def what_counts(config: Any) -> Any:
+    """What decides the result, as `to_dict` writes it: the fields without a role, at any depth."""
+    if not dataclasses.is_dataclass(config) or isinstance(config, type):
+        return to_dict(config)
+    kept = [f.name for f in dataclasses.fields(config) if not f.metadata.get("role")]
+    return {"type": type(config).__name__, **{name: what_counts(getattr(config, name)) for name in kept}}
+
+
+def idle(config: Any) -> dict[str, str]:
+    """The fields that cannot act under the config's other values: dotted path -> why, and the cure.
+
+    A config says so of itself and of what it holds by a method ``idle`` of this form, in which flags begin at
+    that config: ``--steps 4`` becomes ``--refinement.steps 4`` above it.
+    """
+    found: dict[str, str] = config.idle() if hasattr(config, "idle") else {}
+    for f in dataclasses.fields(config):
+        value = getattr(config, f.name)
+        if dataclasses.is_dataclass(value) and f.name not in found:
+            flag = f"--{f.name.replace('_', '-')}."
+            found |= {f"{f.name}.{path}": why.replace("--", flag) for path, why in idle(value).items()}
+    return found
+
+
+def settled(config: T, typed: Collection[str] = ()) -> T:
+    """The config with its defaults wherever a field cannot act, so that equal configs do equal things.
+
+    Args:
+        config: any.
+        typed: dotted paths of the fields that a person set, which are refused rather than dropped.
+
+    Raises:
+        UserError: a typed field cannot act; with the cure.
+    """
+    for path, why in idle(config).items():
+        for name in typed:
+            if name == path or name.startswith(f"{path}."):
+                raise UserError(f"--{name.replace('_', '-')} cannot act here: {why}")
+    left = functools.reduce(_with_default, idle(config), config)
+    return left if left == config else settled(left, typed)  # what is dropped may leave more that cannot act
+
+
+def _with_default(config: Any, path: str) -> Any:
+    name, _, rest = path.partition(".")
+    plain = next(f for f in dataclasses.fields(config) if f.name == name)
+    value = plain.default if plain.default_factory is dataclasses.MISSING else plain.default_factory()
+    inner = getattr(config, name)
+    return dataclasses.replace(config, **{name: _with_default(inner, rest) if rest else value})
+
+
 def replace_path(config: T, path: str, value: Any) -> T:
     """A copy of ``config`` with a field set by its dotted path, as in ``replace_path(c, "prior.steps", 8)``.
 
@@ -91,80 +183,9 @@ def replace_path(config: T, path: str, value: Any) -> T:
     return dataclasses.replace(config, **{name: new})  # type: ignore[type-var]
 
 
-def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], description: str = "") -> T:
-    """Read a config from the command line, on top of the preset that ``--preset`` names.
-
-    ``--field name`` chooses the member of a union of configs (``--prior flow`` for ``FlowConfig``), at any
-    depth (``--separator.posterior factorisednormal``); the member's own fields are ``--field.x``. ``--help``
-    prints the presets, the unions, and every field with its default.
-
-    Raises:
-        UserError: an unknown preset or union member.
-        SystemExit: with 2 on unknown flags or ill-typed values, with 0 after ``--help``.
-    """
-    import tyro
-
-    args = list(args)
-    default = _take_members(args, _take_preset(args, presets))
-    choices = [f"    --preset {{{','.join(presets)}}}", *_choices(default)]
-    text = "\n".join(
-        [description.rstrip(), "", "Choices; the fields below are those of the chosen:", *choices]
-    )
-    return tyro.cli(
-        config_type, args=args, default=default, description=text, config=(tyro.conf.AvoidSubcommands,)
-    )
-
-
-def _choices(config: Any, prefix: str = "--") -> Iterator[str]:
-    """A line for each union of configs."""
-    for field, annotation in typing.get_type_hints(type(config)).items():
-        if all(map(dataclasses.is_dataclass, members(annotation))):
-            flag = prefix + field.replace("_", "-")
-            names = [short_name(member) for member in members(annotation)]
-            if len(names) > 1:
-                yield f"    {flag} {{{','.join(names)}}}"
-            yield from _choices(getattr(config, field), flag + ".")
-
-
-def _take_preset(args: list[str], presets: Mapping[str, T]) -> T:
-    name = value_of(args, "--preset") or next(iter(presets))
-    if name not in presets:
-        raise UserError(f"--preset {name} is unknown; there are {', '.join(presets)}")
-    return presets[name]
-
-
-def _take_members(args: list[str], config: Any, prefix: str = "--") -> Any:
-    for field, annotation in typing.get_type_hints(type(config)).items():
-        if all(map(dataclasses.is_dataclass, members(annotation))):
-            flag = prefix + field.replace("_", "-")
-            member = _take_member(args, getattr(config, field), flag, members(annotation))
-            config = dataclasses.replace(config, **{field: _take_members(args, member, flag + ".")})
-    return config
-
-
-def _take_member(args: list[str], default: Any, flag: str, choices: tuple[type, ...]) -> Any:
-    name = value_of(args, flag, remove=True)
-    by_name = {short_name(c): c for c in choices}
-    if name is not None and name not in by_name:
-        raise UserError(f"{flag} {name} is unknown; there are {', '.join(by_name)}")
-    return default if name is None or type(default) is by_name[name] else by_name[name]()
-
-
 def short_name(config: type) -> str:
     """The name of a config class on the command line: ``WaveNetConfig`` is ``wavenet``."""
     return config.__name__.removesuffix("Config").lower()
-
-
-def value_of(args: list[str], flag: str, remove: bool = False) -> str | None:
-    """The value of a flag among the arguments, None where it is not there."""
-    for i, arg in enumerate(args):
-        name, equals, value = arg.partition("=")
-        if name.replace("_", "-") == flag and (equals or i + 1 < len(args)):
-            words = [value] if equals else args[i : i + 2]
-            if remove:
-                del args[i : i + len(words)]
-            return words[-1]
-    return None
 
 
 def _is_union(t: Any) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, option
 from vsep_ray.priors.prior import Prior, per_item_noise
 
 LOWEST_HZ = 27.5
@@ -21,12 +21,12 @@ class DreamConfig:
 
     num: int = 2_048
     """Clips per source."""
-    priors: str = ""
+    priors: str = option("", role="input")
     """Other priors to draw from, a folder or the run id of train_priors.py: those that sample best need not
     be those that correct best. Default: those of the objective."""
     temperatures: tuple[float, ...] = (1.0,)
     """Temperatures of the draws, an equal part of them at each; below 1 they are cleaner and less diverse."""
-    noise_std: float = 0.0
+    sigma: float = option(0.0, was=("noise_std",))
     """Noise level of the draws (units of the waveform); 0: the smallest that the priors know."""
     even_pitch: bool = True
     """Choose audible clips so that their strongest frequencies are spread evenly over the semitones: priors

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vsep_ray.config import option
 from vsep_ray.joint import Joint
 from vsep_ray.parallel import random
 from vsep_ray.separators.separator import Separator
@@ -23,8 +24,8 @@ SeparateFn = Callable[[Tensor], Tensor]
 class RefineConfig:
     """A few steps of the separator's estimate up the priors' density."""
 
-    noise_std: float = 0.05
-    """Noise level sigma at which the priors are asked (units of the waveform); near the estimate's error."""
+    sigma: float = option(0.05, was=("noise_std",))
+    """Noise level at which the priors are asked (units of the waveform); near the estimate's error."""
     steps: int = 6
     """Steps."""
     step_size: float = 0.3
@@ -35,8 +36,8 @@ class RefineConfig:
 class LangevinConfig:
     """Draws from the posterior by annealed Langevin steps, from the separator's estimate on."""
 
-    noise_stds: tuple[float, ...] = (0.1, 0.05, 0.03)
-    """Noise levels sigma, descending (units of the waveform)."""
+    sigmas: tuple[float, ...] = option((0.1, 0.05, 0.03), was=("noise_stds",))
+    """Noise levels, descending (units of the waveform)."""
     steps: int = 4
     """Steps per level."""
     step_size: float = 0.1
@@ -87,9 +88,9 @@ def refine(
     *,
     separator: Separator,
     joint: Joint,
-    noise_std: float = 0.05,
-    steps: int = 6,
-    step_size: float = 0.3,
+    sigma: float,
+    steps: int,
+    step_size: float,
 ) -> Tensor:
     """Semi-amortized: a few steps of the posterior mean up E_e log p_sigma(s + sigma e) + log p(m | s).
 
@@ -100,7 +101,7 @@ def refine(
         mixture: (B, C, T).
         separator: gives the start.
         joint: frozen priors and mixing, in the separator's order of sources.
-        noise_std: sigma (units of the waveform), near the error of the start.
+        sigma: noise level (units of the waveform), near the error of the start.
         steps: number of steps.
         step_size: 1 goes all the way to what a denoiser makes of the noisy sources.
 
@@ -112,9 +113,9 @@ def refine(
     whole = _padded(mixture, joint.multiple)
     sources = _padded(separator(mixture).mean, joint.multiple)
     for _ in range(steps):
-        noisy = sources + noise_std * random.normal(sources.shape, sources)
-        score = joint.prior_score(noisy, _level(noise_std, noisy))
-        sources = _climb(sources, score, whole, joint, step_size * noise_std**2)
+        noisy = sources + sigma * random.normal(sources.shape, sources)
+        score = joint.prior_score(noisy, _level(sigma, noisy))
+        sources = _climb(sources, score, whole, joint, step_size * sigma**2)
     return sources[..., : mixture.shape[-1]]
 
 
@@ -123,9 +124,9 @@ def langevin(
     mixture: Tensor,
     *,
     joint: Joint,
-    noise_stds: Sequence[float],
-    steps: int = 4,
-    step_size: float = 0.3,
+    sigmas: Sequence[float],
+    steps: int,
+    step_size: float,
     samples: int = 1,
     separator: Separator | None = None,
 ) -> Tensor:
@@ -137,7 +138,7 @@ def langevin(
     Args:
         mixture: (B, C, T).
         joint: frozen priors and mixing.
-        noise_stds: levels sigma, descending (units of the waveform).
+        sigmas: noise levels, descending (units of the waveform).
         steps: steps per level.
         step_size: h / sigma^2.
         samples: draws to average; they cost as many times the time, not the memory.
@@ -151,7 +152,7 @@ def langevin(
     whole = _padded(mixture, joint.multiple)
     shape = (len(whole), len(joint.sources), *whole.shape[1:])
     start = whole.new_zeros(shape) if separator is None else _padded(separator(mixture).mean, joint.multiple)
-    draws = (_chain(start, whole, joint, noise_stds, steps, step_size) for _ in range(samples))
+    draws = (_chain(start, whole, joint, sigmas, steps, step_size) for _ in range(samples))
     return moments(draws)[0][..., : mixture.shape[-1]]
 
 
@@ -183,15 +184,15 @@ def uncertainty(std: Tensor, frame: int) -> Tensor:
 
 
 def _chain(
-    start: Tensor, mixture: Tensor, joint: Joint, noise_stds: Sequence[float], steps: int, step_size: float
+    start: Tensor, mixture: Tensor, joint: Joint, sigmas: Sequence[float], steps: int, step_size: float
 ) -> Tensor:
-    sources = start + noise_stds[0] * random.normal(start.shape, start)
-    for noise_std in noise_stds:
-        level, step = _level(noise_std, sources), step_size * noise_std**2
+    sources = start + sigmas[0] * random.normal(start.shape, start)
+    for sigma in sigmas:
+        level, step = _level(sigma, sources), step_size * sigma**2
         for _ in range(steps):
             diffused = sources + (2 * step) ** 0.5 * random.normal(sources.shape, sources)
             sources = _climb(diffused, joint.prior_score(sources, level), mixture, joint, step)
-    return _climb(sources, joint.prior_score(sources, level), mixture, joint, noise_stds[-1] ** 2)
+    return _climb(sources, joint.prior_score(sources, level), mixture, joint, sigmas[-1] ** 2)
 
 
 def _climb(sources: Tensor, score: Tensor, mixture: Tensor, joint: Joint, step: float) -> Tensor:
@@ -200,8 +201,8 @@ def _climb(sources: Tensor, score: Tensor, mixture: Tensor, joint: Joint, step: 
     return joint.mixing.condition(sources + step * score, std, mixture).mean
 
 
-def _level(noise_std: float, sources: Tensor) -> Tensor:
-    return sources.new_full((len(sources),), noise_std)
+def _level(sigma: float, sources: Tensor) -> Tensor:
+    return sources.new_full((len(sources),), sigma)
 
 
 def _padded(x: Tensor, multiple: int) -> Tensor:

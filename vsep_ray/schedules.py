@@ -32,6 +32,11 @@ class Schedule:
         if self.shape == "geometric" and min(self.start, self.end) <= 0:
             raise UserError(f"a geometric schedule needs positive ends, got {self.start} and {self.end}")
 
+    def idle(self) -> dict[str, str]:
+        """Between equal ends there is no way to go."""
+        why = "its start and end are equal; set one of them too"
+        return {"steps": why, "shape": why} if self.start == self.end else {}
+
     def __call__(self, step: int) -> float:
         """The value at a step."""
         t = min(step / max(self.steps, 1), 1.0)

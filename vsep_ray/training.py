@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from vsep_ray.config import option
 from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import warmup_cosine
 
@@ -19,7 +20,7 @@ Report = Callable[["FitState", dict[str, float]], bool]
 class FitConfig:
     """How to optimise; the same for priors and separators."""
 
-    steps: int = 2_000
+    steps: int = option(2_000, role="budget")
     """Optimiser steps."""
     batch_size: int = 32
     """Items per step, over all workers together."""
@@ -31,9 +32,9 @@ class FitConfig:
     """Largest gradient norm; larger gradients are scaled down to it."""
     ema: float = 0.995
     """Decay of the moving average of the weights, which is what is saved and evaluated; 0: none."""
-    log_every: int = 50
+    log_every: int = option(50, role="budget")
     """Steps between reports; scalars are averaged over them."""
-    checkpoint_every: int = 500
+    checkpoint_every: int = option(500, role="budget")
     """Steps between checkpoints and validations; a killed run loses at most these."""
     seed: int = 0
     """Seed of initial weights, order of the data and noise."""

@@ -7,13 +7,15 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.train import separator
-from vsep_ray.config import UserError
+from vsep_ray.cluster.train.launch import run_name
+from vsep_ray.config import UserError, members, short_name
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.dreaming import DreamConfig
+from vsep_ray.inference import RefineConfig
+from vsep_ray.objectives import NoneConfig, RemixConfig, SelfTrainingConfig, WakeConfig
 from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
-from vsep_ray.schedules import Schedule
 from vsep_ray.separators import SpectrogramUNetConfig
 from vsep_ray.tracking import resolve_model
 from vsep_ray.tracking.client import client
@@ -57,17 +59,18 @@ def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(confi
 
 
 @pytest.mark.parametrize(
-    ("regime", "sleep", "streams"),
+    ("regime", "other", "streams"),
     [
-        ("A", 1.0, {"sine": "dreams", "square": "dreams"}),
-        ("A", 0.5, {"sine": "dreams", "square": "dreams", MIXTURE: "toy"}),
-        ("B", 1.0, {"sine": "toy", "square": "toy"}),
-        ("B", 0.5, {"sine": "toy", "square": "toy", MIXTURE: "toy"}),
-        ("C", 1.0, {"*": "toy"}),
+        ("A", NoneConfig(), {"sine": "dreams", "square": "dreams"}),
+        ("A", WakeConfig(), {"sine": "dreams", "square": "dreams", MIXTURE: "toy"}),
+        ("B", NoneConfig(), {"sine": "toy", "square": "toy"}),
+        ("B", RemixConfig(), {"sine": "toy", "square": "toy", MIXTURE: "toy"}),
+        ("C", NoneConfig(), {"*": "toy"}),
+        ("C", WakeConfig(), {"*": "toy"}),  # of a preset: it is dropped
     ],
 )
-def test_a_regime_reads_what_it_may_and_no_more(config, regime, sleep, streams):
-    config = dataclasses.replace(config, regime=regime, sleep_fraction=Schedule(sleep, sleep))
+def test_a_regime_reads_what_it_may_and_no_more(config, regime, other, streams):
+    config = dataclasses.replace(config, regime=regime, self_training=other)
     task = separator.task_of(config, CropStore.open(config.crops))
     read = task.streams()
     assert {name: spec.store.dataset for name, spec in read.items()} == streams
@@ -92,15 +95,16 @@ def test_dreams_that_no_prior_takes_for_their_source_are_refused(config):
         separator.task_of(asked, CropStore.open(config.crops))
 
 
-@pytest.mark.parametrize(("kind", "steps"), [("remix", 0), ("remix", 2), ("wake", 0)])
-def test_self_training_end_to_end_on_two_workers(config, kind, steps):
-    changes = {"self_training": kind, "sleep_fraction": Schedule(0.5, 0.5)}
-    refinement = dataclasses.replace(config.refinement, steps=steps)
+REFINED = RemixConfig(refinement=RefineConfig(steps=2))
+
+
+@pytest.mark.parametrize("other", [*(c() for c in members(SelfTrainingConfig)), REFINED], ids=repr)
+def test_self_training_end_to_end_on_two_workers(config, other):
     resources = dataclasses.replace(config.resources, num_workers=2)
-    asked = dataclasses.replace(config, refinement=refinement, resources=resources, **changes)
-    figures = separator.run(asked)
+    figures = separator.run(dataclasses.replace(config, resources=resources, self_training=other))
     assert figures["steps"] == 4
-    assert checkpoint.read_provenance(figures["model"])["objective"] == f"Sleep and {kind}"
+    words = f"Sleep and {short_name(type(other))}" if other.reads_mixtures else "Sleep"
+    assert checkpoint.read_provenance(figures["model"])["objective"] == words
 
 
 def test_a_run_starts_from_the_separator_that_it_is_given(config):
@@ -118,10 +122,15 @@ def test_a_run_starts_from_the_separator_that_it_is_given(config):
 
 
 def test_settings_that_an_objective_does_not_read_do_not_name_its_run(config):
-    for change in ({"beta": 3.0}, {"dreams": DreamConfig(99)}, {"gradient": "path"}):
-        assert separator.relevant(dataclasses.replace(config, **change)) == separator.relevant(config)
-    wake = dataclasses.replace(config, sleep_fraction=Schedule(0.5, 0.5))
-    assert separator.relevant(dataclasses.replace(wake, beta=3.0)).beta == 3.0
+    def named(**changes):
+        task = separator.task_of(dataclasses.replace(config, **changes), CropStore.open(config.crops))
+        return run_name("x", task.config, *task.marks)
+
+    assert named() == named(dreams=DreamConfig(99)) == named(storage="elsewhere", force=False)
+    assert named(self_training=WakeConfig(beta=3.0)) == named(self_training=WakeConfig()) != named()
+    noisy = dataclasses.replace(config.separator, noise_std=0.1)
+    names = [named(separator=noisy, self_training=WakeConfig(beta=beta)) for beta in (1.0, 3.0)]
+    assert names[0] != names[1]
 
 
 def test_mistakes_come_before_training(config, tmp_path):

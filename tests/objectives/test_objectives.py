@@ -214,7 +214,7 @@ def test_wake_is_the_negative_elbo_written_out(noise_std, posterior):
     elbo = beta * (taus[0] * log_prior[0] + taus[1] * log_prior[1] + entropy) + likelihood
     torch.testing.assert_close(metrics["loss"], -elbo.mean() / (2 * LENGTH))
     torch.testing.assert_close(metrics["elbo"], (sum(log_prior) + entropy + likelihood).mean())
-    assert metrics["noise_std"] == pytest.approx(sigma)
+    assert metrics["sigma"] == pytest.approx(sigma)
 
 
 def test_more_draws_estimate_the_same_elbo_with_less_noise():
@@ -229,7 +229,7 @@ def test_more_draws_estimate_the_same_elbo_with_less_noise():
 
 def test_the_noise_level_follows_its_schedule():
     objective = wake(schedule=Schedule(1.0, 0.01, 2, "geometric"))
-    assert [round(objective(batch(), i)["noise_std"].item(), 4) for i in range(4)] == [1.0, 0.1, 0.01, 0.01]
+    assert [round(objective(batch(), i)["sigma"].item(), 4) for i in range(4)] == [1.0, 0.1, 0.01, 0.01]
 
 
 @pytest.mark.parametrize("schedule", [Schedule(2.0, 0.1), Schedule(0.1, 1e-4)])
@@ -361,7 +361,7 @@ def test_the_teacher_follows_the_student_slowly_and_stays_in_eval_mode():
 
 def test_priors_correct_the_teachers_estimates():
     joint = Joint({"bass": white(0.1, LENGTH), "drums": white(1.0, LENGTH)}, separator().mixing)
-    settings = RefineConfig(noise_std=0.01, steps=1_500, step_size=0.9)
+    settings = RefineConfig(sigma=0.01, steps=1_500, step_size=0.9)
     objective = Remix(separator(), joint=joint, refinement=settings)
     mixture = batch()["mixture"]
     corrected = objective._estimates(mixture)

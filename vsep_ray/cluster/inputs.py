@@ -14,7 +14,6 @@ from vsep_ray.config import UserError
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.joint import Joint
 from vsep_ray.presets import PREPARE_CROPS
-from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import exact_model, resolve_model
 
@@ -101,10 +100,7 @@ def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, str, 
     uri = exact_model(model, tracking_uri) if model else _latest_separator(root)
     cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(root) else Path(root)
     directory = resolve_model(uri, tracking_uri, cache / CACHE).absolute()
-    module = checkpoint.load(directory)
-    if not isinstance(module, Separator):
-        raise UserError(f"model {uri} is a prior; expected a separator, as train_separator.py makes one")
-    return uri, str(directory), module
+    return uri, str(directory), checkpoint.load_separator(directory)
 
 
 def shared(uri: str, directory: str, root: str) -> str:
@@ -126,19 +122,7 @@ def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
     Raises:
         UserError: a checkpoint is not that of a prior.
     """
-    return Joint({s: load_prior(priors[s], s) for s in separator.sources}, separator.mixing)
-
-
-def load_prior(directory: str, source: str) -> Prior:
-    """The prior of a checkpoint directory, in eval mode on the CPU.
-
-    Raises:
-        UserError: the checkpoint is not that of a prior.
-    """
-    module = checkpoint.load(directory)
-    if not isinstance(module, Prior):
-        raise UserError(f"{directory} is a separator; expected the prior of {source}")
-    return module
+    return Joint({s: checkpoint.load_prior(priors[s]) for s in separator.sources}, separator.mixing)
 
 
 def _latest_separator(root: str) -> str:

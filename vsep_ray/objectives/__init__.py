@@ -1,18 +1,27 @@
 """What training minimises. Each objective is a module, so that DDP wraps the very thing that is called."""
 
-from vsep_ray.objectives.objective import Batch, MaximumLikelihood, Metrics, Objective
-from vsep_ray.objectives.remix import Anchored, Remix
+from vsep_ray.objectives.anchored import Anchored, NoneConfig
+from vsep_ray.objectives.objective import Batch, MaximumLikelihood, Metrics, Objective, SelfTraining
+from vsep_ray.objectives.remix import Remix, RemixConfig
 from vsep_ray.objectives.sleep import Sleep, Supervised
-from vsep_ray.objectives.wake import Wake
+from vsep_ray.objectives.wake import Wake, WakeConfig
+
+# The union of all self-training: a new one is one file and one name here.
+SelfTrainingConfig = NoneConfig | WakeConfig | RemixConfig
 
 __all__ = [
     "Anchored",
     "Batch",
     "MaximumLikelihood",
     "Metrics",
+    "NoneConfig",
     "Objective",
     "Remix",
+    "RemixConfig",
+    "SelfTraining",
+    "SelfTrainingConfig",
     "Sleep",
     "Supervised",
     "Wake",
+    "WakeConfig",
 ]

@@ -1,11 +1,13 @@
-"""The contract of an objective, and maximum likelihood, which trains the priors."""
+"""The contracts of an objective and of self-training, and maximum likelihood, which trains the priors."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
 
+from vsep_ray.joint import Joint
 from vsep_ray.priors.prior import Prior
+from vsep_ray.separators.separator import Separator
 
 Batch = dict[str, Tensor]
 Metrics = dict[str, Tensor]
@@ -29,6 +31,35 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Metrics:
         """Shape: clips (B, C, T); sources and remix (B, K, C, T); mixture (B, C, T)."""
+
+
+class SelfTraining(ABC):
+    """The config of what learns from unlabelled mixtures beside Sleep, in regimes A and B.
+
+    To add one: write one file with a frozen config that extends this class, and the objective that it builds;
+    add the config to the union `vsep_ray.objectives.SelfTrainingConfig`. The contract tests, the command line
+    (``--self-training NAME``) and the sweeps find it there.
+    """
+
+    reads_mixtures: ClassVar[bool] = True
+    """Whether unlabelled mixtures are in the batches."""
+    needs_noise: ClassVar[tuple[str, ...]] = ()
+    """Fields that act only where the mixing has noise."""
+
+    @property
+    def asks_priors(self) -> bool:
+        """Whether the objective has the frozen priors in it."""
+        return True
+
+    @abstractmethod
+    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Objective:
+        """The whole objective of a training: this and the Sleep beside it.
+
+        Args:
+            separator: what is trained.
+            joint: frozen priors, in the separator's order of sources; None where they are not asked.
+            mean_weight: of `Sleep`.
+        """
 
 
 class MaximumLikelihood(Objective):

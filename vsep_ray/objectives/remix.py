@@ -1,19 +1,48 @@
-"""Self-training on unlabelled mixtures, and the anchor beside it."""
+"""Self-training on unlabelled mixtures by remixing a teacher's estimates."""
 
 import copy
 import dataclasses
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
-from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.objectives.anchored import Anchored, check_fraction
+from vsep_ray.objectives.objective import Batch, Metrics, Objective, SelfTraining
 from vsep_ray.objectives.sleep import Sleep, negative_log_posterior
-from vsep_ray.objectives.wake import Wake
 from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
+
+
+@dataclass(frozen=True)
+class RemixConfig(SelfTraining):
+    """A teacher's estimates of unlabelled mixtures, mixed anew, beside Sleep."""
+
+    sleep_fraction: Schedule = field(default_factory=lambda: Schedule(0.5, 0.5))
+    """Weight of Sleep against the remixed estimates over the steps, in [0, 1]."""
+    refinement: RefineConfig = field(default_factory=lambda: RefineConfig(steps=0))
+    """How the priors correct the teacher's estimates; 0 steps: not at all."""
+
+    def __post_init__(self) -> None:
+        check_fraction(self.sleep_fraction)
+
+    @property
+    def asks_priors(self) -> bool:
+        """Where they correct the estimates."""
+        return self.refinement.steps > 0
+
+    def idle(self) -> dict[str, str]:
+        """Without steps of refinement nothing asks how they are made."""
+        why = "the teacher's estimates are not corrected; say --refinement.steps 4 beside it"
+        return {} if self.asks_priors else {"refinement.sigma": why, "refinement.step_size": why}
+
+    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Anchored:
+        """Remix beside Sleep."""
+        remix = Remix(separator, mean_weight, joint=joint, refinement=self.refinement)
+        return Anchored(Sleep(separator, mean_weight), remix, self.sleep_fraction)
 
 
 class Remix(Objective):
@@ -89,34 +118,3 @@ def _dealt(estimates: Tensor) -> Tensor:
     keys, _ = collectives.gathered(random.uniform(estimates.shape[:2], estimates))
     order = keys.argsort(0)[own, :, None, None].expand_as(estimates)
     return everyones.gather(0, order)
-
-
-class Anchored(Objective):
-    """fraction(step) x Sleep + (1 - fraction(step)) x another objective: the anchor that keeps Wake, or
-    self-training, from collapsing.
-
-    A term of weight 0 is not computed.
-    """
-
-    needs = ("remix", "mixture")
-
-    def __init__(self, sleep: Sleep, other: Wake | Remix, sleep_fraction: Schedule) -> None:
-        super().__init__()
-        self.sleep, self.other, self.sleep_fraction = sleep, other, sleep_fraction
-
-    @property
-    def memory(self) -> nn.Module | None:
-        """That of the other objective."""
-        return self.other.memory
-
-    def forward(self, batch: Batch, step: int) -> Metrics:
-        """See `Objective.forward`."""
-        fraction = self.sleep_fraction(step)
-        metrics: Metrics = {}
-        loss = batch["mixture"].new_zeros(())
-        for objective, weight in ((self.sleep, fraction), (self.other, 1 - fraction)):
-            if weight > 0:
-                name, part = type(objective).__name__.lower(), objective(batch, step)
-                loss = loss + weight * part["loss"]
-                metrics |= {f"{name}/{k}": v for k, v in part.items()}
-        return {"loss": loss, **metrics}

@@ -1,23 +1,58 @@
 """Reverse KL: the ELBO of unlabelled mixtures under frozen priors."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
 
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, option
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import ConditionedNormal
 from vsep_ray.nn.normal import normal
 from vsep_ray.objectives.alarms import posterior_metrics
-from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.objectives.anchored import Anchored, check_fraction
+from vsep_ray.objectives.objective import Batch, Metrics, Objective, SelfTraining
+from vsep_ray.objectives.sleep import Sleep
 from vsep_ray.parallel import random
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
 
 Gradient = Literal["entropy", "path"]
+
+
+@dataclass(frozen=True)
+class WakeConfig(SelfTraining):
+    """The ELBO of unlabelled mixtures under the frozen priors, beside Sleep."""
+
+    needs_noise = ("beta",)
+
+    sleep_fraction: Schedule = field(default_factory=lambda: Schedule(0.5, 0.5))
+    """Weight of Sleep against Wake over the steps, in [0, 1]."""
+    sigma: Schedule = option(
+        default_factory=lambda: Schedule(0.3, 0.1, 5_000, "geometric"), was=("noise_std",)
+    )
+    """Noise level at which the posterior is compared with the priors, over the steps (units of the
+    waveform)."""
+    beta: float = 1.0
+    """Weight of the KL part of the ELBO (nats against nats); needs mixing noise, --separator.noise-std."""
+    temperatures: tuple[float, ...] = ()
+    """Prior temperatures tau_k, one per source or one for all. Default: ones."""
+    samples: int = 1
+    """Posterior draws per mixture."""
+    gradient: Gradient = "entropy"
+    """entropy: the entropy in closed form. path: -log q along the path of the draws."""
+
+    def __post_init__(self) -> None:
+        check_fraction(self.sleep_fraction)
+
+    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Anchored:
+        """Wake beside Sleep."""
+        assert joint is not None, "asks_priors"
+        wake = Wake(separator, joint, self.sigma, self.beta, self.temperatures, self.samples, self.gradient)
+        return Anchored(Sleep(separator, mean_weight), wake, self.sleep_fraction)
 
 
 class Wake(Objective):
@@ -32,7 +67,7 @@ class Wake(Objective):
         joint: frozen priors and mixing, in the separator's order of sources.
         beta: weight of the KL part, nats against nats.
         temperatures: tau_k, one per source, or one for all; () for ones.
-        noise_std: schedule of sigma over the steps, units of the waveform.
+        sigma: schedule of the noise level over the steps, units of the waveform.
         samples: Monte-Carlo draws per mixture.
         gradient: "entropy" takes the entropy in closed form; "path" takes -log q of the draws and lets the
             gradient reach them alone: as the posterior nears the true one, its noise vanishes too.
@@ -52,7 +87,7 @@ class Wake(Objective):
         self,
         separator: Separator,
         joint: Joint,
-        noise_std: Schedule,
+        sigma: Schedule,
         beta: float = 1.0,
         temperatures: Sequence[float] = (),
         samples: int = 1,
@@ -62,9 +97,9 @@ class Wake(Objective):
         if joint.sources != separator.sources:
             names = f"separator {separator.sources}, joint {joint.sources}"
             raise ValueError(f"sources differ: {names}; their order is part of the checkpoint")
-        _check_settings(joint, noise_std, temperatures)
+        _check_settings(joint, sigma, temperatures)
         self.separator, self.joint, self.beta = separator, joint, beta
-        self.noise_std, self.samples, self.gradient = noise_std, samples, gradient
+        self.sigma, self.samples, self.gradient = sigma, samples, gradient
         taus = torch.tensor(list(temperatures) or [1.0]).expand(len(joint.sources))
         self.register_buffer("temperatures", taus.clone(), persistent=False)  # DDP writes to it
 
@@ -75,7 +110,7 @@ class Wake(Objective):
         if self.joint.mixing.noise_std == 0 and not isinstance(q, ConditionedNormal):
             raise UserError("exact mixing needs a conditioned posterior; choose it or a noise_std above 0")
         drawn = q.rsample((self.samples,))
-        sigma = self.noise_std(step)
+        sigma = self.sigma(step)
         noisy = drawn + sigma * random.normal(drawn.shape, drawn, dim=1)
         log_prior = self._log_prior(noisy, sigma)
         entropy = self._entropy(q, noisy, sigma)
@@ -85,7 +120,7 @@ class Wake(Objective):
         return {
             "loss": -elbo.mean() / drawn[0, 0].numel(),
             **(known if self.joint.exact else {}),
-            "noise_std": torch.tensor(sigma),
+            "sigma": torch.tensor(sigma),
             **posterior_metrics(q, mixture, self.separator),
         }
 
@@ -104,10 +139,10 @@ class Wake(Objective):
         return -blurred.log_prob(noisy).mean(0)
 
 
-def _check_settings(joint: Joint, noise_std: Schedule, temperatures: Sequence[float]) -> None:
+def _check_settings(joint: Joint, sigma: Schedule, temperatures: Sequence[float]) -> None:
     low, high = joint.noise_range
-    if min(noise_std.start, noise_std.end) < low or max(noise_std.start, noise_std.end) > high:
-        raise UserError(f"noise levels {noise_std} leave the range [{low}, {high}] that the priors know")
+    if min(sigma.start, sigma.end) < low or max(sigma.start, sigma.end) > high:
+        raise UserError(f"noise levels {sigma} leave the range [{low}, {high}] that the priors know")
     if len(temperatures) not in (0, 1, len(joint.sources)):
         raise UserError(f"expected one temperature per source {joint.sources}, got {tuple(temperatures)}")
 

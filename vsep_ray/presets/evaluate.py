@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from vsep_ray.config import option
 from vsep_ray.datasets.registry import Dataset
 from vsep_ray.inference import LangevinConfig, RefineConfig
 from vsep_ray.presets.job import Device, JobConfig
@@ -14,12 +15,12 @@ Method = Literal["amortized", "refine", "langevin"]
 class EvaluateConfig(JobConfig):
     """Score separators, and ways of inference, on tracks with known stems, between mixture and oracle."""
 
-    model: tuple[str, ...] = ()
+    model: tuple[str, ...] = option((), role="input")
     """Checkpoint directories, runs:/... or models:/name@alias; each is scored by every method. Default: the
     latest separator in the storage."""
     methods: tuple[Method, ...] = ("amortized",)
     """Ways of inference: amortized (one pass), refine and langevin (with the priors)."""
-    priors: str = ""
+    priors: str = option("", role="input")
     """For refine and langevin: folder with one prior per source, or the run id of train_priors.py. Default:
     the latest in the storage."""
     refine: RefineConfig = field(default_factory=RefineConfig)
@@ -34,10 +35,22 @@ class EvaluateConfig(JobConfig):
     """Score at most this many tracks."""
     bsseval: bool = False
     """Also BSS Eval v4 by museval (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
-    listening_tracks: int = 4
+    listening_tracks: int = option(4, role="manner")
     """Worst tracks that the listening page embeds."""
-    device: Device = "auto"
+    device: Device = option("auto", role="resource")
     """Where the models run; auto: on GPUs if the cluster has any now. Say gpu where they come on demand."""
+
+    @property
+    def asks_priors(self) -> bool:
+        """Whether a way of inference climbs the priors' density."""
+        return bool({"refine", "langevin"} & set(self.methods))
+
+    def idle(self) -> dict[str, str]:
+        """The options of ways of inference that are not asked for."""
+        unused = {m for m in ("refine", "langevin") if m not in self.methods}
+        found = {m: f"say --methods amortized {m} beside it" for m in sorted(unused)}
+        cure = "no method asks the priors; say --methods amortized refine beside it"
+        return found if self.asks_priors else {**found, "priors": cure}
 
 
 EVALUATE = {

@@ -5,6 +5,8 @@ from typing import Literal
 
 import torch
 
+from vsep_ray.config import option
+
 Device = Literal["auto", "cpu", "gpu"]
 """auto: GPUs if the cluster has any at this moment."""
 
@@ -18,21 +20,21 @@ def torch_device(device: Device) -> torch.device:
 class JobConfig:
     """What every job takes."""
 
-    preset: str = "toy"
+    preset: str = option("toy", role="manner")
     """Named starting values; the flags beside it change single fields."""
-    config: str = ""
+    config: str = option("", role="manner")
     """JSON file of the starting values in place of a preset, such as a sweep's best.json; the flags beside it
     change single fields."""
-    storage: str = ""
+    storage: str = option("", role="place")
     """Folder or s3://, gs:// URI for crops, checkpoints and tracking; shared by all nodes. Default:
     $VSEP_STORAGE, else ~/.vsep_ray"""
-    tracking_uri: str = ""
+    tracking_uri: str = option("", role="place")
     """MLflow tracking URI. Default: $MLFLOW_TRACKING_URI, else sqlite below the storage."""
-    experiment: str = ""
+    experiment: str = option("", role="place")
     """MLflow experiment. Default: vsep/ and the kind of the job."""
-    parent_run: str = ""
+    parent_run: str = option("", role="place")
     """MLflow run below which this one is shown."""
-    dry_run: bool = False
+    dry_run: bool = option(False, role="manner")
     """Print the resolved config and the plan, touch nothing."""
-    fresh: bool = False
+    fresh: bool = option(False, role="manner")
     """Start afresh where the same command would resume."""

@@ -61,13 +61,13 @@ QUICKSTART = {
         PREPARE_CROPS["small"].toy,
         1_500,
         FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
-        DreamConfig(1_024, temperatures=(1.0, 0.8), noise_std=0.03),
+        DreamConfig(1_024, temperatures=(1.0, 0.8), sigma=0.03),
     ),
     "toy": _quickstart(
         "toy",
         replace(ToyConfig(), train_tracks=32_768, valid_tracks=512, test_tracks=512),
         20_000,
         FitConfig(steps=8_000, batch_size=64, learning_rate=2e-3),
-        DreamConfig(4_096, temperatures=(1.0, 0.8), noise_std=0.03),
+        DreamConfig(4_096, temperatures=(1.0, 0.8), sigma=0.03),
     ),
 }

@@ -3,11 +3,11 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from vsep_ray.config import short_name
+from vsep_ray.config import option, short_name
 from vsep_ray.crops.batches import AugmentConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
-from vsep_ray.objectives.wake import Gradient
+from vsep_ray.objectives import NoneConfig, RemixConfig, SelfTrainingConfig
 from vsep_ray.presets.job import Device, JobConfig
 from vsep_ray.priors import (
     FlowConfig,
@@ -51,7 +51,7 @@ SMOKE_FIT = FitConfig(steps=60, batch_size=16, log_every=20, checkpoint_every=30
 class TrainPriorsConfig(JobConfig):
     """Train one prior per source, side by side."""
 
-    crops: str = ""
+    crops: str = option("", role="input")
     """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
     none."""
     sources: tuple[str, ...] = ()
@@ -65,7 +65,11 @@ class TrainPriorsConfig(JobConfig):
     """Noise levels at which priors are compared (units of the waveform)."""
     gate: float = 0.7
     """Smallest per-crop accuracy, at the best noise level, with which a prior counts as discriminative."""
-    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
+
+    def idle(self) -> dict[str, str]:
+        """A prior learns silence from clips that are silent."""
+        return {"augment.silence": "it silences sources of a remix; train_separator.py has it"}
 
 
 def _small(prior: PriorConfig, steps: int, batch_size: int, learning_rate: float) -> TrainPriorsConfig:
@@ -113,21 +117,23 @@ TRAIN_PRIORS = {
 TRAIN_PRIORS |= {config.preset: config for config in SMALL_PRIORS + FULL_PRIORS}
 
 Regime = Literal["A", "B", "C"]
+AUGMENTATIONS = tuple(f"augment.{name}" for name in ("gain_db", "polarity", "channel_swap", "silence"))
+"""What a paired mixture is left without."""
 
 
 @dataclass(frozen=True)
 class TrainSeparatorConfig(JobConfig):
     """Train q(s | m) under a supervision regime."""
 
-    crops: str = ""
+    crops: str = option("", role="input")
     """Crop store. Default: the latest in the storage."""
-    priors: str = ""
+    priors: str = option("", role="input")
     """Folder with one checkpoint per source, or the run id of train_priors.py. Default: the latest in the
-    storage; B without Wake and C need none."""
+    storage; B without self-training and C need none."""
     regime: Regime = "B"
     """A: priors and unlabelled mixtures only. B: also single-source clips, mixed from different songs. C:
     paired (yardstick)."""
-    start: str = ""
+    start: str = option("", role="input")
     """Separator to start from: a folder or models:/name@alias. Default: random weights."""
     separator: SeparatorConfig = field(default_factory=SeparatorConfig)
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_500, batch_size=64, learning_rate=2e-3))
@@ -135,29 +141,35 @@ class TrainSeparatorConfig(JobConfig):
     length: int = 0
     """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
     dreams: DreamConfig = field(default_factory=DreamConfig)
-    sleep_fraction: Schedule = field(default_factory=Schedule)
-    """Weight of Sleep against self_training over the steps; 1: Sleep only."""
-    self_training: Literal["wake", "remix"] = "wake"
-    """What learns from unlabelled mixtures beside Sleep. wake: the ELBO under the priors. remix: a teacher's
-    estimates, mixed anew."""
-    refinement: RefineConfig = field(default_factory=lambda: RefineConfig(steps=0))
-    """How the priors correct the teacher's estimates in remix; 0 steps: not at all."""
+    self_training: SelfTrainingConfig = field(default_factory=NoneConfig)
+    """What learns from unlabelled mixtures beside Sleep. none: nothing. wake: the ELBO under the priors.
+    remix: a teacher's estimates, mixed anew."""
     mean_weight: float = 1.0
     """Weight of the posterior mean's own likelihood (one variance per item and source) beside Sleep's and
     Supervised's."""
-    noise_std: Schedule = field(default_factory=lambda: Schedule(0.3, 0.1, 5_000, "geometric"))
-    """Noise level sigma at which Wake compares with the priors, over the steps (units of the waveform)."""
-    beta: float = 1.0
-    """Weight of the KL part of the ELBO (nats against nats); acts only where --separator.noise-std > 0."""
-    temperatures: tuple[float, ...] = ()
-    """Prior temperatures tau_k, one per source or one for all. Default: ones."""
-    samples: int = 1
-    """Posterior draws per mixture in Wake."""
-    gradient: Gradient = "entropy"
-    """Wake's entropy in closed form, or -log q along the draws' path."""
-    force: bool = False
+    force: bool = option(False, role="manner")
     """Train even though the priors did not pass their gate."""
-    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
+
+    @property
+    def asks_priors(self) -> bool:
+        """Whether frozen priors are needed: regime A dreams of them, and self-training may ask them."""
+        return self.regime == "A" or self.self_training.asks_priors
+
+    def idle(self) -> dict[str, str]:
+        """What the regime and the objective do not look at."""
+        paired = (
+            "regime C learns from mixtures with their own sources; say --regime B or --regime A beside it"
+        )
+        dreams = "only regime A learns from the priors' dreams; say --regime A beside it"
+        unasked = "nothing asks the priors; say --regime A or --self-training wake beside it"
+        exact = "under exact mixing it only rescales the loss; say --separator.noise-std 0.02 beside it"
+        found = {} if self.regime == "A" else {"dreams": dreams}
+        found |= {} if self.asks_priors else {"priors": unasked, "force": unasked}
+        if self.regime == "C":
+            return found | dict.fromkeys(("self_training", *AUGMENTATIONS), paired)
+        needs = () if self.separator.noise_std else self.self_training.needs_noise
+        return found | {f"self_training.{name}": exact for name in needs}
 
 
 def _toy_separator(
@@ -171,10 +183,10 @@ def _toy_separator(
 
 DREAMING: dict[str, Any] = {
     "augment": AugmentConfig(gain_db=6),
-    "dreams": DreamConfig(3_072, temperatures=(0.1, 0.2, 0.4), noise_std=0.03),
-    "sleep_fraction": Schedule(1.0, 0.25, 600),
-    "self_training": "remix",
-    "refinement": RefineConfig(noise_std=0.1, steps=4, step_size=0.3),
+    "dreams": DreamConfig(3_072, temperatures=(0.1, 0.2, 0.4), sigma=0.03),
+    "self_training": RemixConfig(
+        sleep_fraction=Schedule(1.0, 0.25, 600), refinement=RefineConfig(sigma=0.1, steps=4, step_size=0.3)
+    ),
 }
 """Regime A: dreams of WaveNets, a teacher's estimates corrected by score models; name both sets of priors by
 --dreams.priors and --priors."""

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field, replace
 
+from vsep_ray.config import idle, option
 from vsep_ray.dreaming import DreamConfig
+from vsep_ray.objectives import WakeConfig
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import (
     DREAMING,
@@ -23,7 +25,7 @@ from vsep_ray.training import FitConfig
 class TuneConfig(JobConfig):
     """Search beta, flow depth, and any other field of the separator's and the priors' configs."""
 
-    crops: str = ""
+    crops: str = option("", role="input")
     """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
     none."""
     betas: tuple[float, ...] = (0.1, 1.0, 10.0)
@@ -33,9 +35,9 @@ class TuneConfig(JobConfig):
     """Flow steps per block of the priors to try; none: the priors' own. Priors are trained once for all
     trials that share them."""
     axes: tuple[str, ...] = ()
-    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 or temperatures=[0.3],[1]
+    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 or self_training.samples=1,4
     (paths in the separator's config) or priors.prior.width=32,48 (in the priors')."""
-    search: str = ""
+    search: str = option("", role="input")
     """JSON file of axes, path -> list of values, such as {"beta": [0.1, 1], "seed": [0, 1, 2]}; before the
     flags of the same axes."""
     seeds: tuple[int, ...] = (0,)
@@ -48,10 +50,17 @@ class TuneConfig(JobConfig):
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
     separator: TrainSeparatorConfig = field(
         default_factory=lambda: TrainSeparatorConfig(
-            separator=SeparatorConfig(noise_std=0.02), sleep_fraction=Schedule(0.5, 0.5), force=True
+            separator=SeparatorConfig(noise_std=0.02), self_training=WakeConfig(), force=True
         )
     )
-    resources: ResourcesConfig = field(default_factory=ResourcesConfig)
+    resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
+
+    def idle(self) -> dict[str, str]:
+        """What the trials do not look at, and what they all take from the sweep."""
+        exact = idle(self.separator).get("self_training.beta", "").replace("--", "--separator.")
+        has_beta = hasattr(self.separator.self_training, "beta")
+        why = exact or "no objective of the trials has it; say --separator.self-training wake beside it"
+        return {"betas": why} if exact or not has_beta else {}
 
     @property
     def fit(self) -> FitConfig:
@@ -65,8 +74,7 @@ _WAKE = TrainSeparatorConfig(
     fit=FitConfig(steps=100, batch_size=32, learning_rate=3e-4, log_every=25, checkpoint_every=100),
     augment=DREAMING["augment"],
     dreams=DREAMING["dreams"],
-    sleep_fraction=Schedule(0.5, 0.5),
-    noise_std=Schedule(0.2, 0.1, 100, "geometric"),
+    self_training=WakeConfig(sigma=Schedule(0.2, 0.1, 100, "geometric")),
     force=True,
 )
 _SMALL = TuneConfig(
@@ -94,13 +102,14 @@ TUNE = {
         preset="smoke", betas=(0.1, 10.0), depths=(1, 2), priors=TRAIN_PRIORS["smoke"],
         separator=TrainSeparatorConfig(
             preset="smoke", regime="A", fit=SMOKE_FIT, dreams=DreamConfig(64), force=True,
-            sleep_fraction=Schedule(0.5, 0.5),
+            self_training=WakeConfig(),
             separator=SeparatorConfig(backbone=SMOKE_BACKBONE, noise_std=0.02),
         ),
     ),
     "small-beta": _SMALL,
     "small-temperature": replace(
-        _SMALL, preset="small-temperature", betas=(1.0,), depths=(4,), axes=("temperatures=[0.3],[1],[3]",),
+        _SMALL, preset="small-temperature", betas=(), depths=(4,),
+        axes=("self_training.temperatures=[0.3],[1],[3]",),
         separator=replace(_WAKE, separator=SeparatorConfig()),
     ),
 }  # fmt: skip

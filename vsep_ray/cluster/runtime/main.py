@@ -12,7 +12,8 @@ from typing import Any, NoReturn, TypeVar
 
 from vsep_ray import storage
 from vsep_ray.cluster.runtime import session
-from vsep_ray.config import UserError, from_dict, parse, to_dict, value_of
+from vsep_ray.command_line import parse, value_of
+from vsep_ray.config import UserError, from_dict, to_dict
 from vsep_ray.presets import JobConfig
 
 C = TypeVar("C", bound=JobConfig)

@@ -9,9 +9,9 @@ import ray
 import torch
 from torch import Tensor
 
-from vsep_ray import storage
-from vsep_ray.cluster.inputs import load_prior, prior_marks
-from vsep_ray.config import UserError, fingerprint, to_dict
+from vsep_ray import checkpoint, storage
+from vsep_ray.cluster.inputs import prior_marks
+from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
 from vsep_ray.crops.part_files import write_parts
 from vsep_ray.crops.statistics import SourceCount, SplitStatistics, source_statistics
@@ -54,9 +54,8 @@ def dreams(
     Raises:
         UserError: so many clips are rejected that the rest says nothing of the source.
     """
-    chosen = {k: v for k, v in to_dict(config).items() if k != "priors"}
     judged = prior_marks(judges) if config.agreement else {}
-    what = {"length": length, "seed": seed, "config": chosen, "judges": judged}
+    what = {"length": length, "seed": seed, "config": what_counts(config), "judges": judged}
     mark = fingerprint({"priors": prior_marks(priors), **what})
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, "_store.json")):
@@ -83,12 +82,12 @@ def _dream(
     uri: str, source: str, prior: str, judges: dict[str, str], config: DreamConfig, length: int, seed: int
 ) -> SourceCount:
     torch.manual_seed(seed)
-    module = load_prior(prior, source)
-    if config.noise_std:
-        check_level("--dreams.noise-std", config.noise_std, source, module)
+    module = checkpoint.load_prior(prior)
+    if config.sigma:
+        check_level("--dreams.sigma", config.sigma, source, module)
     clips = _draw(module, config, length)
     if config.agreement:
-        priors = {s: load_prior(d, s) for s, d in judges.items()}
+        priors = {s: checkpoint.load_prior(d) for s, d in judges.items()}
         clips = clips[agreement(clips, source, priors, config.agreement)]
         print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
     if len(clips) < FEWEST * config.num:
@@ -109,7 +108,7 @@ def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
     batch = max(1, BATCH_SAMPLES // whole)
     parts = np.array_split(np.arange(config.num), len(config.temperatures))
     batches = [
-        module.sample(min(batch, len(part) - i), whole, temperature, config.noise_std)
+        module.sample(min(batch, len(part) - i), whole, temperature, config.sigma)
         for part, temperature in zip(parts, config.temperatures, strict=True)
         for i in range(0, len(part), batch)
     ]

@@ -14,7 +14,7 @@ from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.train.loop import work
 from vsep_ray.cluster.train.task import Launch, Task
-from vsep_ray.config import UserError, fingerprint, to_dict
+from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.crops.store import CropStore
 from vsep_ray.presets import JobConfig, ResourcesConfig
 from vsep_ray.training import FitConfig
@@ -84,41 +84,17 @@ def _finished(task: Task, launch: Launch, target: str) -> dict[str, float]:
 
 
 def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
-    """Job and hash of all that decides the result except the step budget: the same command resumes, a
-    changed one starts afresh.
+    """Job and hash of all that decides the result: the same command resumes, a changed one starts afresh.
+
+    Fields with a role (`vsep_ray.config.Role`) do not count, at any depth: where things lie, how many steps
+    there are, how many workers.
 
     Args:
         job: first part of the name.
-        config: the job's config; where things lie and how many workers there are does not count, at any
-            depth.
+        config: the job's config.
         inputs: fingerprints of the data and models that go in.
     """
-    return f"{job}-{fingerprint([_what_counts(to_dict(config)), *inputs])}"
-
-
-BUDGET = ("steps", "log_every", "checkpoint_every")
-PLACES = (
-    "preset",
-    "config",
-    "storage",
-    "tracking_uri",
-    "experiment",
-    "parent_run",
-    "dry_run",
-    "fresh",
-    "resources",
-    "force",
-)
-PATHS = ("crops", "priors", "start", "search")
-"""Names of what may be given by its path; its fingerprint is among the inputs."""
-
-
-def _what_counts(values: Any) -> Any:
-    if not isinstance(values, dict):
-        return values
-    left_out = {*PLACES, *(BUDGET if values.get("type") == "FitConfig" else ())}
-    left_out |= {k for k in PATHS if isinstance(values.get(k), str)}
-    return {k: _what_counts(v) for k, v in values.items() if k not in left_out}
+    return f"{job}-{fingerprint([what_counts(config), *inputs])}"
 
 
 def forget(storage_uri: str, name: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.inputs import crop_store
@@ -28,7 +29,6 @@ from vsep_ray.objectives import MaximumLikelihood, Objective
 from vsep_ray.presets import TrainPriorsConfig
 from vsep_ray.priors import Prior, PriorConfig
 from vsep_ray.report.figures import cross_likelihood_figure, noise_response_figure
-from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 
 VALID_CLIPS = 64
@@ -38,7 +38,7 @@ OWN_CLIPS = 16
 
 
 @dataclass(frozen=True)
-class PriorTask(Task):
+class PriorTask(Task[Prior]):
     """One prior by maximum likelihood on the clips of its source."""
 
     store: CropStore
@@ -47,22 +47,22 @@ class PriorTask(Task):
     augment: AugmentConfig
     noise_stds: tuple[float, ...]
 
+    @override
     def streams(self) -> dict[str, StreamSpec]:
-        """See `Task.streams`."""
         return {"clips": StreamSpec(self.store, "train", self.source)}
 
+    @override
     def build(self) -> tuple[Objective, Prior]:
-        """See `Task.build`."""
         prior = self.prior.build(self.store.sample_rate, self.store.channels)
         return MaximumLikelihood(prior), prior
 
+    @override
     def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
-        """See `Task.batch`."""
         return {"clips": draw_clips(windows["clips"], rng, num, self.augment)}
 
-    def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
+    @override
+    def validate(self, module: Prior, tracker: Tracker, step: int) -> dict[str, float]:
         """What the prior says of its own clips and of the probes; samples to see and to hear."""
-        assert isinstance(module, Prior)
         clips = held_out(self.store, self.source, self.length, module)[:OWN_CLIPS]
         device = next(module.parameters()).device
         own, rows = {self.source: module}, {self.source: clips}
@@ -86,7 +86,7 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
     with start_run(config, "priors", name, tags={"crops": store.mark}) as tracker:
         target = storage.join(config.storage, models, name)
         last = _train_all(config, store, sources, name, target, tracker)
-        priors = {s: checkpoint.load(storage.join(target, s)) for s in sources}
+        priors = {s: checkpoint.load_prior(storage.join(target, s)) for s in sources}
         result = compare(config, store, priors)
         kinds = {s: p.kind for s, p in priors.items()}
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
@@ -107,7 +107,7 @@ def held_out(store: CropStore, source: str, length: int, prior: Prior) -> Tensor
     return audio[..., : audio.shape[-1] // prior.multiple * prior.multiple]
 
 
-def compare(config: TrainPriorsConfig, store: CropStore, priors: Mapping[str, Any]) -> Discrimination:
+def compare(config: TrainPriorsConfig, store: CropStore, priors: Mapping[str, Prior]) -> Discrimination:
     """The cross-likelihood matrix of all priors on held-out clips."""
     clips = {s: held_out(store, s, config.length, p) for s, p in priors.items()}
     return cross_likelihood(priors, clips, config.noise_stds)

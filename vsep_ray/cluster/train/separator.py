@@ -1,6 +1,5 @@
 """train_separator: q(s | m) under regime A, B or C."""
 
-import dataclasses
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.inputs import (
@@ -25,13 +25,12 @@ from vsep_ray.cluster.train.dreams import dreams
 from vsep_ray.cluster.train.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart, with_format
 from vsep_ray.cluster.train.task import PAIRED, Launch, StreamSpec, Task
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, settled, short_name
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_clips, draw_remix
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
-from vsep_ray.objectives import Anchored, Objective, Remix, Sleep, Supervised, Wake
+from vsep_ray.objectives import Objective, Sleep, Supervised
 from vsep_ray.presets import TrainSeparatorConfig
-from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 
@@ -39,7 +38,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class SeparatorTask(Task):
+class SeparatorTask(Task[Separator]):
     """A separator under one regime. ``clips`` is what Sleep remixes: real clips in regime B, dreams in
     regime A."""
 
@@ -53,12 +52,9 @@ class SeparatorTask(Task):
     def objective(self) -> str:
         """The name of the objective, for the provenance."""
         if self.config.regime == "C":
-            return "Supervised"
-        return f"Sleep and {self.config.self_training}" if self._reads_mixtures else "Sleep"
-
-    @property
-    def _reads_mixtures(self) -> bool:
-        return _self_trains(self.config)
+            return Supervised.__name__
+        other = self.config.self_training
+        return f"{Sleep.__name__} and {short_name(type(other))}" if other.reads_mixtures else Sleep.__name__
 
     @property
     def marks(self) -> list[Any]:
@@ -66,55 +62,41 @@ class SeparatorTask(Task):
         start = prior_marks({"start": self.start}) if self.start else {}
         return [self.store.mark, self.clips.mark, prior_marks(self.priors) | start]
 
+    @override
     def streams(self) -> dict[str, StreamSpec]:
         """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what
         the regime forbids."""
         if self.config.regime == "C":
             return {PAIRED: StreamSpec(self.store, "train", PAIRED)}
         clips = {s: StreamSpec(self.clips, "train", s) for s in self.store.sources}
-        return clips | ({MIXTURE: StreamSpec(self.store, "train", MIXTURE)} if self._reads_mixtures else {})
+        mixture = {MIXTURE: StreamSpec(self.store, "train", MIXTURE)}
+        return clips | (mixture if self.config.self_training.reads_mixtures else {})
 
+    @override
     def build(self) -> tuple[Objective, Separator]:
-        """See `Task.build`."""
         separator = Separator(with_format(self.config.separator, self.store))
         if self.start:
-            separator.load_state_dict(checkpoint.load(self.start).state_dict())
+            separator.load_state_dict(checkpoint.load_separator(self.start).state_dict())
+        other, weight = self.config.self_training, self.config.mean_weight
         if self.config.regime == "C":
-            return Supervised(separator, self.config.mean_weight), separator
-        sleep = Sleep(separator, self.config.mean_weight)
-        if not self._reads_mixtures:
-            return sleep, separator
-        return Anchored(sleep, self._self_training(separator), self.config.sleep_fraction), separator
+            return Supervised(separator, weight), separator
+        joint = load_joint(self.priors, separator) if other.asks_priors else None
+        return other.build(separator, joint, weight), separator
 
-    def _self_training(self, separator: Separator) -> Wake | Remix:
-        config = self.config
-        joint = load_joint(self.priors, separator) if _asks_priors(config) else None
-        if config.self_training == "remix":
-            return Remix(separator, config.mean_weight, joint=joint, refinement=config.refinement)
-        assert joint is not None
-        return Wake(
-            separator, joint, config.noise_std, config.beta, config.temperatures, config.samples,
-            config.gradient,
-        )  # fmt: skip
-
+    @override
     def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
-        """See `Task.batch`."""
         if self.config.regime == "C":
             aligned = torch.from_numpy(windows[PAIRED].draw(rng, num)[1])
             return {"sources": aligned.unflatten(1, (len(self.store.sources), self.store.channels))}
         remix = draw_remix([windows[s] for s in self.store.sources], rng, num, self.config.augment)
-        mixture = (
-            {"mixture": draw_clips(windows[MIXTURE], rng, num, AugmentConfig())}
-            if self._reads_mixtures
-            else {}
-        )
-        return {"remix": remix} | mixture
+        mixtures = {MIXTURE: windows[MIXTURE]} if MIXTURE in windows else {}
+        return {"remix": remix, **{k: draw_clips(w, rng, num, AugmentConfig()) for k, w in mixtures.items()}}
 
-    def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
+    @override
+    def validate(self, module: Separator, tracker: Tracker, step: int) -> dict[str, float]:
         """SI-SDR on remixes of held-out clips of different songs, a yardstick for all regimes that no
         training step sees (where there is a split valid); in regime A also what needs no sources, by which
         its settings may be chosen."""
-        assert isinstance(module, Separator)
         scores = remix_scores(module, self.store, self.length, self.config.augment.level_db)
         if self.config.regime == "A" and MIXTURE in self.store.statistics:
             scores |= mixture_scores(module, self.store, self.length, load_joint(self.priors, module))
@@ -126,7 +108,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     store = crop_store(config)
     workers = default_workers(config.resources, config.fit, side_by_side=False)
     task = task_of(config, store)
-    name = run_name(f"train_separator-{config.regime}", relevant(config), *task.marks)
+    name = run_name(f"train_separator-{config.regime}", task.config, *task.marks)
     if config.fresh:
         forget(config.storage, name)
     target = storage.join(config.storage, "models", name)
@@ -154,23 +136,6 @@ def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
     return {"regime": config.regime, "steps": config.fit.steps, "batch_size": config.fit.batch_size}
 
 
-def relevant(config: TrainSeparatorConfig) -> TrainSeparatorConfig:
-    """The config with its defaults wherever the regime and the objective do not look."""
-    plain = TrainSeparatorConfig()
-    left_out = [] if config.regime == "A" else ["dreams"]
-    if not _self_trains(config):
-        left_out += [
-            "self_training",
-            "refinement",
-            "noise_std",
-            "beta",
-            "temperatures",
-            "samples",
-            "gradient",
-        ]
-    return dataclasses.replace(config, **{name: getattr(plain, name) for name in left_out})
-
-
 def models_of(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
     """Marks of the models that a config names itself: where it starts, and whose dreams it has."""
     found = _find_priors(config, store, config.dreams.priors) if config.dreams.priors else {}
@@ -185,13 +150,10 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
     """
     if config.regime == "C" and not store.paired:
         raise UserError(f"regime C needs sources of common mixtures; {store.uri} holds a folder per source")
-    if _self_trains(config) and MIXTURE not in store.statistics:
-        raise UserError(
-            f"{config.self_training} needs mixtures and {store.uri} has none; "
-            "set --sleep-fraction.start 1 --sleep-fraction.end 1"
-        )
-    asks = config.regime == "A" or _asks_priors(config)
-    priors = _find_priors(config, store, config.priors) if asks else {}
+    config = settled(config)
+    if config.self_training.reads_mixtures and MIXTURE not in store.statistics:
+        raise UserError(f"self-training needs mixtures, and {store.uri} has none; say --self-training none")
+    priors = _find_priors(config, store, config.priors) if config.asks_priors else {}
     clips = _dreams(config, store, priors) if config.regime == "A" else store
     start = shared(*_find_start(config, store), config.storage) if config.start else ""
     return SeparatorTask(config.fit, config.length, store, clips, priors, config, start)
@@ -221,12 +183,3 @@ def _dreams(config: TrainSeparatorConfig, store: CropStore, judges: dict[str, st
 
 def _find_priors(config: TrainSeparatorConfig, store: CropStore, priors: str) -> dict[str, str]:
     return prior_directories(priors, config.storage, store, config.force)
-
-
-def _self_trains(config: TrainSeparatorConfig) -> bool:
-    return config.regime != "C" and min(config.sleep_fraction.start, config.sleep_fraction.end) < 1
-
-
-def _asks_priors(config: TrainSeparatorConfig) -> bool:
-    """Whether the objective has the priors in it (regime A's dreams are drawn before)."""
-    return _self_trains(config) and (config.self_training == "wake" or config.refinement.steps > 0)

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import ray.data
@@ -54,10 +54,15 @@ class StreamSpec:
         return 2 * self.channels * self.store.length
 
 
+M = TypeVar("M", Prior, Separator)
+
+
 @dataclass(frozen=True)
-class Task(ABC):
-    """What one run trains. To add one: a frozen dataclass that can be sent to workers, with the four
-    methods below."""
+class Task(ABC, Generic[M]):
+    """What one run trains: a model of kind M, a prior or a separator.
+
+    To add one: a frozen dataclass that can be sent to workers, with the four methods below.
+    """
 
     fit: FitConfig
     length: int
@@ -68,7 +73,7 @@ class Task(ABC):
         """The streams that the workers read, by name."""
 
     @abstractmethod
-    def build(self) -> tuple[Objective, Prior | Separator]:
+    def build(self) -> tuple[Objective, M]:
         """The objective and the module in it that is trained; called on every worker under the same seed."""
 
     @abstractmethod
@@ -76,7 +81,7 @@ class Task(ABC):
         """One batch of ``num`` items; all randomness comes from ``rng``."""
 
     @abstractmethod
-    def validate(self, module: Prior | Separator, tracker: Tracker, step: int) -> dict[str, float]:
+    def validate(self, module: M, tracker: Tracker, step: int) -> dict[str, float]:
         """Scalars of held-out crops, on rank 0, with the averaged weights; figures and audio go to the
         tracker."""
 

@@ -20,7 +20,7 @@ from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.cluster.train import priors as train_priors
 from vsep_ray.cluster.train.held_out import BOUND
 from vsep_ray.cluster.train.launch import forget, run_name, train
-from vsep_ray.cluster.train.separator import models_of, relevant, task_of
+from vsep_ray.cluster.train.separator import models_of, task_of
 from vsep_ray.cluster.train.task import Launch
 from vsep_ray.cluster.tune.proposals import waves
 from vsep_ray.cluster.tune.report import export, finish, record, rows_of
@@ -153,7 +153,7 @@ def _trial(
     _, separator = configs_of(config, point)
     separator = dataclasses.replace(separator, crops=store.uri, priors=priors[label(priors_of(point))])
     task = task_of(separator, store)
-    name = run_name("trial", relevant(separator), *task.marks)
+    name = run_name("trial", task.config, *task.marks)
     if config.fresh:
         forget(config.storage, name)
     launch = Launch.of(

@@ -1,0 +1,180 @@
+"""Configs from the command line: presets, members of unions, fields, and words for what cannot be."""
+
+import dataclasses
+import itertools
+import typing
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from vsep_ray.config import UserError, members, settled, short_name
+
+T = TypeVar("T")
+MOST_CURES = 3
+"""Flags that a message names at most."""
+
+
+def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], description: str = "") -> T:
+    """Read a config from the command line, on top of the preset that ``--preset`` names.
+
+    ``--field name`` chooses the member of a union of configs (``--prior flow`` for ``FlowConfig``), at any
+    depth (``--separator.posterior factorisednormal``); the member's own fields are ``--field.x``. ``--help``
+    prints the presets, the unions, and every field with its default. What the preset sets and cannot act
+    under the other values is dropped (`config.settled`).
+
+    Raises:
+        UserError: an unknown preset or union member; a flag that another choice has, or that cannot act under
+            the chosen values, with the cure.
+        SystemExit: with 2 on unknown flags or ill-typed values, with 0 after ``--help``.
+    """
+    import tyro
+
+    args = _spelled_out(args, config_type)
+    typed = [_path(arg) for arg in args if arg.startswith("--")]
+    default = _take_members(args, _take_preset(args, presets))
+    _refuse_strangers(args, config_type, default)
+    choices = [f"    --preset {{{','.join(presets)}}}", *_choices(default)]
+    text = "\n".join(
+        [description.rstrip(), "", "Choices; the fields below are those of the chosen:", *choices]
+    )
+    config = tyro.cli(
+        config_type, args=args, default=default, description=text, config=(tyro.conf.AvoidSubcommands,)
+    )
+    return settled(config, typed)
+
+
+def _choices(config: Any, prefix: str = "--") -> Iterator[str]:
+    """A line for each union of configs."""
+    for field, annotation in typing.get_type_hints(type(config)).items():
+        if all(map(dataclasses.is_dataclass, members(annotation))):
+            flag = prefix + field.replace("_", "-")
+            names = [short_name(member) for member in members(annotation)]
+            if len(names) > 1:
+                yield f"    {flag} {{{','.join(names)}}}"
+            yield from _choices(getattr(config, field), flag + ".")
+
+
+def _take_preset(args: list[str], presets: Mapping[str, T]) -> T:
+    name = value_of(args, "--preset") or next(iter(presets))
+    if name not in presets:
+        raise UserError(f"--preset {name} is unknown; there are {', '.join(presets)}")
+    return presets[name]
+
+
+def _take_members(args: list[str], config: Any, prefix: str = "--") -> Any:
+    for field, annotation in typing.get_type_hints(type(config)).items():
+        if all(map(dataclasses.is_dataclass, members(annotation))):
+            flag = prefix + field.replace("_", "-")
+            member = _take_member(args, getattr(config, field), flag, members(annotation))
+            config = dataclasses.replace(config, **{field: _take_members(args, member, flag + ".")})
+    return config
+
+
+def _take_member(args: list[str], default: Any, flag: str, choices: tuple[type, ...]) -> Any:
+    name = value_of(args, flag, remove=True)
+    by_name = {short_name(c): c for c in choices}
+    if name is not None and name not in by_name:
+        raise UserError(f"{flag} {name} is unknown; there are {', '.join(by_name)}")
+    return default if name is None or type(default) is by_name[name] else by_name[name]()
+
+
+def value_of(args: list[str], flag: str, remove: bool = False) -> str | None:
+    """The value of a flag among the arguments, None where it is not there."""
+    for i, arg in enumerate(args):
+        name, equals, value = arg.partition("=")
+        if name.replace("_", "-") == flag and (equals or i + 1 < len(args)):
+            words = [value] if equals else args[i : i + 2]
+            if remove:
+                del args[i : i + len(words)]
+            return words[-1]
+    return None
+
+
+class _Flag(NamedTuple):
+    """A field of a config, and the members of unions that must be chosen for it to be there.
+
+    Attributes:
+        path: dotted.
+        known: the path, and those that it had under earlier names.
+        choices: path and name of each member to choose.
+        short: the flag without prefixes that stands for it, or "".
+    """
+
+    path: str
+    known: tuple[str, ...]
+    choices: tuple[tuple[str, str], ...]
+    short: str
+
+
+_ROOT = _Flag("", ("",), (), "")
+
+
+def _flags(config_type: type, above: _Flag = _ROOT) -> Iterator[_Flag]:
+    """All fields of a config at any depth, whatever is chosen."""
+    hints = typing.get_type_hints(config_type)
+    for field in dataclasses.fields(config_type):
+        names = (field.name, *field.metadata.get("was", ()))
+        known = tuple(f"{path}.{name}".lstrip(".") for path in above.known for name in names)
+        path, inner = f"{above.path}.{field.name}".lstrip("."), members(hints[field.name])
+        yield _Flag(path, known, above.choices, field.metadata.get("short", ""))
+        for member in filter(dataclasses.is_dataclass, inner):
+            chosen = ((path, short_name(member)),) if len(inner) > 1 else ()
+            yield from _flags(member, _Flag(path, known, above.choices + chosen, ""))
+
+
+def _spelled_out(args: Sequence[str], config_type: type) -> list[str]:
+    """The arguments with every short form of a flag replaced by its path."""
+    short = {f"--{f.short}": f.path for f in _flags(config_type) if f.short}
+    pairs = (arg.partition("=") for arg in args)
+    return [(f"--{short[name]}" if name in short else name) + equals + value for name, equals, value in pairs]
+
+
+def _path(arg: str) -> str:
+    """The dotted path of the field that a flag sets."""
+    return arg[2:].partition("=")[0].replace("-", "_").replace(".no_", ".").removeprefix("no_")
+
+
+def _refuse_strangers(args: Sequence[str], config_type: type, chosen: Any) -> None:
+    """Name the choice under which a flag exists that does not under this one; tyro refuses all others.
+
+    Raises:
+        UserError: with the flags to type.
+    """
+    flags = list(_flags(config_type))
+    here = {f.path for f in flags if all(_is_chosen(chosen, *choice) for choice in f.choices)}
+    for i, arg in enumerate(args):
+        if arg.startswith("--") and _path(arg) not in here and (found := _meant(_path(arg), flags, here)):
+            cures = " or ".join(_cure(flag, here, args[i:]) for flag in found[:MOST_CURES])
+            raise UserError(f"{arg} does nothing here; say {cures}")
+
+
+def _is_chosen(config: Any, path: str, name: str) -> bool:
+    for part in path.split("."):
+        config = getattr(config, part, None)
+    return config is not None and short_name(type(config)) == name
+
+
+def _meant(name: str, flags: Sequence[_Flag], here: Collection[str]) -> list[_Flag]:
+    """The flags that somebody who types ``--name`` may mean, those of the chosen members first: they end like
+    it, now or under an earlier name. If no flag ends in the whole name, only one that is alone with its end.
+    """
+    alike = {flag: max(_common_end(name, path) for path in flag.known) for flag in flags}
+    most = max(alike.values())
+    found = {f.path: f for f in reversed(flags) if alike[f] == most}
+    enough = most > name.count(".") or (most and len(found) == 1)
+    return sorted(found.values(), key=lambda f: f.path not in here) if enough else []
+
+
+def _common_end(a: str, b: str) -> int:
+    """How many parts two dotted paths share at their ends."""
+    pairs = zip(reversed(a.split(".")), reversed(b.split(".")), strict=False)
+    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _cure(flag: _Flag, here: Collection[str], args: Sequence[str]) -> str:
+    chosen = [] if flag.path in here else [f"--{_dashed(path)} {name}" for path, name in flag.choices]
+    value = args[0].partition("=")[2] or next((a for a in args[1:2] if not a.startswith("--")), "")
+    return " ".join([*chosen, f"--{_dashed(flag.path)}", value]).rstrip()
+
+
+def _dashed(path: str) -> str:
+    return path.replace("_", "-")

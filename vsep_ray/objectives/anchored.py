@@ -1,0 +1,73 @@
+"""Sleep alone, and Sleep as the anchor of another objective."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from vsep_ray.config import UserError
+from vsep_ray.joint import Joint
+from vsep_ray.objectives.objective import Batch, Metrics, Objective, SelfTraining
+from vsep_ray.objectives.sleep import Sleep
+from vsep_ray.schedules import Schedule
+from vsep_ray.separators.separator import Separator
+
+
+@dataclass(frozen=True)
+class NoneConfig(SelfTraining):
+    """No self-training: Sleep alone, which reads no mixtures."""
+
+    reads_mixtures = False
+
+    @property
+    def asks_priors(self) -> bool:
+        """Never."""
+        return False
+
+    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Sleep:
+        """Sleep."""
+        return Sleep(separator, mean_weight)
+
+
+class Anchored(Objective):
+    """fraction(step) x Sleep + (1 - fraction(step)) x another objective.
+
+    Sleep is the anchor that keeps Wake, or any self-training, from collapsing. A term of weight 0 is not
+    computed.
+    """
+
+    needs = ("remix", "mixture")
+
+    def __init__(self, sleep: Sleep, other: Objective, sleep_fraction: Schedule) -> None:
+        super().__init__()
+        self.sleep, self.other, self.sleep_fraction = sleep, other, sleep_fraction
+
+    @property
+    def memory(self) -> nn.Module | None:
+        """That of the other objective."""
+        return self.other.memory
+
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        """Both losses in their proportion; their scalars under ``<objective>/``."""
+        fraction = self.sleep_fraction(step)
+        metrics: Metrics = {}
+        loss = batch["mixture"].new_zeros(())
+        for objective, weight in ((self.sleep, fraction), (self.other, 1 - fraction)):
+            if weight > 0:
+                name, part = type(objective).__name__.lower(), objective(batch, step)
+                loss = loss + weight * part["loss"]
+                metrics |= {f"{name}/{k}": v for k, v in part.items()}
+        return {"loss": loss, **metrics}
+
+
+def check_fraction(sleep_fraction: Schedule) -> None:
+    """Refuse a fraction of Sleep that leaves nothing to the objective beside it, or is none.
+
+    Raises:
+        UserError: with the cure.
+    """
+    ends = (sleep_fraction.start, sleep_fraction.end)
+    if not 0 <= min(ends) < 1 or max(ends) > 1:
+        raise UserError(
+            f"sleep_fraction must lie in [0, 1] and not be 1 throughout, got {ends}; --self-training none is "
+            "Sleep alone"
+        )
