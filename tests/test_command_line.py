@@ -4,16 +4,19 @@ import pytest
 
 from vsep_ray.command_line import parse
 from vsep_ray.config import UserError, idle, settled
+from vsep_ray.datasets.folders import StemsConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.objectives import NoneConfig, RemixConfig
 from vsep_ray.presets import (
     EVALUATE,
+    PREPARE_CROPS,
     QUICKSTART,
     SEPARATE_CATALOG,
     TRAIN_PRIORS,
     TRAIN_SEPARATOR,
     TUNE,
     EvaluateConfig,
+    PrepareCropsConfig,
     QuickstartConfig,
     SeparateCatalogConfig,
     TrainPriorsConfig,
@@ -24,6 +27,7 @@ from vsep_ray.presets import (
 SEPARATOR = (TrainSeparatorConfig, TRAIN_SEPARATOR)
 PRIORS = (TrainPriorsConfig, TRAIN_PRIORS)
 SCORES = (EvaluateConfig, EVALUATE)
+CROPS = (PrepareCropsConfig, PREPARE_CROPS)
 SWEEP = (TuneConfig, TUNE)
 CATALOG = (SeparateCatalogConfig, SEPARATE_CATALOG)
 DEAD = [
@@ -54,6 +58,11 @@ DEAD = [
     (SCORES, "--refine.steps 3", "--methods amortized refine"),
     (SCORES, "--methods refine --langevin.steps 3", "--methods amortized langevin"),
     (SCORES, "--priors somewhere", "--methods amortized refine"),
+    (CROPS, "--toy.train-tracks 8", "--dataset.train-tracks 8"),
+    (CROPS, "--root somewhere", "--dataset stems --dataset.root somewhere"),
+    (CROPS, "--dataset musdb18 --map bass=b*", "--dataset stems --dataset.map bass=b*"),
+    (CROPS, "--valid-fraction 0.2", "come with their splits"),
+    (SCORES, "--map bass=b*", "--dataset stems --dataset.map bass=b*"),
     (SWEEP, "--separator.self-training remix --betas 1 10", "--separator.self-training wake"),
     (SWEEP, "--separator.separator.noise-std 0 --betas 1 10", "--separator.separator.noise-std 0.02"),
 ]
@@ -81,6 +90,13 @@ def test_what_can_act_is_taken(flags):
     assert settled(config) == config
 
 
+def test_short_forms_stand_for_the_data_set_s_own_flags():
+    flags = ["--dataset", "stems", "--root", "songs", "--map", "bass=b*", "other=*"]
+    config = parse(PrepareCropsConfig, flags, PREPARE_CROPS)
+    assert config.dataset == StemsConfig("songs", ("bass=b*", "other=*"))
+    assert parse(EvaluateConfig, ["--root=crops"], EVALUATE).dataset.root == "crops"
+
+
 def test_what_a_preset_sets_and_cannot_act_is_dropped():
     preset = TRAIN_SEPARATOR["small-a"]
     assert isinstance(preset.self_training, RemixConfig) and preset.dreams != DreamConfig()
@@ -93,6 +109,7 @@ def test_what_a_preset_sets_and_cannot_act_is_dropped():
 @pytest.mark.parametrize(
     ("config_type", "presets"),
     [
+        CROPS,
         SEPARATOR,
         PRIORS,
         SCORES,

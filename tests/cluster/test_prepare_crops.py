@@ -14,6 +14,7 @@ from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops, read_paired
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.crops.writing import Layout, Unit, begin, divide, finish, records
+from vsep_ray.datasets.folders import SourcesConfig
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 from vsep_ray.presets import PrepareCropsConfig
@@ -24,7 +25,7 @@ CROP = CropConfig(length=256)
 
 
 def config(tmp_path, **changes):
-    return PrepareCropsConfig(**{"storage": str(tmp_path), "crop": CROP, "toy": TOY, **changes})
+    return PrepareCropsConfig(**{"storage": str(tmp_path), "crop": CROP, "dataset": TOY, **changes})
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +71,7 @@ def test_clips_with_bad_files_among_them(ray_session, tmp_path):
     (tmp_path / "music/drums/d.wav").mkdir()
     wanted = config(
         tmp_path,
-        dataset="sources",
-        root=str(tmp_path / "music"),
-        map=("bass=shots/bass_*",),
+        dataset=SourcesConfig(str(tmp_path / "music"), ("bass=shots/bass_*",)),
         valid_fraction=0.0,
     )
     assert plan(wanted)["sources"] == ["bass", "drums"]
@@ -125,8 +124,7 @@ def test_from_a_bucket_into_a_bucket(ray_session, bucket, tmp_path):
     storage.write_bytes(storage.join(bucket, "music/bass/bad.wav"), b"this is not sound")
     wanted = config(
         tmp_path,
-        dataset="sources",
-        root=storage.join(bucket, "music"),
+        dataset=SourcesConfig(storage.join(bucket, "music")),
         storage=bucket,
         valid_fraction=0.0,
         max_failed=0.3,

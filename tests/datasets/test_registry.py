@@ -1,9 +1,13 @@
-"""Finding and loading through one door: choosing sources, splits, fingerprints' listings."""
+"""What every data set must satisfy, over the union, and the choice of sources."""
 
 import pytest
 
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, members
 from vsep_ray.datasets import registry
+from vsep_ray.datasets.dataset import Dataset
+from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
+from vsep_ray.datasets.manifest import ManifestConfig
+from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.datasets.streams import whole
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import CropConfig, Stem, Track
@@ -12,23 +16,33 @@ TRACKS = [
     Track("a", uri="/r/a/mixture.wav", stems=(Stem("drums", ("/r/a/d.wav",)), Stem("bass", ("/r/a/b.wav",)))),
     Track("b", stems=(Stem("drums", ("/r/b/1.wav", "/r/b/2.wav")),)),
 ]
+CLIPS = [Track("a", stems=(Stem("drums", ("d",)),)), Track("a", stems=(Stem("bass", ("b",)),))]
+
+
+@pytest.mark.parametrize("kind", members(DatasetConfig))
+def test_a_data_set_keeps_the_contract(kind):
+    dataset = kind()
+    assert isinstance(dataset, Dataset) and dataset.name == kind.__name__.removesuffix("Config").lower()
+    assert len(dataset.scales(3)) == 3 and all(a > 0 for a in dataset.scales(3))
+    assert isinstance(dataset.paired(TRACKS), bool)
+    assert len(dataset.listing(TRACKS).sizes) == len(TRACKS)
+
+
+@pytest.mark.parametrize("kind", [k for k in members(DatasetConfig) if k.needs_files])
+def test_one_that_somebody_must_have_needs_a_root(kind, tmp_path):
+    with pytest.raises(UserError, match="--root"):
+        kind().find()
+    with pytest.raises(UserError):
+        kind(str(tmp_path / "nowhere")).find()
 
 
 def test_toy_waves_need_no_root_and_mix_to_their_mean():
     config = ToyConfig(train_tracks=2, valid_tracks=1, test_tracks=0)
-    tracks = registry.find("toy", "", toy_config=config)
+    tracks = config.find()
     assert [t.split for t in tracks] == ["train", "train", "valid"]
-    audio = whole(
-        registry.open_track("toy", tracks[0], crop=CropConfig(channels=2, length=64), toy_config=config)
-    )
+    audio = whole(config.open(tracks[0], CropConfig(channels=2, length=64)))
     assert {name: samples.shape for name, samples in audio.items()} == dict.fromkeys(config.shapes, (2, 64))
-    assert registry.scales("toy", 4) == (0.25,) * 4 and registry.scales("stems", 2) == (1.0, 1.0)
-
-
-@pytest.mark.parametrize("dataset", ["musdb18hq", "slakh", "stems", "sources", "manifest"])
-def test_other_data_sets_need_one(dataset):
-    with pytest.raises(UserError, match="--root"):
-        registry.find(dataset, "")
+    assert config.scales(4) == (0.25,) * 4 and StemsConfig().scales(2) == (1.0, 1.0)
 
 
 def test_sources_can_be_chosen():
@@ -42,13 +56,12 @@ def test_sources_can_be_chosen():
 def test_a_listing_names_files_below_the_root_and_their_sizes(tmp_path):
     (tmp_path / "d.wav").write_bytes(b"123")
     track = Track("a", stems=(Stem("drums", (str(tmp_path / "d.wav"), str(tmp_path / "gone.wav"))),))
-    entries, sizes = registry.listing([track], str(tmp_path))
+    entries, sizes = StemsConfig(str(tmp_path)).listing([track])
     changed = (tmp_path / "d.wav").stat().st_mtime_ns
     assert entries == [["a", "", [("drums", "d.wav", 3, changed), ("drums", "gone.wav", -1, 0)]]]
     assert sizes == [3]
 
 
 def test_only_clips_are_unpaired():
-    clips = [Track("a", stems=(Stem("drums", ("d",)),)), Track("a", stems=(Stem("bass", ("b",)),))]
-    assert not registry.paired("sources", clips) and not registry.paired("manifest", clips)
-    assert registry.paired("stems", clips) and registry.paired("manifest", TRACKS)
+    assert not SourcesConfig().paired(CLIPS) and not ManifestConfig().paired(CLIPS)
+    assert StemsConfig().paired(CLIPS) and ManifestConfig().paired(TRACKS)

@@ -22,7 +22,7 @@ def toy_storage(ray_session, empty_database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
     shutil.copy(empty_database, folder / "mlflow.db")
     place = {"storage": str(folder), "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
-    crops = prepare_crops.prepare(dataclasses.replace(PREPARE_CROPS["smoke"], **place, toy=TOY))
+    crops = prepare_crops.prepare(dataclasses.replace(PREPARE_CROPS["smoke"], **place, dataset=TOY))
     return {**place, "crops": crops["output"]}
 
 

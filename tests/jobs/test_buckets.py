@@ -35,7 +35,7 @@ def test_a_chain_in_a_bucket(ray_session, bucket, tracking_uri, tmp_path):
     def config(presets, **changes):
         return dataclasses.replace(presets["smoke"], storage=bucket, tracking_uri=tracking_uri, **changes)
 
-    crops = prepare_crops.prepare(config(PREPARE_CROPS, toy=TOY))
+    crops = prepare_crops.prepare(config(PREPARE_CROPS, dataset=TOY))
     assert crops["output"].startswith("s3://")
     priors = train_priors.run(config(TRAIN_PRIORS, fit=FIT))
     separator_config = config(TRAIN_SEPARATOR, regime="A", fit=FIT, dreams=DreamConfig(16), force=True)

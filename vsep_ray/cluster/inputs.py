@@ -50,7 +50,7 @@ def crop_store(config: _WithCrops) -> CropStore:
     if uri:
         return CropStore.open(uri)
     recipe = PREPARE_CROPS.get(config.preset.partition("-")[0], PREPARE_CROPS["toy"])
-    if recipe.dataset != "toy":
+    if recipe.dataset.needs_files:
         raise UserError(
             f"no crop store in {config.storage}; "
             f"make one with jobs/prepare_crops.py --preset {config.preset} --root ..."

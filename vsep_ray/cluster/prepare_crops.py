@@ -48,9 +48,7 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
         return _figures(crops.CropStore.open(layout.uri), units, config.max_failed)
     missing = _missing(layout, units)
     log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
-    open_track = functools.partial(
-        registry.open_track, config.dataset, crop=config.crop, toy_config=config.toy
-    )
+    open_track = functools.partial(config.dataset.open, crop=config.crop)
     write_units(layout, missing, open_track)
     store = writing.finish(layout, writing.records(layout.uri), git_revision())
     return _figures(store, units, config.max_failed)
@@ -71,42 +69,38 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
 
 
 def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Unit]]:
-    tracks = _tracks(config)
+    dataset, tracks = config.dataset, _tracks(config)
     sources = config.sources or registry.sources_of(tracks)
-    entries, sizes = registry.listing(tracks, _root(config))
-    mark = _fingerprint(config, sources, entries)
-    uri = config.output or storage.join(config.storage, "crops", f"{config.dataset}-{mark}")
+    listing = dataset.listing(tracks)
+    mark = _fingerprint(config, sources, listing.content)
+    uri = config.output or storage.join(config.storage, "crops", f"{dataset.name}-{mark}")
     layout = writing.Layout(
         uri=storage.absolute(uri),
-        dataset=config.dataset,
+        dataset=dataset.name,
         crop=config.crop,
         sources=sources,
-        scales=registry.scales(config.dataset, len(sources)),
-        paired=registry.paired(config.dataset, tracks),
+        scales=dataset.scales(len(sources)),
+        paired=dataset.paired(tracks),
         fingerprint=mark,
     )
-    return layout, writing.divide(tracks, sizes)
+    return layout, writing.divide(tracks, listing.sizes)
 
 
 def _tracks(config: PrepareCropsConfig) -> list[Track]:
-    found = registry.find(config.dataset, _root(config), mapping=config.map, toy_config=config.toy)
+    found = config.dataset.find()
     kept = registry.select(found, config.sources or registry.sources_of(found))
     return splits.assign(kept, config.valid_fraction, config.test_fraction)
 
 
-def _root(config: PrepareCropsConfig) -> str:
-    return storage.absolute(config.root) if config.root else ""
-
-
-def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], entries: list[Any]) -> str:
-    """A hash of what decides the content: the options, and what `datasets.listing` tells of the tracks."""
+def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], content: Any) -> str:
+    """A hash of what decides the content: the options, and what the data set tells of its tracks."""
     return fingerprint(
         {
             "version": VERSION,
-            "dataset": config.dataset,
+            "dataset": config.dataset.name,
             "sources": list(sources),
             "crop": to_dict(config.crop),
-            "content": to_dict(config.toy) if config.dataset == "toy" else entries,
+            "content": content,
         }
     )
 

@@ -18,7 +18,7 @@ from vsep_ray.cluster.train import separator
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
-from vsep_ray.presets import EvaluateConfig, QuickstartConfig, SeparateCatalogConfig
+from vsep_ray.presets import CropsConfig, EvaluateConfig, QuickstartConfig, SeparateCatalogConfig
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,9 @@ def _evaluation(
 ) -> EvaluateConfig:
     """Both regimes by both ways of inference in one table."""
     chosen = tuple(m["model"] for m in models.values())
-    return EvaluateConfig(**below, model=chosen, methods=config.methods, priors=priors, root=store.uri)
+    return EvaluateConfig(
+        **below, model=chosen, methods=config.methods, priors=priors, dataset=CropsConfig(store.uri)
+    )
 
 
 def _catalog(config: QuickstartConfig, below: dict[str, Any], store: CropStore, model: str) -> dict[str, Any]:
@@ -99,8 +101,7 @@ def _figures(
     accuracy = priors["discrimination"]["accuracy"]
     best = f"B {config.methods[-1]}"
     return {
-        "setting": f"{config.preset}: {store.sample_rate} Hz, {store.length} samples, "
-        f"{config.crops.toy.lowest_hz:g}-{config.crops.toy.highest_hz:g} Hz",
+        "setting": f"{config.preset}: {store.dataset}, {store.sample_rate} Hz, {store.length} samples",
         "method": best,
         "si_sdr_improvement_db": methods[best]["si_sdr_improvement_db"]["median"],
         "si_sdr_improvement_mean_db": methods[best]["si_sdr_improvement_db"]["mean"],

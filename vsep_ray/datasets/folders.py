@@ -14,9 +14,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from typing_extensions import override
+
 from vsep_ray import storage
 from vsep_ray.audio.formats import AUDIO_ENDINGS
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, option
+from vsep_ray.datasets.dataset import FilesDataset
 from vsep_ray.datasets.track import MIXTURE, Stem, Track
 
 
@@ -30,6 +33,42 @@ class Rule:
     def matches(self, name: str) -> bool:
         """Whether the pattern names this file or a folder that it is in."""
         return any(fnmatch.fnmatchcase(name, p) for p in (self.pattern, f"{self.pattern.rstrip('/')}/*"))
+
+
+@dataclass(frozen=True)
+class StemsConfig(FilesDataset):
+    """A folder per track, whose stems belong together."""
+
+    map: tuple[str, ...] = option((), short="map")
+    """SOURCE=GLOB pairs for files that do not have the name of their source, relative to each track folder,
+    such as bass='bassguitar.*'; a file takes the first pair that matches it.
+    Short form: --map."""
+
+    @override
+    def tracks(self, root: str) -> list[Track]:
+        return folder_per_track(root, parse_rules(self.map))
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class SourcesConfig(FilesDataset):
+    """A folder per source, with clips that belong to no common mixture."""
+
+    map: tuple[str, ...] = option((), short="map")
+    """SOURCE=GLOB pairs for folders that do not have the name of their source, relative to the root, such as
+    bass='killerbass/*'; a file takes the first pair that matches it.
+    Short form: --map."""
+
+    @override
+    def tracks(self, root: str) -> list[Track]:
+        return folder_per_source(root, parse_rules(self.map))
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return False
 
 
 def parse_rules(pairs: Iterable[str]) -> list[Rule]:

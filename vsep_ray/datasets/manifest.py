@@ -13,19 +13,35 @@ split   train, valid or test; default: chosen by a hash of the song
 import io
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
+from typing_extensions import override
 
 from vsep_ray import storage
 from vsep_ray.config import UserError
+from vsep_ray.datasets.dataset import FilesDataset
 from vsep_ray.datasets.track import MIXTURE, Stem, Track
 
 ENDINGS = (".csv", ".parquet")
 COLUMNS = ("path", "uri", "source", "track", "split")
 SPLITS = ("train", "valid", "test", "")
+
+
+@dataclass(frozen=True)
+class ManifestConfig(FilesDataset):
+    """A table of files: columns path, source and, if known, track and split."""
+
+    @override
+    def tracks(self, root: str) -> list[Track]:
+        return tracks(root)
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        """Not in a manifest of clips."""
+        return any(len(t.stems) > 1 or t.uri for t in tracks)
 
 
 def tracks(uri: str) -> list[Track]:

@@ -6,18 +6,22 @@ The published mixture went through mastering and is not the sum of the stems; it
 
 import importlib.util
 import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+from typing_extensions import override
 
 from vsep_ray import storage
 from vsep_ray.audio.formats import SCARCE, AudioError
 from vsep_ray.audio.io import BLOCK
 from vsep_ray.audio.resampling import map_channels, rechunk, resample_blocks
 from vsep_ray.config import UserError
+from vsep_ray.datasets.dataset import FilesDataset
 from vsep_ray.datasets.streams import BadFileError, Stream
 from vsep_ray.datasets.track import PUBLISHED, CropConfig, Stem, Track
 
@@ -26,6 +30,41 @@ STREAMS = (PUBLISHED, "drums", "bass", "other", "vocals")
 """The streams of a stem file, in order."""
 SLACK_SECONDS = 0.1
 """How much less than a stream's stated duration may be decoded: encoders pad (s)."""
+
+
+@dataclass(frozen=True)
+class MUSDB18Config(FilesDataset):
+    """MUSDB18: compressed stem files (.stem.mp4)."""
+
+    has_splits = True
+    needs_ffmpeg = True
+
+    @override
+    def tracks(self, root: str) -> list[Track]:
+        return stem_tracks(root)
+
+    @override
+    def open(self, track: Track, crop: CropConfig) -> dict[str, Stream]:
+        return open_stems(track, crop)
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class MUSDB18HQConfig(FilesDataset):
+    """MUSDB18-HQ: a folder of wav files per track."""
+
+    has_splits = True
+
+    @override
+    def tracks(self, root: str) -> list[Track]:
+        return wav_tracks(root)
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return True
 
 
 def stem_tracks(root: str) -> list[Track]:

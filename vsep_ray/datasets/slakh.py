@@ -10,19 +10,39 @@ Tracks in no split are taken as well, but none of ``omitted``, the data set's fo
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
 import yaml
+from typing_extensions import override
 
 from vsep_ray import storage
-from vsep_ray.config import UserError
-from vsep_ray.datasets.folders import Rule
+from vsep_ray.config import UserError, option
+from vsep_ray.datasets.dataset import FilesDataset
+from vsep_ray.datasets.folders import Rule, parse_rules
 from vsep_ray.datasets.track import Stem, Track
 
 METADATA = "metadata.yaml"
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 """Folder -> split."""
+
+
+@dataclass(frozen=True)
+class SlakhConfig(FilesDataset):
+    """Slakh2100: instruments rendered apart, their classes in metadata.yaml."""
+
+    map: tuple[str, ...] = option((), short="map")
+    """SOURCE=GLOB pairs for instrument classes, such as bass=bass other='*'; a file takes the first pair that
+    matches it. Short form: --map."""
+
+    @override
+    def tracks(self, root: str) -> list[Track]:
+        return tracks(root, parse_rules(self.map))
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return True
 
 
 def tracks(root: str, rules: Sequence[Rule] = ()) -> list[Track]:

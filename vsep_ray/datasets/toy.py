@@ -4,13 +4,17 @@ The task of M. Frank (2020): four sources that a density model can tell apart, a
 the fly.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
+from typing_extensions import override
 
-from vsep_ray.config import UserError
-from vsep_ray.datasets.track import Stem, Track
+from vsep_ray.config import UserError, to_dict
+from vsep_ray.datasets.dataset import Dataset, Listing
+from vsep_ray.datasets.streams import Stream
+from vsep_ray.datasets.track import CropConfig, Stem, Track
 
 Shape = Literal["sine", "sawtooth", "square", "triangle"]
 SHAPES: tuple[Shape, ...] = get_args(Shape)
@@ -18,8 +22,10 @@ SPLITS = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyConfig(Dataset):
     """Toy waves: K wave forms of one random key each, mixture = their mean."""
+
+    has_splits = True
 
     shapes: tuple[Shape, ...] = SHAPES
     """Wave forms, one source each."""
@@ -37,6 +43,27 @@ class ToyConfig:
     """Tracks in split test."""
     seed: int = 0
     """Seed of keys, phases and amplitudes."""
+
+    @override
+    def find(self) -> list[Track]:
+        return tracks(self)
+
+    @override
+    def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
+        waves = render(track, self, crop.sample_rate, crop.channels, crop.length)
+        return {source: iter([wave]) for source, wave in waves.items()}
+
+    @override
+    def scales(self, num: int) -> tuple[float, ...]:
+        return (1 / num,) * num
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return True
+
+    @override
+    def listing(self, tracks: Sequence[Track]) -> Listing:
+        return Listing(to_dict(self), [0] * len(tracks))
 
 
 def tracks(config: ToyConfig) -> list[Track]:

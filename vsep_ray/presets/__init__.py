@@ -8,7 +8,7 @@ priors (``small-KIND``) and the regimes (``small-a``, ``small-b``, ``small-c``) 
 from vsep_ray.presets.benchmark import BENCHMARK, BenchmarkConfig
 from vsep_ray.presets.catalog import SEPARATE_CATALOG, AudioFormat, SeparateCatalogConfig
 from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
-from vsep_ray.presets.evaluate import EVALUATE, EvaluateConfig
+from vsep_ray.presets.evaluate import EVALUATE, CropsConfig, EvaluateConfig
 from vsep_ray.presets.job import Device, JobConfig
 from vsep_ray.presets.quickstart import QUICKSTART, QuickstartConfig
 from vsep_ray.presets.training import (
@@ -32,6 +32,7 @@ __all__ = [
     "TUNE",
     "AudioFormat",
     "BenchmarkConfig",
+    "CropsConfig",
     "Device",
     "EvaluateConfig",
     "JobConfig",

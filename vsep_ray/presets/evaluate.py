@@ -4,11 +4,20 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from vsep_ray.config import option
-from vsep_ray.datasets.registry import Dataset
+from vsep_ray.datasets.musdb import MUSDB18Config
+from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.inference import LangevinConfig, RefineConfig
 from vsep_ray.presets.job import Device, JobConfig
 
 Method = Literal["amortized", "refine", "langevin"]
+
+
+@dataclass(frozen=True)
+class CropsConfig:
+    """Held-out crops of a crop store: split test, or valid where there is none."""
+
+    root: str = option("", role="input", short="root")
+    """The crop store. Default: the latest in the storage. Short form: --root."""
 
 
 @dataclass(frozen=True)
@@ -25,12 +34,9 @@ class EvaluateConfig(JobConfig):
     the latest in the storage."""
     refine: RefineConfig = field(default_factory=RefineConfig)
     langevin: LangevinConfig = field(default_factory=LangevinConfig)
-    dataset: Dataset | Literal["crops"] = "crops"
-    """Where the references come from; crops: split test of a crop store."""
-    root: str = ""
-    """Folder of the data set, or the crop store. Default: the latest crop store in the storage."""
-    map: tuple[str, ...] = ()
-    """SOURCE=GLOB pairs as in prepare_crops.py."""
+    dataset: CropsConfig | DatasetConfig = field(default_factory=CropsConfig)
+    """Where the references come from. crops: held-out crops of a crop store. The others: whole tracks, as in
+    prepare_crops.py."""
     max_tracks: int = 256
     """Score at most this many tracks."""
     bsseval: bool = False
@@ -56,5 +62,5 @@ class EvaluateConfig(JobConfig):
 EVALUATE = {
     "toy": EvaluateConfig(),
     "smoke": EvaluateConfig(preset="smoke", max_tracks=64, listening_tracks=2),
-    "music": EvaluateConfig(preset="music", dataset="musdb18"),
+    "music": EvaluateConfig(preset="music", dataset=MUSDB18Config()),
 }

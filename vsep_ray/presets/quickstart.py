@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.dreaming import DreamConfig
-from vsep_ray.presets.crops import PREPARE_CROPS, PrepareCropsConfig
+from vsep_ray.presets.crops import SMOKE_TOY, PrepareCropsConfig
 from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import (
@@ -47,7 +47,7 @@ def _quickstart(
     prior_fit = FitConfig(prior_steps, 32, 2e-3, log_every=100, checkpoint_every=prior_steps)
     return QuickstartConfig(
         preset=preset,
-        crops=PrepareCropsConfig(preset=preset, toy=toy),
+        crops=PrepareCropsConfig(preset=preset, dataset=toy),
         priors=TrainPriorsConfig(
             preset=preset, prior=ScoreConfig(ode_steps=12), fit=prior_fit, noise_stds=(0.03, 0.1, 0.3)
         ),
@@ -58,7 +58,7 @@ def _quickstart(
 QUICKSTART = {
     "smoke": _quickstart(
         "smoke",
-        PREPARE_CROPS["small"].toy,
+        replace(SMOKE_TOY, train_tracks=8_192, valid_tracks=256, test_tracks=256),
         1_500,
         FitConfig(steps=600, batch_size=64, learning_rate=2e-3, checkpoint_every=300),
         DreamConfig(1_024, temperatures=(1.0, 0.8), sigma=0.03),

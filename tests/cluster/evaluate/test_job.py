@@ -14,9 +14,11 @@ from vsep_ray.cluster.evaluate.contenders import contenders
 from vsep_ray.cluster.evaluate.job import plan, run, table
 from vsep_ray.config import UserError
 from vsep_ray.crops.writing import Layout, Unit, begin, finish, write_unit
+from vsep_ray.datasets.folders import StemsConfig
+from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 from vsep_ray.inference import amortized
-from vsep_ray.presets import EVALUATE
+from vsep_ray.presets import EVALUATE, CropsConfig
 from vsep_ray.separators import Separator
 from vsep_ray.tracking.client import client
 
@@ -48,7 +50,7 @@ def songs(tmp_path):
 
 @pytest.mark.ray
 def test_whole_tracks_are_scored_between_floor_and_ceiling(ray_session, config, songs, capsys):
-    figures = run(dataclasses.replace(config, dataset="stems", root=songs))
+    figures = run(dataclasses.replace(config, dataset=StemsConfig(songs)))
     assert (figures["tracks"], figures["failed"], figures["regime"]) == (1, 1, "B")
     for source in ("bass", "other"):
         floor, ceiling = (figures[m]["sources"][source]["si_sdr_db"]["median"] for m in ("mixture", "oracle"))
@@ -135,8 +137,8 @@ def test_models_of_other_sources_are_scored_apart(config, separator_directory, t
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dataset": "toy"}, "--dataset crops"),
-        ({"dataset": "stems"}, "--root"),
+        ({"dataset": ToyConfig()}, "--dataset crops"),
+        ({"dataset": StemsConfig()}, "--root"),
         ({}, "prepare_crops.py"),
         ({"model": ("/no/such/model",)}, "no directory"),
     ],
@@ -148,9 +150,9 @@ def test_what_cannot_be_scored_is_refused_with_the_cure(config, options, message
 
 def test_crops_at_another_rate_and_stems_of_other_names_are_refused(config, songs):
     with pytest.raises(UserError, match=r"\(16000, 1\)"):
-        plan(dataclasses.replace(config, root=store(config.storage, rate=16000).uri))
+        plan(dataclasses.replace(config, dataset=CropsConfig(store(config.storage, rate=16000).uri)))
     with pytest.raises(UserError, match="name them by --map"):
-        plan(dataclasses.replace(config, dataset="stems", root=songs, map=("brass=bass.*", "rest=other.*")))
+        plan(dataclasses.replace(config, dataset=StemsConfig(songs, ("brass=bass.*", "rest=other.*"))))
 
 
 def test_long_mixtures_are_separated_in_chunks_that_mix_exactly(config):

@@ -26,6 +26,7 @@ from vsep_ray.crops.reading import read_part
 from vsep_ray.crops.store import COMPRESSION, CropStore, to_table
 from vsep_ray.crops.writing import Layout, Unit, write_unit
 from vsep_ray.datasets import musdb
+from vsep_ray.datasets.manifest import ManifestConfig
 from vsep_ray.datasets.streams import open_stems
 from vsep_ray.datasets.track import CropConfig, Encoding, Stem, Track
 from vsep_ray.presets import BenchmarkConfig, PrepareCropsConfig
@@ -43,8 +44,7 @@ def writing(config: BenchmarkConfig, folder: Path) -> Row:
     """FLAC files into a crop store, against decoding, resampling and encoding alone in as many processes."""
     files = list((folder / "flac").rglob("*.flac")) * config.copies
     recipe = PrepareCropsConfig(
-        dataset="manifest",
-        root=str(folder / "flac.csv"),
+        dataset=ManifestConfig(str(folder / "flac.csv")),
         output=str(folder / "written"),
         crop=STORED,
         fresh=True,
@@ -199,8 +199,7 @@ def make_music(config: BenchmarkConfig, folder: Path) -> None:
     for ending in ("wav", "flac"):
         _write_manifest(config, folder, ending)
     recipe = PrepareCropsConfig(
-        dataset="manifest",
-        root=str(folder / "wav.csv"),
+        dataset=ManifestConfig(str(folder / "wav.csv")),
         output=str(folder / "store"),
         crop=crop,
         valid_fraction=0.0,

@@ -57,7 +57,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
         tempfile.TemporaryDirectory(prefix="vsep-benchmark-") as folder,
     ):
         recipe = replace(
-            PREPARE_CROPS["toy"], storage=folder, tracking_uri=config.tracking_uri, toy=config.toy
+            PREPARE_CROPS["toy"], storage=folder, tracking_uri=config.tracking_uri, dataset=config.toy
         )
         store = CropStore.open(prepare(recipe)["output"])
         music = Path(folder, "music")

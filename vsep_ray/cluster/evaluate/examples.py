@@ -9,18 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsep_ray import storage
 from vsep_ray.audio.io import BLOCK
 from vsep_ray.audio.resampling import Audio, fit_length
 from vsep_ray.config import UserError
 from vsep_ray.crops import reading
-from vsep_ray.crops import store as crops
-from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.datasets import registry
-from vsep_ray.datasets.registry import Dataset
+from vsep_ray.datasets.dataset import Dataset
 from vsep_ray.datasets.streams import whole
 from vsep_ray.datasets.track import PUBLISHED, CropConfig, Track
-from vsep_ray.presets import EvaluateConfig
+from vsep_ray.presets import CropsConfig, EvaluateConfig
 from vsep_ray.separators import Separator
 
 log = logging.getLogger(__name__)
@@ -70,17 +68,17 @@ def units(config: EvaluateConfig, separator: Separator) -> list[Unit]:
     Raises:
         UserError: there is no such data, it has no common mixtures, or it is not at the separator's rate.
     """
-    if config.dataset == "crops":
-        return list(_crop_parts(_store(config, separator), config.max_tracks))
-    if config.dataset in ("toy", "sources"):
-        raise UserError(f"--dataset {config.dataset} has no whole tracks with stems; use --dataset crops")
-    root = storage.absolute(config.root) if config.root else ""
-    found = registry.find(config.dataset, root, mapping=config.map)
-    tracks = [t for t in found if t.split == "test"] if config.dataset != "stems" else found
+    dataset = config.dataset
+    if isinstance(dataset, CropsConfig):
+        return list(_crop_parts(_store(dataset, config.storage, separator), config.max_tracks))
+    found = dataset.find()
+    if not dataset.needs_files or not dataset.paired(found):
+        raise UserError(f"--dataset {dataset.name} has no whole tracks with stems; use --dataset crops")
+    tracks = [t for t in found if t.split == "test"] if any(t.split for t in found) else found
     if not tracks:
-        raise UserError(f"no test tracks in {root}; expected them in {root}/test")
+        raise UserError(f"no track of split test in --dataset {dataset.name}; its tracks are for training")
     _name_strangers(tracks, separator)
-    return [WholeTrack(config.dataset, t) for t in tracks[: config.max_tracks]]
+    return [WholeTrack(dataset, t) for t in tracks[: config.max_tracks]]
 
 
 def read(unit: Unit, separator: Separator) -> list[Example]:
@@ -92,7 +90,7 @@ def read(unit: Unit, separator: Separator) -> list[Example]:
     if isinstance(unit, CropPart):
         return _read_crops(unit, separator)
     crop = CropConfig(separator.sample_rate, separator.channels, BLOCK)
-    audio = whole(registry.open_track(unit.dataset, unit.track, crop=crop))
+    audio = whole(unit.dataset.open(unit.track, crop))
     length = max(a.shape[-1] for a in audio.values())
     audio = {name: fit_length(a, length) for name, a in audio.items()}
     published = audio.pop(PUBLISHED, None)
@@ -111,12 +109,10 @@ def _name_strangers(tracks: Sequence[Track], separator: Separator) -> None:
         log.warning("in the mixture but not scored (see --map): %s; the model has %s", strangers, known)
 
 
-def _store(config: EvaluateConfig, separator: Separator) -> CropStore:
-    uri = config.root or crops.latest_store(config.storage)
+def _store(dataset: CropsConfig, root: str, separator: Separator) -> CropStore:
+    uri = dataset.root or latest_store(root)
     if not uri:
-        raise UserError(
-            f"no crop store in {config.storage}; make one with jobs/prepare_crops.py, or pass --root"
-        )
+        raise UserError(f"no crop store in {root}; make one with jobs/prepare_crops.py, or pass --root")
     store = CropStore.open(uri)
     if not store.paired:
         raise UserError(

@@ -24,7 +24,7 @@ from vsep_ray.cluster.evaluate.examples import Unit
 from vsep_ray.cluster.evaluate.excerpts import Excerpt
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
-from vsep_ray.config import UserError, fingerprint, to_dict
+from vsep_ray.config import UserError, fingerprint, short_name, to_dict
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.evaluation.scores import CEILING, FLOOR, Score, aggregate, score_track, worst_first
 from vsep_ray.presets import EvaluateConfig
@@ -55,7 +55,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     rivals = contenders(config)
     first = rivals[0]
     units = examples.units(config, first.separator)
-    name = f"evaluate-{config.dataset}-{_identity(config, rivals)}"
+    dataset = short_name(type(config.dataset))
+    name = f"evaluate-{dataset}-{_identity(config, rivals)}"
     with start_run(
         config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
     ) as tracker:
@@ -67,7 +68,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
         facts = {k: v for k, v in figures.items() if isinstance(v, str | int | float)}
-        html = page(f"Separation under regime {first.regime}: {config.dataset}", rows, clips, facts)
+        html = page(f"Separation under regime {first.regime}: {dataset}", rows, clips, facts)
         storage.write_bytes(report, html.encode())
         _record(tracker, figures, rows, html, heard, first.separator.sources)
         return {"run_id": tracker.run_id, **figures, "report": report}
@@ -104,7 +105,7 @@ def _pair(summary: Mapping[str, float | None]) -> str:
 
 def _identity(config: EvaluateConfig, rivals: Sequence[Contender]) -> str:
     options = to_dict([config.refine, config.langevin]) if any(c.joint for c in rivals) else []
-    data = [config.dataset, config.root, list(config.map), config.max_tracks, config.priors, options]
+    data = [to_dict(config.dataset), config.max_tracks, config.priors, options]
     return fingerprint([[c.uri for c in rivals], list(config.methods), *data])
 
 
@@ -164,7 +165,7 @@ def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Resul
         "model": first.uri,
         "regime": first.regime,
         "method": first.name,
-        "dataset": config.dataset,
+        "dataset": short_name(type(config.dataset)),
         "tracks": len({s.track for s in result.scores}),
         "failed": result.failed,
         "sample_rate": first.separator.sample_rate,

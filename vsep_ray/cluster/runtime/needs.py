@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vsep_ray import storage
+from vsep_ray.config import fields_with
 from vsep_ray.presets import JobConfig
 
-INPUTS = ("dataset", "root", "crops", "priors", "start", "model", "catalog")
-"""Fields that name data and models."""
 DECODING = ("PrepareCropsConfig", "SeparateCatalogConfig")
 """Configs of jobs that read whatever files they are given."""
 
@@ -43,13 +42,12 @@ class Needs:
         values = vars(config)
         output = values.get("output", "")
         folders = (config.storage, *([storage.absolute(output)] if output else []))
-        datasets = (values.get("dataset"), getattr(values.get("sources"), "dataset", None))
-        inputs = {name: found for name in INPUTS if (found := _names(values.get(name)))}
+        inputs = {path: found for path, v in fields_with(config, "input").items() if (found := _names(v))}
         return cls(
             config.tracking_uri,
             folders,
             **_size(values),
-            ffmpeg="musdb18" in datasets or bool(values.get("bsseval")),
+            ffmpeg=getattr(values.get("dataset"), "needs_ffmpeg", False) or bool(values.get("bsseval")),
             decoder=type(config).__name__ in DECODING,
             inputs=inputs,
         )
@@ -69,7 +67,7 @@ def _size(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _names(value: Any) -> tuple[str, ...]:
-    """Of what is named; in some configs the same field holds the config of another job."""
+    """The names in a field: several, one, or none."""
     if isinstance(value, tuple):
         return value
     return (value,) if isinstance(value, str) and value else ()

@@ -192,7 +192,8 @@ def _inputs(needs: Needs) -> Check:
     for field, names in needs.inputs.items():
         for name in names:
             if "/" in name and ":/" not in name and not split_glob(name)[1] and not _exists(name):
-                return Check("inputs", "failed", f"--{field} {name}: there is no such file or folder")
+                flag = f"--{field.replace('_', '-')}"
+                return Check("inputs", "failed", f"{flag} {name}: there is no such file or folder")
         found[field] = ", ".join(exact_model(name, needs.tracking_uri) for name in names)
     return Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in found.items()))
 

@@ -6,6 +6,7 @@ import numpy as np
 from torch import Tensor
 
 from vsep_ray.crops.store import CropStore
+from vsep_ray.datasets.toy import SHAPES
 from vsep_ray.evaluation.likelihood import NATS_PER_BIT, Discrimination
 from vsep_ray.evaluation.toy_fit import wave_fit_db
 from vsep_ray.priors import Prior
@@ -45,7 +46,7 @@ def sampled(prior: Prior, store: CropStore, source: str, length: int) -> tuple[T
     samples = prior.sample(SAMPLES, length).cpu()
     seconds = time.perf_counter() - began
     figures = {"sample_seconds": seconds / SAMPLES, "sample_level": samples.square().mean().sqrt().item()}
-    if store.dataset == "toy":
+    if source in SHAPES:
         fits = wave_fit_db(samples[:, 0], source, store.sample_rate)  # type: ignore[arg-type]
         figures |= {"sample_fit_db": fits.median().item()}
     return samples, figures

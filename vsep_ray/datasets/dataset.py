@@ -1,0 +1,117 @@
+"""The contract of a data set, and what all that consist of sound files have in common."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from typing_extensions import override
+
+from vsep_ray import storage
+from vsep_ray.config import UserError, option, short_name
+from vsep_ray.datasets import streams
+from vsep_ray.datasets.streams import Stream
+from vsep_ray.datasets.track import CropConfig, Track
+
+
+class Listing(NamedTuple):
+    """What decides the content of a data set, JSON-ready, and the bytes of each track's files."""
+
+    content: Any
+    sizes: list[int]
+
+
+class Dataset(ABC):
+    """Where tracks are found, and how their audio is opened.
+
+    To add one: write one file with a frozen ``XConfig`` that extends this class, or `FilesDataset` where it
+    consists of sound files, and implements the abstract methods; add ``XConfig`` to the union
+    `vsep_ray.datasets.registry.DatasetConfig`. ``--dataset x`` and the contract tests find it there.
+    """
+
+    has_splits: ClassVar[bool] = False
+    """Whether every track comes with its split."""
+    needs_ffmpeg: ClassVar[bool] = False
+    """Whether ffmpeg and ffprobe must be on the PATH."""
+    needs_files: ClassVar[bool] = False
+    """Whether somebody must have it; otherwise it is made on the fly."""
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line and in a store."""
+        return short_name(type(self))
+
+    @abstractmethod
+    def find(self) -> list[Track]:
+        """The tracks, in an order that depends on nothing but the content.
+
+        Raises:
+            UserError: there is nothing that this kind of data set could hold.
+        """
+
+    @abstractmethod
+    def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
+        """A track's audio by source, at the rate, channels and length of ``crop``; sources may differ in
+        length.
+
+        Raises:
+            BadFileError: at once or on the way, where a file of the track cannot be used.
+        """
+
+    @abstractmethod
+    def scales(self, num: int) -> tuple[float, ...]:
+        """The factors a_k by which ``num`` sources add up to the mixture."""
+
+    @abstractmethod
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        """Whether the sources of one track belong together."""
+
+    @abstractmethod
+    def listing(self, tracks: Sequence[Track]) -> Listing:
+        """What a store's fingerprint takes of the tracks: the same listing, the same crops."""
+
+
+@dataclass(frozen=True)
+class FilesDataset(Dataset):
+    """Sound files in a folder, or in the table of a manifest."""
+
+    root: str = option("", role="input", short="root")
+    """Folder of the data set, or the manifest; local, s3:// or gs://. Short form: --root."""
+
+    needs_files = True
+
+    @abstractmethod
+    def tracks(self, root: str) -> list[Track]:
+        """The tracks below an absolute root."""
+
+    @override
+    def find(self) -> list[Track]:
+        if not self.root:
+            raise UserError(f"--dataset {self.name} needs --root, the folder (or manifest) of the data set")
+        return self.tracks(storage.absolute(self.root))
+
+    @override
+    def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
+        return streams.open_stems(track, crop)
+
+    @override
+    def scales(self, num: int) -> tuple[float, ...]:
+        return (1.0,) * num
+
+    @override
+    def listing(self, tracks: Sequence[Track]) -> Listing:
+        """Of each track its id, its split, and of every file the source, the path below the root, bytes and
+        time of its last change."""
+        root = storage.absolute(self.root)
+        files = list(dict.fromkeys(uri for track in tracks for uri in track.files))
+        stamps = dict(zip(files, storage.stamps(files), strict=True))
+        entries = [
+            [t.id, t.split, [(s, storage.relative(uri, root), *stamps[uri]) for s, uri in _uses(t)]]
+            for t in tracks
+        ]
+        return Listing(entries, [sum(max(stamps[uri][0], 0) for uri in track.files) for track in tracks])
+
+
+def _uses(track: Track) -> list[tuple[str, str]]:
+    mixture = [("", track.uri)] if track.uri else []
+    return mixture + [(s.source, uri) for s in track.stems for uri in s.uris]
