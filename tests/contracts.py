@@ -18,14 +18,13 @@ from vsep_ray.datasets.toy import ToyConfig, render, tracks
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.nn.bijections import Bijection
 from vsep_ray.objectives import MaximumLikelihood
-from vsep_ray.priors import PriorConfig
-from vsep_ray.priors.flow import FLOWAVENET, GLOW, NICE, REAL_NVP, WAVEGLOW
+from vsep_ray.priors import FlowConfig, PriorConfig
 from vsep_ray.separators import BackboneConfig, PosteriorConfig
 from vsep_ray.training import FitConfig, FitState, fit
 
 SAMPLE_RATE = 8_000
 TOY = ToyConfig(lowest_hz=220, highest_hz=880, train_tracks=48, valid_tracks=32, test_tracks=0)
-FLOWS = {"nice": NICE, "real_nvp": REAL_NVP, "glow": GLOW, "flowavenet": FLOWAVENET, "waveglow": WAVEGLOW}
+FLOWS = FlowConfig.named()
 
 
 def narrow(config):

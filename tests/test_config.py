@@ -170,6 +170,13 @@ def test_a_member_of_a_union_is_chosen_at_any_depth(flags):
     assert chosen == PearConfig(1.0, (1, 2))
 
 
+def test_values_have_names_too(capsys):
+    assert parse(TrainPriorsConfig, ["--prior", "glow"], TRAIN_PRIORS).prior == FlowConfig.named()["glow"]
+    with pytest.raises(SystemExit):
+        parse(TrainPriorsConfig, ["--help"], TRAIN_PRIORS)
+    assert "--prior {flow,wavenet,vae,vqvae,spectrogramglow,score,nice,realnvp," in capsys.readouterr().out
+
+
 def test_choosing_the_member_of_the_preset_keeps_its_values():
     assert shop("--preset", "pears", "--basket.fruit", "pear") == SHOP["pears"]
     assert shop("--preset", "pears", "--basket.fruit", "apple").basket.fruit == AppleConfig()

@@ -1,12 +1,14 @@
 """Configs from the command line: presets, members of unions, fields, and words for what cannot be."""
 
+import copy
 import dataclasses
+import functools
 import itertools
 import typing
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from vsep_ray.config import UserError, members, settled, short_name
+from vsep_ray.config import Named, UserError, members, settled, short_name
 
 T = TypeVar("T")
 MOST_CURES = 3
@@ -17,7 +19,8 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
     """Read a config from the command line, on top of the preset that ``--preset`` names.
 
     ``--field name`` chooses the member of a union of configs (``--prior flow`` for ``FlowConfig``), at any
-    depth (``--separator.posterior factorisednormal``); the member's own fields are ``--field.x``. ``--help``
+    depth (``--separator.posterior factorisednormal``), or a value that a member has a name for (``--prior
+    nice``, see `config.Named`); the member's own fields are ``--field.x``. ``--help``
     prints the presets, the unions, and every field with its default. What the preset sets and cannot act
     under the other values is dropped (`config.settled`).
 
@@ -47,7 +50,7 @@ def _choices(config: Any, prefix: str = "--") -> Iterator[str]:
     for field, annotation in typing.get_type_hints(type(config)).items():
         if all(map(dataclasses.is_dataclass, members(annotation))):
             flag = prefix + field.replace("_", "-")
-            names = [short_name(member) for member in members(annotation)]
+            names = list(_made(members(annotation)))
             if len(names) > 1:
                 yield f"    {flag} {{{','.join(names)}}}"
             yield from _choices(getattr(config, field), flag + ".")
@@ -71,10 +74,18 @@ def _take_members(args: list[str], config: Any, prefix: str = "--") -> Any:
 
 def _take_member(args: list[str], default: Any, flag: str, choices: tuple[type, ...]) -> Any:
     name = value_of(args, flag, remove=True)
-    by_name = {short_name(c): c for c in choices}
-    if name is not None and name not in by_name:
-        raise UserError(f"{flag} {name} is unknown; there are {', '.join(by_name)}")
-    return default if name is None or type(default) is by_name[name] else by_name[name]()
+    made = _made(choices)
+    if name is not None and name not in made:
+        raise UserError(f"{flag} {name} is unknown; there are {', '.join(made)}")
+    return default if name is None or name == short_name(type(default)) else made[name]()
+
+
+def _made(choices: Sequence[type]) -> dict[str, Callable[[], Any]]:
+    """What ``--field NAME`` may say: a member of a union, or a value that a member has a name for."""
+    values = {n: v for c in choices if issubclass(c, Named) for n, v in c.named().items()}
+    return {short_name(c): c for c in choices} | {
+        n: functools.partial(copy.copy, v) for n, v in values.items()
+    }
 
 
 def value_of(args: list[str], flag: str, remove: bool = False) -> str | None:

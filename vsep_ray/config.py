@@ -3,7 +3,8 @@
 A config is a frozen dataclass of plain values, tuples and other configs. A union of configs, as in
 ``PriorConfig = FlowConfig | ...``, is written to JSON with the member's class name under ``"type"``
 (`vsep_ray.command_line` reads configs from flags). A field that decides nothing of the result has a role,
-said once, at the field, by `option`. A config whose fields do not always act says so by a method ``idle``.
+said once, at the field, by `option`. A config whose fields do not always act says so by a method ``idle``
+(`Conditional`).
 """
 
 import dataclasses
@@ -16,12 +17,31 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
+FORMAT = 2
+"""The number of files of configs, such as a sweep's best.json; 1 has none in it (FORMATS.md)."""
 Role = Literal["place", "input", "budget", "resource", "manner"]
 """What a field is that decides nothing of the result by its value.
 
 place: where things lie and are shown. input: names data or a model, whose fingerprint counts in its place.
 budget: how long to go on. resource: what to take for it. manner: how this one call goes about it.
 """
+
+
+@typing.runtime_checkable
+class Conditional(typing.Protocol):
+    """A config whose fields do not always act."""
+
+    def idle(self) -> dict[str, str]:
+        """The fields that cannot act under the others: dotted path -> why, and the cure (`config.idle`)."""
+
+
+@typing.runtime_checkable
+class Named(typing.Protocol):
+    """A config some of whose values have names on the command line."""
+
+    @classmethod
+    def named(cls) -> dict[str, Any]:
+        """Name -> value."""
 
 
 class UserError(ValueError):
@@ -134,7 +154,7 @@ def idle(config: Any) -> dict[str, str]:
     A config says so of itself and of what it holds by a method ``idle`` of this form, in which flags begin at
     that config: ``--steps 4`` becomes ``--refinement.steps 4`` above it.
     """
-    found: dict[str, str] = config.idle() if hasattr(config, "idle") else {}
+    found: dict[str, str] = config.idle() if isinstance(config, Conditional) else {}
     for f in dataclasses.fields(config):
         value = getattr(config, f.name)
         if dataclasses.is_dataclass(value) and f.name not in found:

@@ -11,7 +11,7 @@ from vsep_ray.config import UserError, option
 from vsep_ray.priors.prior import Prior, per_item_noise
 
 LOWEST_HZ = 27.5
-SCARCE = 8
+FEWEST_ALIKE = 8
 """Clips of one semitone below which they are not repeated any more: a stray clip is no pitch."""
 
 
@@ -51,13 +51,13 @@ def strongest_semitone(x: Tensor, sample_rate: int) -> Tensor:
 
 def evenly(groups: Tensor, audible: Tensor, num: int) -> Tensor:
     """Indices of ``num`` clips, drawn with replacement so that every group of audible ones is equally likely;
-    one of fewer than `SCARCE` clips is as much less likely. Silence keeps its share.
+    one of fewer than `FEWEST_ALIKE` clips is as much less likely. Silence keeps its share.
 
     Shape: (N,), (N,) of bool -> (num,).
     """
     weights = torch.ones(len(groups), dtype=torch.double)
     heard = groups[audible]
-    even = 1 / torch.bincount(heard)[heard].clamp_min(SCARCE).double()
+    even = 1 / torch.bincount(heard)[heard].clamp_min(FEWEST_ALIKE).double()
     weights[audible] = even * (len(heard) / even.sum())
     return torch.multinomial(weights, num, replacement=True)
 

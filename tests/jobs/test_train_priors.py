@@ -13,9 +13,10 @@ import pytest
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.train import priors as train_priors
+from vsep_ray.command_line import parse
 from vsep_ray.config import UserError
-from vsep_ray.presets import ResourcesConfig
-from vsep_ray.priors import Prior
+from vsep_ray.presets import TRAIN_PRIORS, ResourcesConfig, TrainPriorsConfig
+from vsep_ray.priors import FlowConfig, Prior
 from vsep_ray.tracking.client import client
 from vsep_ray.training import FitConfig
 
@@ -105,6 +106,17 @@ def test_the_same_command_again_trains_nothing(priors, priors_config, snapshot):
         k: v for k, v in priors.items() if k != "run_id"
     }
     assert snapshot("runs") == before
+
+
+@pytest.mark.slow  # without Ray: tests/priors/test_flow.py
+@pytest.mark.parametrize("name", FlowConfig.named())
+def test_the_flows_of_the_literature_are_trained_by_their_names(priors_config, name):
+    flags = f"--preset smoke --prior {name} --prior.steps 1 --prior.width 8 --prior.layers 1"
+    chosen = parse(TrainPriorsConfig, flags.split(), TRAIN_PRIORS).prior
+    assert chosen == dataclasses.replace(FlowConfig.named()[name], steps=1, width=8, layers=1)
+    fit = dataclasses.replace(priors_config.fit, steps=2)
+    figures = train_priors.run(dataclasses.replace(priors_config, prior=chosen, fit=fit, sources=("sine",)))
+    assert figures["steps"] == {"sine": 2} and figures["kind"] == {"sine": "exact"}
 
 
 def test_a_source_that_is_not_there_is_refused(priors_config):

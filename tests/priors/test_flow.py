@@ -8,8 +8,10 @@ import pytest
 import torch
 from torch.distributions import Normal
 
+from vsep_ray.command_line import parse
 from vsep_ray.config import UserError, members
 from vsep_ray.objectives import MaximumLikelihood
+from vsep_ray.presets import TRAIN_PRIORS, TrainPriorsConfig
 from vsep_ray.priors import FlowConfig, PriorConfig
 from vsep_ray.priors.flow import FlowPrior
 from vsep_ray.training import FitConfig, FitState, fit
@@ -126,3 +128,16 @@ def test_a_trained_flow_prefers_its_own_waves_to_silence_and_noise(trained):
         for k, x in (("own", own), ("noise", noise))
     }
     assert log_prob["own"] > log_prob["noise"] + 100
+
+
+@pytest.mark.parametrize("name", FlowConfig.named())
+def test_a_flow_of_the_literature_is_trained_on_the_smoke_preset_by_its_name(name):
+    flags = f"--preset smoke --prior {name} --prior.steps 1 --prior.width 8 --prior.layers 1"
+    config = parse(TrainPriorsConfig, flags.split(), TRAIN_PRIORS)
+    assert config.prior == dataclasses.replace(FlowConfig.named()[name], steps=1, width=8, layers=1)
+    prior = config.prior.build(contracts.SAMPLE_RATE, 1)
+    clips = contracts.toy_clips("sine", length=contracts.length_of(prior))[:16]
+    short = dataclasses.replace(config.fit, steps=30, warmup=2, learning_rate=1e-2, log_every=30)
+    before = contracts.loss_at_fixed_noise(prior, clips)
+    fit(MaximumLikelihood(prior), [{"clips": clips}] * 30, short, state=FitState.create(prior, short))
+    assert contracts.loss_at_fixed_noise(prior, clips) < before

@@ -20,7 +20,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
+from vsep_ray.config import UserError
 
+FORMAT = 1
+"""The number of the ledger's layout, in every file's metadata; files without one are older (FORMATS.md)."""
 COMPACTED = "ledger.parquet"
 COMMIT_SECONDS = 2.0
 """How long finished tracks may wait for their rows; a kill loses no more than their work."""
@@ -166,8 +169,18 @@ class Ledger:
                     yield track
 
     def _read(self, name: str, schema: pa.Schema) -> pa.Table:
-        """Columns of a file; one of an earlier version lacks some."""
-        file = pq.ParquetFile(io.BytesIO(storage.read_bytes(storage.join(self.uri, name))))
+        """Columns of a file; one of an earlier version lacks some.
+
+        Raises:
+            UserError: a later version wrote it.
+        """
+        uri = storage.join(self.uri, name)
+        file = pq.ParquetFile(io.BytesIO(storage.read_bytes(uri)))
+        found = int((file.schema_arrow.metadata or {}).get(b"format", 0))
+        if found > FORMAT:
+            raise UserError(
+                f"{uri} is a ledger of format {found}, this version reads up to {FORMAT}; update it"
+            )
         table = file.read([f.name for f in schema if f.name in file.schema_arrow.names])
         columns = [
             table[f.name].cast(f.type) if f.name in table.column_names else pa.nulls(len(table), f.type)
@@ -177,7 +190,7 @@ class Ledger:
 
     def _write(self, name: str, table: pa.Table) -> None:
         sink = io.BytesIO()
-        pq.write_table(table, sink)
+        pq.write_table(table.replace_schema_metadata({"format": str(FORMAT)}), sink)
         storage.write_bytes(storage.join(self.uri, name), sink.getvalue())
 
 

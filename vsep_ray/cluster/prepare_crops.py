@@ -17,6 +17,7 @@ from vsep_ray.config import fingerprint, from_dict, to_dict
 from vsep_ray.crops import store as crops
 from vsep_ray.crops import writing
 from vsep_ray.crops.part_files import Open
+from vsep_ray.crops.store import FORMAT
 from vsep_ray.datasets import registry, splits
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.datasets.track import Track
@@ -25,9 +26,6 @@ from vsep_ray.presets import PrepareCropsConfig
 log = logging.getLogger(__name__)
 MAX_TASKS = 1_000
 """Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
-VERSION = 3
-"""Of the store's layout and of the division into units; part of the fingerprint, so that stores of different
-versions are never mixed."""
 
 
 def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
@@ -96,7 +94,7 @@ def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], content: 
     """A hash of what decides the content: the options, and what the data set tells of its tracks."""
     return fingerprint(
         {
-            "version": VERSION,
+            "version": FORMAT,
             "dataset": config.dataset.name,
             "sources": list(sources),
             "crop": to_dict(config.crop),

@@ -29,7 +29,7 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
     """Crops, priors, separators of regimes A and B, evaluation of both, a small catalog; the figures of
     the JSON line."""
     with start_run(config, "quickstart", f"quickstart-{config.preset}") as tracker:
-        below = {name: getattr(config, name) for name in ("storage", "tracking_uri", "fresh", "preset")}
+        below: dict[str, Any] = {**config.places(), "fresh": config.fresh, "preset": config.preset}
         below |= {"experiment": config.experiment or "vsep/quickstart", "parent_run": tracker.run_id}
         log.info("1/5 crops")
         crops = prepare_crops.prepare(dataclasses.replace(config.crops, **below))

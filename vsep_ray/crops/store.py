@@ -26,6 +26,9 @@ from vsep_ray.crops.encoding import SILENCE_DB, activity, encode, level_db, pack
 from vsep_ray.crops.statistics import SourceStatistics, SplitStatistics
 from vsep_ray.datasets.track import CropConfig, Encoding
 
+FORMAT = 3
+"""The number of the store's layout and of its division into units: part of the fingerprint, so that stores of
+different numbers are never mixed; ``_store.json`` has it since 3 (FORMATS.md)."""
 STORE_FILE = "_store.json"
 PARTS_FILE = "_parts.parquet"
 SCHEMA = pa.schema(
@@ -64,6 +67,7 @@ class CropStore:
         fingerprint: hash of the options and of the listing of the inputs.
         content: hash of all rows.
         encoding: of the column ``audio``.
+        format: the number of the layout; 0: not stated.
         revision: git revision of the code that wrote it, or ``""``.
     """
 
@@ -82,13 +86,14 @@ class CropStore:
     content: str = ""
     encoding: Encoding = "pcm"
     revision: str = ""
+    format: int = 0
 
     @classmethod
     def open(cls, uri: str) -> "CropStore":
         """Read ``<uri>/_store.json``.
 
         Raises:
-            UserError: there is no finished crop store at ``uri``.
+            UserError: there is no finished crop store at ``uri``, or one that this version cannot read.
         """
         path = storage.join(uri, STORE_FILE)
         if not storage.exists(path):
@@ -96,6 +101,7 @@ class CropStore:
                 f"no finished crop store in {uri}; make one with jobs/prepare_crops.py --output {uri}"
             )
         value = json.loads(storage.read_bytes(path))
+        _check_format(uri, value.get("format", 0))
         for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
             value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
         return from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
@@ -132,6 +138,15 @@ class CropStore:
                 f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {self.contents}"
             )
         return [(part["name"], i) for part in parts for i in range(part["groups"])]
+
+
+def _check_format(uri: str, found: int) -> None:
+    if found > FORMAT:
+        raise UserError(
+            f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update it"
+        )
+    if not storage.exists(storage.join(uri, PARTS_FILE)):
+        raise UserError(f"{uri} is a crop store of an early format, without {PARTS_FILE}; prepare it again")
 
 
 def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:

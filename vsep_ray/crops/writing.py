@@ -18,7 +18,7 @@ from vsep_ray import storage
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
 from vsep_ray.crops.part_files import Open, cut, write_parts
 from vsep_ray.crops.statistics import SourceCount, SplitStatistics, source_statistics
-from vsep_ray.crops.store import STORE_FILE, CropStore, partition, write_index
+from vsep_ray.crops.store import FORMAT, STORE_FILE, CropStore, partition, write_index
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.datasets.track import CropConfig, Track
 
@@ -175,6 +175,7 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
         content=fingerprint([[r.split, c.source, c.digest] for r in done for c in r.counts]),
         encoding=layout.crop.encoding,
         revision=revision,
+        format=FORMAT,
     )
     for name in filter(storage.is_leftover, storage.list_files(layout.uri)):
         storage.delete(storage.join(layout.uri, name))

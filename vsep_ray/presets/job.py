@@ -1,6 +1,6 @@
 """What every job takes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 import torch
@@ -38,3 +38,8 @@ class JobConfig:
     """Print the resolved config and the plan, touch nothing."""
     fresh: bool = option(False, role="manner")
     """Start afresh where the same command would resume."""
+
+    def places(self) -> dict[str, str]:
+        """Where this job's things lie and are shown, as fields that every other job has too."""
+        names = [f.name for f in fields(JobConfig) if f.metadata.get("role") == "place"]
+        return {name: getattr(self, name) for name in names}

@@ -43,6 +43,11 @@ class FlowConfig:
     noise_max: float = 1.0
     """Largest noise level (units of the waveform)."""
 
+    @classmethod
+    def named(cls) -> "dict[str, FlowConfig]":
+        """The flows of the literature: ``--prior glow``."""
+        return NAMED
+
     def build(self, sample_rate: int, channels: int) -> "FlowPrior":
         """The untrained prior."""
         return FlowPrior(self, sample_rate, channels)
@@ -60,6 +65,9 @@ FLOWAVENET = FlowConfig(
 """Kim et al., 2019. Deviation: half of the channels leave after every block, not after every third."""
 WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
 """Prenger et al., 2019: squeeze 8, two channels leave after every four steps."""
+
+
+NAMED = {"nice": NICE, "realnvp": REAL_NVP, "glow": GLOW, "flowavenet": FLOWAVENET, "waveglow": WAVEGLOW}
 
 
 class FlowPrior(Prior):

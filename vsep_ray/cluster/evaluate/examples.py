@@ -59,10 +59,10 @@ class WholeTrack:
     track: Track
 
 
-Unit = CropPart | WholeTrack
+Portion = CropPart | WholeTrack
 
 
-def units(config: EvaluateConfig, separator: Separator) -> list[Unit]:
+def portions(config: EvaluateConfig, separator: Separator) -> list[Portion]:
     """What to score, in pieces that one task reads.
 
     Raises:
@@ -81,20 +81,20 @@ def units(config: EvaluateConfig, separator: Separator) -> list[Unit]:
     return [WholeTrack(dataset, t) for t in tracks[: config.max_tracks]]
 
 
-def read(unit: Unit, separator: Separator) -> list[Example]:
-    """The examples of a unit, at the separator's sample rate and channels.
+def read(portion: Portion, separator: Separator) -> list[Example]:
+    """The examples of a portion, at the separator's sample rate and channels.
 
     Raises:
         BadFileError: a file of the track cannot be used.
     """
-    if isinstance(unit, CropPart):
-        return _read_crops(unit, separator)
+    if isinstance(portion, CropPart):
+        return _read_crops(portion, separator)
     crop = CropConfig(separator.sample_rate, separator.channels, BLOCK)
-    audio = whole(unit.dataset.open(unit.track, crop))
+    audio = whole(portion.dataset.open(portion.track, crop))
     length = max(a.shape[-1] for a in audio.values())
     audio = {name: fit_length(a, length) for name, a in audio.items()}
     published = audio.pop(PUBLISHED, None)
-    example = _example(unit.track.id, audio, _weights(separator, audio), separator)
+    example = _example(portion.track.id, audio, _weights(separator, audio), separator)
     if published is None:
         return [example]
     return [example, dataclasses.replace(example, mixture=torch.from_numpy(published), published=True)]
@@ -135,10 +135,10 @@ def _crop_parts(store: CropStore, limit: int) -> list[CropPart]:
     return [CropPart(store, split, name, count) for name, count in zip(names, shares, strict=True)]
 
 
-def _read_crops(unit: CropPart, separator: Separator) -> list[Example]:
-    store = unit.store
-    track, offset, audio = reading.read_aligned(store, unit.split, unit.name)
-    chosen = np.linspace(0, len(track) - 1, min(unit.count, len(track))).round().astype(int)
+def _read_crops(portion: CropPart, separator: Separator) -> list[Example]:
+    store = portion.store
+    track, offset, audio = reading.read_aligned(store, portion.split, portion.name)
+    chosen = np.linspace(0, len(track) - 1, min(portion.count, len(track))).round().astype(int)
     weights = dict(zip(store.sources, store.scales, strict=True))
     return [
         _example(

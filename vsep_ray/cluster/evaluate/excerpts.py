@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vsep_ray.cluster.evaluate import examples
 from vsep_ray.cluster.evaluate.contenders import Contender
-from vsep_ray.cluster.evaluate.examples import Example, Unit
+from vsep_ray.cluster.evaluate.examples import Example, Portion
 from vsep_ray.inference import uncertainty
 from vsep_ray.report import Clip
 
@@ -37,11 +37,11 @@ class Excerpt:
     frame_seconds: float
 
 
-def excerpts(unit: Unit, contenders: Sequence[Contender], tracks: Sequence[str]) -> list[Excerpt]:
-    """The excerpts of those tracks of a unit that are wanted."""
-    if isinstance(unit, examples.WholeTrack) and unit.track.id not in tracks:
+def excerpts(portion: Portion, contenders: Sequence[Contender], tracks: Sequence[str]) -> list[Excerpt]:
+    """The excerpts of those tracks of a portion that are wanted."""
+    if isinstance(portion, examples.WholeTrack) and portion.track.id not in tracks:
         return []
-    found = examples.read(unit, contenders[0].separator)
+    found = examples.read(portion, contenders[0].separator)
     return [_excerpt(e, contenders) for e in found if e.track in tracks and not e.published]
 
 

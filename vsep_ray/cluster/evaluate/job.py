@@ -20,7 +20,7 @@ import torch
 from vsep_ray import storage
 from vsep_ray.cluster.evaluate import examples, excerpts
 from vsep_ray.cluster.evaluate.contenders import Contender, contenders
-from vsep_ray.cluster.evaluate.examples import Unit
+from vsep_ray.cluster.evaluate.examples import Portion
 from vsep_ray.cluster.evaluate.excerpts import Excerpt
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
@@ -54,16 +54,16 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     """
     rivals = contenders(config)
     first = rivals[0]
-    units = examples.units(config, first.separator)
+    portions = examples.portions(config, first.separator)
     dataset = short_name(type(config.dataset))
     name = f"evaluate-{dataset}-{_identity(config, rivals)}"
     with start_run(
         config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
     ) as tracker:
-        result = _score_all(config, units, rivals)
+        result = _score_all(config, portions, rivals)
         figures = _figures(config, rivals, result)
         print(table(figures["methods"]))
-        heard = _listen(config, result.scores, units, rivals)
+        heard = _listen(config, result.scores, portions, rivals)
         rows = [dataclasses.asdict(s) for s in result.scores]
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
@@ -80,7 +80,7 @@ def plan(config: EvaluateConfig) -> dict[str, Any]:
     return {
         "contenders": {c.name: c.uri for c in rivals},
         "sources": list(rivals[0].separator.sources),
-        "units": len(examples.units(config, rivals[0].separator)),
+        "units": len(examples.portions(config, rivals[0].separator)),
         "max_tracks": config.max_tracks,
     }
 
@@ -109,13 +109,13 @@ def _identity(config: EvaluateConfig, rivals: Sequence[Contender]) -> str:
     return fingerprint([[c.uri for c in rivals], list(config.methods), *data])
 
 
-def _score_all(config: EvaluateConfig, units: Sequence[Unit], rivals: Sequence[Contender]) -> _Result:
-    shared, score = ray.put(list(rivals)), _remote(_score_unit, config)
-    parts = ray.get([score.remote(unit, shared, config.bsseval) for unit in units])
+def _score_all(config: EvaluateConfig, portions: Sequence[Portion], rivals: Sequence[Contender]) -> _Result:
+    shared, score = ray.put(list(rivals)), _remote(_score_portion, config)
+    parts = ray.get([score.remote(portion, shared, config.bsseval) for portion in portions])
     total, errors = _Result(), [p for p in parts if isinstance(p, str)]
     for message in errors:
         log.warning("not scored: %s", message)
-    if len(errors) == len(units):
+    if len(errors) == len(portions):
         raise UserError(f"no track could be read; the first error: {errors[0]}")
     total.failed = len(errors)
     for part in parts:
@@ -131,10 +131,10 @@ def _remote(function: Any, config: EvaluateConfig) -> Any:
     return ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(config.device)))(function)
 
 
-def _score_unit(unit: Unit, rivals: Sequence[Contender], bsseval: bool) -> _Result | str:
+def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool) -> _Result | str:
     separator, result = rivals[0].separator, _Result()
     try:
-        found = examples.read(unit, separator)
+        found = examples.read(portion, separator)
     except BadFileError as error:
         return str(error)
     mixtures = torch.stack([e.mixture for e in found])
@@ -179,14 +179,14 @@ def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Resul
 
 
 def _listen(
-    config: EvaluateConfig, scores: Iterable[Score], units: Sequence[Unit], rivals: Sequence[Contender]
+    config: EvaluateConfig, scores: Iterable[Score], portions: Sequence[Portion], rivals: Sequence[Contender]
 ) -> list[Excerpt]:
     """The sounds of the worst tracks, separated once more: to keep all would take their memory."""
     worst = worst_first(scores)[: config.listening_tracks]
     if not worst:
         return []
     shared, cut = ray.put(list(rivals)), _remote(excerpts.excerpts, config)
-    parts = ray.get([cut.remote(unit, shared, worst) for unit in units])
+    parts = ray.get([cut.remote(portion, shared, worst) for portion in portions])
     return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
 
 

@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar
 from vsep_ray import storage
 from vsep_ray.cluster.runtime import session
 from vsep_ray.command_line import parse, value_of
-from vsep_ray.config import UserError, from_dict, to_dict
+from vsep_ray.config import FORMAT, UserError, from_dict, to_dict
 from vsep_ray.presets import JobConfig
 
 C = TypeVar("C", bound=JobConfig)
@@ -43,7 +43,7 @@ def main(
     try:
         doc = sys.modules["__main__"].__doc__ or ""
         config = resolve(_parse(config_type, presets, doc))
-        print(json.dumps({"job": name, "config": to_dict(config)}, indent=2), flush=True)
+        print(json.dumps({"job": name, "format": FORMAT, "config": to_dict(config)}, indent=2), flush=True)
         figures = _dry_run(config, plan) if config.dry_run else _with_ray(config, run, trains)
     except UserError as error:
         _finish({"job": name, "run_id": None, "status": "refused", "error": _words(error)}, 2)
@@ -79,9 +79,17 @@ def _from_file(config_type: type[C], uri: str, args: list[str]) -> Mapping[str, 
     parts = [content, *content.values()] if isinstance(content, dict) else []
     for part in parts:
         if isinstance(part, dict) and part.get("type") == config_type.__name__:
-            config = from_dict(config_type, part)
+            config = _of_format(config_type, part, uri, content.get("format", 1))
             return {config.preset: config}
     raise UserError(f"--config {uri} has no {config_type.__name__} in it")
+
+
+def _of_format(config_type: type[C], part: Any, uri: str, found: int) -> C:
+    try:
+        return from_dict(config_type, part)
+    except UserError as error:
+        older = f"it is of format {found}, this version writes {FORMAT}: make it anew"
+        raise UserError(f"--config {uri}: {error}" + (f"; {older}" if found != FORMAT else "")) from error
 
 
 def resolve(config: C) -> C:

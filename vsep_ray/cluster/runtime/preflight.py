@@ -16,6 +16,7 @@ from vsep_ray import storage
 from vsep_ray.catalog.listing import split_glob
 from vsep_ray.cluster.runtime.needs import Needs
 from vsep_ray.cluster.runtime.nodes import ABSENT, NODE_SECONDS, PACKAGES, Node, installed, look_everywhere
+from vsep_ray.cluster.runtime.ray_private import is_started_here
 from vsep_ray.config import UserError
 from vsep_ray.tracking import exact_model
 
@@ -95,17 +96,11 @@ def _resources(needs: Needs) -> Check:
     if all(have[k] >= asked[k] for k in asked):
         return Check("resources", "ok", words)
     some = all(have[k] or not asked[k] for k in asked)
-    if (needs.waits and some) or not _ours():
+    if (needs.waits and some) or not is_started_here():
         return Check("resources", "warning", f"{words}: the rest is waited for; does the cluster grow?")
     less = "ask for less: --resources.num-workers, --resources.cpus-per-worker, --resources.device cpu"
     cure = "pass --device cpu or auto" if needs.waits else less
     return Check("resources", "failed", f"{words}; {cure}")
-
-
-def _ours() -> bool:
-    """Whether this process started the cluster, which then cannot grow."""
-    node = ray._private.worker._global_node
-    return node is not None and node.head
 
 
 def _versions(nodes: Sequence[Node]) -> Check:

@@ -7,6 +7,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from vsep_ray.cluster.runtime import ray_private
+
 MALLOC = {
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
@@ -46,11 +48,9 @@ def _server(address: str | None) -> tuple[dict[str, Any], dict[str, str]]:
     Ray Train's clean-up asks it whether a training is alive. Left to find it, it may ask another cluster of
     this machine, which knows of no such training: a healthy one then loses its workers' resources.
     """
-    from ray._private import services
-
     if "://" in (address or os.environ.get("RAY_ADDRESS", "")):  # Ray Client, which has none of these options
         return {}, {}
-    if running := services.canonicalize_bootstrap_address(address):  # type: ignore[arg-type]
+    if running := ray_private.running_cluster(address):
         return {}, {"RAY_ADDRESS": running}
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

@@ -1,8 +1,7 @@
 """Dreams: a crop store whose clips are samples of the priors, made once in parallel, so that Sleep in
 regime A reads what it reads in regime B."""
 
-import dataclasses
-import functools
+from typing import Any
 
 import numpy as np
 import ray
@@ -11,19 +10,20 @@ from torch import Tensor
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.inputs import prior_marks
+from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
-from vsep_ray.crops.part_files import write_parts
-from vsep_ray.crops.statistics import SourceCount, SplitStatistics, source_statistics
-from vsep_ray.crops.store import CropStore, partition, write_index
-from vsep_ray.datasets.track import CropConfig
+from vsep_ray.crops.store import STORE_FILE, CropStore
+from vsep_ray.crops.writing import Layout, Record, Unit, begin, finish, write_unit
+from vsep_ray.datasets.track import CropConfig, Stem, Track
 from vsep_ray.dreaming import DreamConfig, agreement, check_level, evenly, strongest_semitone
+from vsep_ray.presets.job import Device, torch_device
 from vsep_ray.priors import Prior
 from vsep_ray.training import step_seed
 
 BATCH_SAMPLES = 512 * 1_024
 """Waveform samples that are drawn together: a WaveNet takes hardly longer for many clips than for few."""
-PART = "part-0.parquet"
 FEWEST = 0.05
 """Share of the clips that must be left after rejection."""
 
@@ -36,6 +36,7 @@ def dreams(
     length: int,
     folder: str,
     seed: int = 0,
+    device: Device = "auto",
 ) -> CropStore:
     """Clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store below
     ``folder``; each is a song of its own, and levels are the priors' own.
@@ -50,6 +51,7 @@ def dreams(
         length: samples.
         folder: where dream stores lie, one per fingerprint.
         seed: of the draws.
+        device: where they are drawn.
 
     Raises:
         UserError: so many clips are rejected that the rest says nothing of the source.
@@ -58,34 +60,34 @@ def dreams(
     what = {"length": length, "seed": seed, "config": what_counts(config), "judges": judged}
     mark = fingerprint({"priors": prior_marks(priors), **what})
     uri = storage.join(folder, f"dreams-{mark}")
-    if storage.exists(storage.join(uri, "_store.json")):
+    if storage.exists(storage.join(uri, STORE_FILE)):
         return CropStore.open(uri)
+    crop = CropConfig(store.sample_rate, store.channels, length)
+    layout = Layout(uri, "dreams", crop, store.sources, store.scales, paired=False, fingerprint=mark)
+    begin(layout, fresh=False)
+    task: Any = ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(device)))(_dream)
     tasks = [
-        _dream.remote(uri, s, priors[s], judges, config, length, step_seed(seed, k))
+        task.remote(layout, s, priors[s], judges, config, step_seed(seed, k), device)
         for k, s in enumerate(store.sources)
     ]
-    counts = ray.get(tasks)
-    count = config.num * len(store.sources)
-    split = SplitStatistics(count, count, count * length / store.sample_rate)
-    dreamed = dataclasses.replace(
-        store, uri=uri, dataset="dreams", length=length, paired=False, splits={"train": split},
-        statistics=source_statistics(counts), quarantined=0, fingerprint=mark, encoding="pcm",
-        content=fingerprint([c.digest for c in counts]),
-    )  # fmt: skip
-    write_index(uri, [("train", c.source, PART, c.groups) for c in counts])
-    dreamed.save()
-    return dreamed
+    return finish(layout, ray.get(tasks), git_revision())
 
 
-@ray.remote
 def _dream(
-    uri: str, source: str, prior: str, judges: dict[str, str], config: DreamConfig, length: int, seed: int
-) -> SourceCount:
+    layout: Layout,
+    source: str,
+    prior: str,
+    judges: dict[str, str],
+    config: DreamConfig,
+    seed: int,
+    device: Device,
+) -> Record:
+    """Draw the dreams of one source, reject, choose, and write them as a unit of the store."""
     torch.manual_seed(seed)
-    module = checkpoint.load_prior(prior)
+    module = checkpoint.load_prior(prior).to(torch_device(device))
     if config.sigma:
         check_level("--dreams.sigma", config.sigma, source, module)
-    clips = _draw(module, config, length)
+    clips = _draw(module, config, layout.crop.length)
     if config.agreement:
         priors = {s: checkpoint.load_prior(d) for s, d in judges.items()}
         clips = clips[agreement(clips, source, priors, config.agreement)]
@@ -95,12 +97,15 @@ def _dream(
             f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "
             "train them longer, or set --dreams.agreement 0"
         )
-    if config.even_pitch:
-        audible = torch.from_numpy(level_db(clips.numpy()) > SILENCE_DB)
-        clips = clips[evenly(strongest_semitone(clips, module.sample_rate), audible, config.num)]
-    else:
-        clips = clips[torch.arange(config.num) % len(clips)]
-    return _write(uri, source, clips.numpy(), module.sample_rate)
+    return _write(layout, source, _chosen(clips, config, layout.crop.sample_rate))
+
+
+def _chosen(clips: Tensor, config: DreamConfig, sample_rate: int) -> Tensor:
+    """As many clips as asked for, their pitches spread evenly where that is asked for."""
+    if not config.even_pitch:
+        return clips[torch.arange(config.num) % len(clips)]
+    audible = torch.from_numpy(level_db(clips.numpy()) > SILENCE_DB)
+    return clips[evenly(strongest_semitone(clips, sample_rate), audible, config.num)]
 
 
 def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
@@ -112,13 +117,13 @@ def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
         for part, temperature in zip(parts, config.temperatures, strict=True)
         for i in range(0, len(part), batch)
     ]
-    return torch.nan_to_num(torch.cat(batches)[..., :length], nan=0.0, posinf=1.0, neginf=-1.0).clamp(-4, 4)
+    return torch.nan_to_num(torch.cat(batches).cpu()[..., :length], nan=0.0, posinf=1.0, neginf=-1.0).clamp(
+        -4, 4
+    )
 
 
-def _write(uri: str, source: str, clips: np.ndarray, sample_rate: int) -> SourceCount:
-    num, _, length = clips.shape
-    names = [f"dream-{source}-{i}" for i in range(num)]
-    rows = ((name, 0, {source: clip}) for name, clip in zip(names, clips, strict=True))
-    folder = functools.partial(partition, uri, "train")
-    (count,) = write_parts(folder, PART, CropConfig(sample_rate, clips.shape[1], length), rows)
-    return count
+def _write(layout: Layout, source: str, clips: Tensor) -> Record:
+    """Every clip is a song of its own."""
+    audio = {f"dream-{source}-{i}": clip.numpy() for i, clip in enumerate(clips)}
+    tracks = tuple(Track(name, stems=(Stem(source, (f"dream:{name}",)),), split="train") for name in audio)
+    return write_unit(layout, Unit(source, "train", tracks), lambda track: {source: iter([audio[track.id]])})

@@ -3,12 +3,14 @@ apart."""
 
 import functools
 import json
+import logging
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import ray
 import torch
 from torch import Tensor
 from typing_extensions import override
@@ -27,10 +29,12 @@ from vsep_ray.crops.store import CropStore
 from vsep_ray.evaluation.likelihood import Discrimination, cross_likelihood, gate
 from vsep_ray.objectives import MaximumLikelihood, Objective
 from vsep_ray.presets import TrainPriorsConfig
+from vsep_ray.presets.job import torch_device
 from vsep_ray.priors import Prior, PriorConfig
 from vsep_ray.report.figures import cross_likelihood_figure, noise_response_figure
 from vsep_ray.tracking import Tracker
 
+log = logging.getLogger(__name__)
 VALID_CLIPS = 64
 """Held-out clips per source in the cross-likelihood matrix."""
 OWN_CLIPS = 16
@@ -86,9 +90,9 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
     with start_run(config, "priors", name, tags={"crops": store.mark}) as tracker:
         target = storage.join(config.storage, models, name)
         last = _train_all(config, store, sources, name, target, tracker)
-        priors = {s: checkpoint.load_prior(storage.join(target, s)) for s in sources}
-        result = compare(config, store, priors)
-        kinds = {s: p.kind for s, p in priors.items()}
+        log.info("%d priors say how likely each other's clips are", len(sources))
+        task: Any = ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(config.resources.device)))(compare)
+        result, kinds = ray.get(task.remote(config, store, {s: storage.join(target, s) for s in sources}))
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
         _record(tracker, result, figures, target)
     return {"priors": target, **figures}
@@ -107,10 +111,21 @@ def held_out(store: CropStore, source: str, length: int, prior: Prior) -> Tensor
     return audio[..., : audio.shape[-1] // prior.multiple * prior.multiple]
 
 
-def compare(config: TrainPriorsConfig, store: CropStore, priors: Mapping[str, Prior]) -> Discrimination:
-    """The cross-likelihood matrix of all priors on held-out clips."""
+def compare(
+    config: TrainPriorsConfig, store: CropStore, directories: Mapping[str, str]
+) -> tuple[Discrimination, dict[str, str]]:
+    """The cross-likelihood matrix of all priors on held-out clips, and the kind of each density.
+
+    Args:
+        config: of the job.
+        store: whose split valid is looked at.
+        directories: source -> checkpoint directory of its prior.
+    """
+    device = torch_device(config.resources.device)
+    priors = {s: checkpoint.load_prior(d).to(device) for s, d in directories.items()}
     clips = {s: held_out(store, s, config.length, p) for s, p in priors.items()}
-    return cross_likelihood(priors, clips, config.noise_stds)
+    matrix = cross_likelihood(priors, clips, config.noise_stds, device=device)
+    return matrix, {s: p.kind for s, p in priors.items()}
 
 
 def _train_all(

@@ -178,7 +178,9 @@ def _dreams(config: TrainSeparatorConfig, store: CropStore, judges: dict[str, st
     dreamers = _find_priors(config, store, config.dreams.priors or config.priors)
     log.info("dreams of %s (--dreams.priors), objective under %s (--priors)", dreamers, judges)
     folder, length = storage.join(config.storage, "dreams"), config.length or store.length
-    return dreams(store, dreamers, judges, config.dreams, length, folder, config.fit.seed)
+    return dreams(
+        store, dreamers, judges, config.dreams, length, folder, config.fit.seed, config.resources.device
+    )
 
 
 def _find_priors(config: TrainSeparatorConfig, store: CropStore, priors: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import ray.data
-from ray.data._internal.random_config import RandomSeedConfig  # without it every pass has the same order
 
 from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.ray_private import seed_of_passes
 from vsep_ray.config import UserError
 from vsep_ray.crops import reading
 from vsep_ray.crops.encoding import encode
@@ -62,7 +62,7 @@ def _groups(
     items = [{"name": found[i][0], "group": found[i][1]} for i in order]
     groups = ray.data.from_items(items, override_num_blocks=blocks)
     readers = READERS_PER_CPU * capacity.cpus()
-    shuffled = groups.randomize_block_order(seed=RandomSeedConfig(seed=seed))
+    shuffled = groups.randomize_block_order(seed=seed_of_passes(seed))
     return shuffled.map_batches(
         read,
         batch_size=1,

@@ -1,0 +1,33 @@
+"""What breaks when Ray changes the private names that are used."""
+
+import pytest
+
+from vsep_ray.cluster.runtime.ray_private import is_started_here, running_cluster, seed_of_passes
+
+
+def test_an_address_is_taken_as_it_is_and_no_cluster_is_none(monkeypatch):
+    """Else a job would start a second cluster beside the one that it was told of."""
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert running_cluster("127.0.0.1:6379") == "127.0.0.1:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6380")
+    assert running_cluster(None) == "127.0.0.1:6380"
+
+
+@pytest.mark.ray
+def test_who_started_the_cluster_is_known(ray_session):
+    """Else preflight would wait for nodes that can never come."""
+    assert is_started_here()
+
+
+@pytest.mark.ray
+def test_every_pass_has_another_order_and_a_seed_repeats_them(ray_session):
+    """Else training would see the crops in the same order in every epoch."""
+    import ray.data
+
+    def passes():
+        blocks = ray.data.from_items(list(range(64)), override_num_blocks=16)
+        shuffled = blocks.randomize_block_order(seed=seed_of_passes(3))
+        return [[row["item"] for row in shuffled.iter_rows()] for _ in range(2)]
+
+    first, second = passes()
+    assert first != second and sorted(first) == sorted(second) == list(range(64))
