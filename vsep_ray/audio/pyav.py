@@ -49,11 +49,8 @@ def open_blocks(path: Path, why: str) -> Iterator[tuple[Found, Iterator[Audio]]]
 
 @contextlib.contextmanager
 def _opened(path: Path, why: str) -> Iterator[Any]:
-    try:
-        import av
-    except ImportError as error:
-        cure = "m4a, wma and video need PyAV: pip install 'vsep_ray[decode]'"
-        raise AudioError("decode", f"libsndfile cannot open it ({why}); {cure}") from error
+    import av  # with FFmpeg's libraries, which most runs do not need
+
     try:
         container = av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:

@@ -9,8 +9,6 @@ from vsep_ray.presets import JobConfig
 
 INPUTS = ("dataset", "root", "crops", "priors", "start", "model", "catalog")
 """Fields that name data and models."""
-DECODING = ("PrepareCropsConfig", "SeparateCatalogConfig")
-"""Configs of jobs that read whatever files they are given."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +22,6 @@ class Needs:
         gpus: the same of GPUs.
         waits: whether the job can start with less than that and use more as it comes.
         ffmpeg: whether ffmpeg and ffprobe must be on every node.
-        decoder: whether files may come that PyAV alone reads.
         inputs: data and models as the config names them: field -> names.
     """
 
@@ -34,7 +31,6 @@ class Needs:
     gpus: int = 0
     waits: bool = True
     ffmpeg: bool = False
-    decoder: bool = False
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -50,7 +46,6 @@ class Needs:
             folders,
             **_size(values),
             ffmpeg="musdb18" in datasets or bool(values.get("bsseval")),
-            decoder=type(config).__name__ in DECODING,
             inputs=inputs,
         )
 
