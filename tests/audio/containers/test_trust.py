@@ -26,7 +26,6 @@ def pages(content):
 def joined(pages):
     """An Ogg file of pages that were changed, with checksums that are right."""
     for page in pages:
-        page[ogg.CHECKSUM : ogg.CHECKSUM + 4] = bytes(4)
         page[ogg.CHECKSUM : ogg.CHECKSUM + 4] = struct.pack("<I", ogg._checksum(bytes(page)))
     return b"".join(pages)
 
