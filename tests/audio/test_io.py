@@ -187,3 +187,25 @@ def test_names_that_are_not_utf8_are_read(tmp_path):
     io.write(tmp_path / "x.wav", np.zeros((1, 10), np.float32), 8000)
     os.rename(tmp_path / "x.wav", os.fsencode(tmp_path) + b"/caf\xe9.wav")
     assert io.read(str(tmp_path / "caf\udce9.wav"))[0].shape == (1, 10)
+
+
+def test_a_file_that_is_closed_is_whole_but_not_synced(tmp_path, noise, monkeypatch):
+    """soundfile syncs when it closes, by a call of `flush` that it does not document.
+
+    Fails if it closes without that call, so that each stem is synced twice, or if it stops to sync, so that
+    our own `flush` has no more use.
+    """
+    calls = []
+
+    class Spy:
+        def __getattr__(self, name):
+            calls.append(name)
+            return getattr(library, name)
+
+    library = soundfile._snd
+    monkeypatch.setattr(soundfile, "_snd", Spy())
+    io.write(tmp_path / "x.wav", noise, 8000)
+    assert "sf_close" in calls and "sf_write_sync" not in calls
+    soundfile.write(tmp_path / "y.wav", noise.T, 8000)
+    assert "sf_write_sync" in calls
+    assert np.array_equal(io.read(tmp_path / "x.wav")[0], noise)
