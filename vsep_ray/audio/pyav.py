@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +50,8 @@ def open_blocks(path: Path, why: str) -> Iterator[tuple[Found, Iterator[Audio]]]
 
 @contextlib.contextmanager
 def _opened(path: Path, why: str) -> Iterator[Any]:
-    try:
-        import av
-    except ImportError as error:
-        cure = "m4a, wma and video need PyAV: pip install 'vsep_ray[decode]'"
-        raise AudioError("decode", f"libsndfile cannot open it ({why}); {cure}") from error
+    import av  # with FFmpeg's libraries, which most runs do not need
+
     try:
         container = av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
@@ -91,13 +89,21 @@ def _decode(container: Any) -> Iterator[Audio]:
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
     to_float = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
     try:
-        for frame in _complete(container, stream):
-            yield from (f.to_ndarray().astype(np.float32, copy=False) for f in to_float.resample(frame))
-        yield from (f.to_ndarray().astype(np.float32, copy=False) for f in to_float.resample(None))
+        for frame in chain(_complete(container, stream), [None]):
+            for part in to_float.resample(frame):
+                yield _samples(part, to_float)
     except av.FFmpegError as error:
         raise AudioError("decode", f"damaged: {error.strerror}") from error
     except ValueError as error:  # rate or channels change on the way
         raise AudioError("decode", f"damaged: {error}") from error
+
+
+def _samples(frame: Any, expected: Any) -> Audio:
+    rate, channels = frame.sample_rate, frame.layout.nb_channels
+    # a resampler that has nothing to do with the first frame does not look at the others
+    if (rate, channels) != (expected.rate, expected.layout.nb_channels):
+        raise AudioError("decode", f"damaged: it goes on at {rate} Hz with {channels} channels")
+    return frame.to_ndarray().astype(np.float32, copy=False)
 
 
 def _complete(container: Any, stream: Any) -> Iterator[Any]:

@@ -12,11 +12,11 @@ from vsep_ray.audio.containers import ogg
 
 def checksum(page):
     """RFC 3533: x^32 + ... of the page with its checksum set to zero, bit by bit."""
-    remainder = 0
+    remainder, polynomial = 0, 0x04C11DB7
     for byte in page:
         remainder ^= byte << 24
         for _ in range(8):
-            remainder = (remainder << 1) ^ (ogg.POLYNOMIAL if remainder & 0x80000000 else 0)
+            remainder = (remainder << 1) ^ (polynomial if remainder & 0x80000000 else 0)
         remainder &= 0xFFFFFFFF
     return remainder
 

@@ -26,7 +26,6 @@ def pages(content):
 def joined(pages):
     """An Ogg file of pages that were changed, with checksums that are right."""
     for page in pages:
-        page[ogg.CHECKSUM : ogg.CHECKSUM + 4] = bytes(4)
         page[ogg.CHECKSUM : ogg.CHECKSUM + 4] = struct.pack("<I", ogg._checksum(bytes(page)))
     return b"".join(pages)
 
@@ -42,6 +41,11 @@ DAMAGES = {
     "one bit": (flipped, "another checksum"),
     "a page is missing": (
         lambda b: b"".join(p for i, p in enumerate(pages(b)) if i != 3),
+        "pages are missing",
+    ),
+    "a page comes twice": (lambda b: b"".join([*pages(b)[:4], *pages(b)[3:]]), "pages are missing"),
+    "two pages changed places": (
+        lambda b: b"".join([*pages(b)[:2], pages(b)[3], pages(b)[2], *pages(b)[4:]]),
         "pages are missing",
     ),
     "rubbish between": (
@@ -121,14 +125,26 @@ def test_a_wav_header_that_cannot_be_meant(tmp_path, noise, offset, value, words
             look(tmp_path / "x")
 
 
-def test_a_cut_caf_file_is_refused(tmp_path, noise):
-    soundfile.write(tmp_path / "x.caf", noise.T, RATE)
-    assert np.abs(io.read(tmp_path / "x.caf")[0] - noise).max() < 2**-14
-    content = (tmp_path / "x.caf").read_bytes()
+@pytest.mark.parametrize("format", ["WAV", "RF64", "W64", "AIFF", "AU", "CAF"])
+def test_a_cut_file_is_refused(tmp_path, noise, format):
+    """FFmpeg reads as much as is there; libsndfile, too."""
+    soundfile.write(tmp_path / "x", noise.T, RATE, format=format, subtype="PCM_16")
+    content = (tmp_path / "x").read_bytes()
+    assert np.abs(io.read(tmp_path / "x")[0] - noise).max() < 2**-14
     for short in (1, len(content) // 2):
-        (tmp_path / "x.caf").write_bytes(content[:-short])
-        with pytest.raises(AudioError, match="truncated"):
-            io.read(tmp_path / "x.caf")
+        (tmp_path / "x").write_bytes(content[:-short])
+        for look in (io.probe, io.read):
+            with pytest.raises(AudioError, match="truncated"):
+                look(tmp_path / "x")
+
+
+@pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFF000])
+def test_a_wav_of_unknown_length_is_read_to_its_end(tmp_path, noise, size):
+    """As programs write it that cannot go back to the header."""
+    soundfile.write(tmp_path / "x.wav", noise.T, RATE)
+    content = (tmp_path / "x.wav").read_bytes()
+    (tmp_path / "x.wav").write_bytes(content[:40] + struct.pack("<I", size) + content[44:])
+    assert io.read(tmp_path / "x.wav")[0].shape == noise.shape
 
 
 def test_a_playlist_is_no_sound(tmp_path, noise):
@@ -188,8 +204,24 @@ def test_a_hole_in_an_mp3_that_does_not_state_its_length(tmp_path, unstated, dam
 @pytest.mark.parametrize(("before", "behind"), [
     (b"", bytes(3_000)), (b"", b"LYRICSBEGIN" + b"la " * 900 + b"LYRICS200"), (b"\xff\xff", b""),
     (b"", b"TAG" + bytes(125)), (b"APETAGEX" + bytes(200), b"garbage!!!"),
+    (b"", np.random.default_rng(1).bytes(2_000)),  # in which FFmpeg finds a frame of two channels
 ])  # fmt: skip
 def test_what_lies_around_an_mp3_is_no_sound(tmp_path, unstated, before, behind):
     content, samples = unstated
     (tmp_path / "b.mp3").write_bytes(before + content + behind)
     assert io.read(tmp_path / "b.mp3")[0].shape[1] == pytest.approx(samples, abs=2_400)
+
+
+@pytest.mark.parametrize(("rate", "channels", "words"), [(48_000, 1, "48000 Hz"), (44_100, 2, "2 channels")])
+def test_an_mp3_whose_form_changes_is_refused(tmp_path, rate, channels, words):
+    """Its second half would be heard at the wrong speed."""
+    loud = np.random.default_rng(0).uniform(-0.5, 0.5, 44_100)
+    audio = np.concatenate([loud, 1e-3 * np.sin(np.arange(44_100) / 20)])
+    parts = []
+    for hertz, count in ((44_100, 1), (rate, channels)):
+        samples = np.stack(count * [audio], 1)
+        soundfile.write(tmp_path / "a.mp3", samples, hertz, bitrate_mode="VARIABLE", compression_level=0.2)
+        parts.append((tmp_path / "a.mp3").read_bytes().replace(b"Xing", b"LAME").replace(b"Info", b"LAME"))
+    (tmp_path / "a.mp3").write_bytes(b"".join(parts))
+    with pytest.raises(AudioError, match=f"damaged: it goes on at .*{words}"):
+        io.read(tmp_path / "a.mp3")

@@ -63,10 +63,8 @@ def status(table):
 
 @pytest.mark.ray
 def test_one_node_passes(ray_session, tmp_path):
-    table = require(
-        needs(tmp_path, ffmpeg=True, decoder=True, inputs={"crops": (str(tmp_path),), "priors": ("a1b2",)})
-    )
-    names = ["ray", "resources", "packages", "storage", "tracking", "ffmpeg", "decoder", "inputs"]
+    table = require(needs(tmp_path, ffmpeg=True, inputs={"crops": (str(tmp_path),), "priors": ("a1b2",)}))
+    names = ["ray", "resources", "packages", "storage", "tracking", "ffmpeg", "inputs"]
     assert status(table) == dict.fromkeys(names, "ok")
     assert list(tmp_path.iterdir()) == []
     words = {c.name: c.detail for c in table}
@@ -124,12 +122,12 @@ def test_missing_programs_and_packages_are_named(ray_session, tmp_path, monkeypa
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(UserError, match=r"ffmpeg: no ffmpeg and ffprobe on .*apt-get install"):
         require(needs(tmp_path, ffmpeg=True))
-    monkeypatch.setattr(nodes.importlib.util, "find_spec", lambda name: None)
-    assert "pip install 'vsep_ray[decode]'" in checks(needs(tmp_path, decoder=True))[-1].detail
     here = nodes.installed()
-    monkeypatch.setattr(nodes, "installed", lambda: here | {"torch": nodes.ABSENT})
-    with pytest.raises(UserError, match="packages: no torch on"):
-        require(needs(tmp_path))
+    for package in ("torch", "av"):
+        assert here[package] != nodes.ABSENT
+        monkeypatch.setattr(nodes, "installed", lambda p=package: here | {p: nodes.ABSENT})
+        with pytest.raises(UserError, match=f"packages: no {package} on"):
+            require(needs(tmp_path))
     monkeypatch.setattr(nodes, "installed", lambda: here | {"torch": "1.0"})
     assert status(require(needs(tmp_path)))["packages"] == "warning"
 
@@ -144,7 +142,7 @@ def test_what_a_job_needs_is_read_from_its_config(tmp_path):
     assert Needs.of(replace(EVALUATE["smoke"], storage="/s", bsseval=True)).ffmpeg
     catalog = replace(SEPARATE_CATALOG["smoke"], storage="/s", output="stems", catalog="/music", num_actors=3)
     found = Needs.of(replace(catalog, device="gpu"))
-    assert found.folders == ("/s", str(Path("stems").absolute())) and found.decoder and found.waits
+    assert found.folders == ("/s", str(Path("stems").absolute())) and found.waits
     assert (found.cpus, found.gpus, found.inputs) == (3, 3, {"catalog": ("/music",)})
     training = replace(
         TRAIN_SEPARATOR["smoke"], resources=ResourcesConfig(num_workers=4, cpus_per_worker=0.5)

@@ -35,15 +35,13 @@ class Frames:
 
     Attributes:
         samples: per channel, in all of them; 0 if there are none.
-        bit_rates: kbit/s, those that occur.
         gap: offset (bytes) of the first thing between frames that is neither frame nor tag; else None.
-        alone: whether nothing comes before or behind them but an ID3 tag.
+        plain: whether they have one bit rate, and nothing comes before or behind them but an ID3 tag.
     """
 
     samples: int
-    bit_rates: frozenset[int]
     gap: int | None
-    alone: bool
+    plain: bool
 
 
 def states_length(path: Path) -> bool:
@@ -57,17 +55,17 @@ def states_length(path: Path) -> bool:
 def frames(path: Path) -> Frames:
     """All frames of a file that is not empty."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        first = start = end = _tags(content[:10])
-        samples, rates, gap = 0, set[int](), None
-        for at, size, num, kbits in _walk(content, start):
+        end = _tags(content[:10])
+        samples, rates, gap, alone = 0, set[int](), None, True
+        for at, size, num, kbits in _walk(content, end):
             if not samples:
-                first = at
+                alone = at == end
             elif at > end and gap is None and not content[end : end + 8].startswith(TAGS):
                 gap = end
             samples, end = samples + num, at + size
             rates.add(kbits)
-        tail = content[end:] if len(content) - end in (0, 128) else b"more"
-        return Frames(samples, frozenset(rates), gap, first == start and (not tail or tail[:3] == b"TAG"))
+        alone &= end == len(content) or (end == len(content) - 128 and content[end : end + 3] == b"TAG")
+        return Frames(samples, gap, alone and len(rates) < 2)
 
 
 def whole(blocks: Iterable[Audio], samples: int) -> Iterator[Audio]:

@@ -1,5 +1,6 @@
 """Whether libsndfile can be trusted with a file, or PyAV must read it, or nobody can."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -25,20 +26,19 @@ def open_file(path: Path) -> tuple[soundfile.SoundFile | None, str, int]:
     chained = start[:4] == b"OggS" and ogg.check(path)
     if start[:4] == b"caff" and (words := caf_truncation(path)):
         raise AudioError("decode", words)
-    if chained or _opus_rate(start) == 0:
+    without_rate = start[28:36] == b"OpusHead" and start[40:44] == bytes(4)  # RFC 7845, section 5.1
+    if chained or without_rate:
         return None, "of Ogg it reads the first of several streams, and no Opus of unknown rate", 0
-    try:
-        file = soundfile.SoundFile(os.fsencode(path))  # names need not be UTF-8
-    except soundfile.LibsndfileError as error:
-        return None, error.error_string, 0
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))  # names need not be UTF-8
+        except soundfile.LibsndfileError as error:
+            return None, error.error_string, 0
         why, samples = _doubts(file, path)
-    except BaseException:
-        file.close()
-        raise
-    if why:
-        file.close()
-    return None if why else file, why, samples
+        if why:
+            return None, why, samples
+        stack.pop_all()
+        return file, "", samples
 
 
 def _doubts(file: soundfile.SoundFile, path: Path) -> tuple[str, int]:
@@ -58,13 +58,5 @@ def _doubts(file: soundfile.SoundFile, path: Path) -> tuple[str, int]:
         raise AudioError(
             "decode", f"damaged: at byte {frames.gap} there is no MP3 frame, and others come behind"
         )
-    plain = len(frames.bit_rates) < 2 and frames.alone
-    return "" if plain else "an MP3 that does not state its length, of which it reads a part", frames.samples
-
-
-def _opus_rate(start: bytes) -> int | None:
-    """The rate (Hz) that an Opus file's header names, 0 where it is unknown; None of other files.
-
-    Reference: RFC 7845, section 5.1.
-    """
-    return int.from_bytes(start[40:44], "little") if start[28:36] == b"OpusHead" else None
+    why = "" if frames.plain else "an MP3 that does not state its length, of which it reads a part"
+    return why, frames.samples

@@ -8,8 +8,6 @@ from vsep_ray import storage
 from vsep_ray.config import fields_with
 from vsep_ray.presets import JobConfig
 
-DECODING = ("PrepareCropsConfig", "SeparateCatalogConfig")
-"""Configs of jobs that read whatever files they are given."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,6 @@ class Needs:
         gpus: the same of GPUs.
         waits: whether the job can start with less than that and use more as it comes.
         ffmpeg: whether ffmpeg and ffprobe must be on every node.
-        decoder: whether files may come that PyAV alone reads.
         inputs: data and models as the config names them: field -> names.
     """
 
@@ -33,7 +30,6 @@ class Needs:
     gpus: int = 0
     waits: bool = True
     ffmpeg: bool = False
-    decoder: bool = False
     inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @classmethod
@@ -48,7 +44,6 @@ class Needs:
             folders,
             **_size(values),
             ffmpeg=getattr(values.get("dataset"), "needs_ffmpeg", False) or bool(values.get("bsseval")),
-            decoder=type(config).__name__ in DECODING,
             inputs=inputs,
         )
 

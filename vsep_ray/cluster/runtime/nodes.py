@@ -1,7 +1,6 @@
 """What the nodes of a cluster have: packages, programs, and sight of the job's folders."""
 
 import importlib.metadata
-import importlib.util
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +16,7 @@ from vsep_ray.config import UserError
 
 NODE_SECONDS = 120.0
 """How long a node may take to answer."""
-PACKAGES = ("vsep_ray", "torch", "pyarrow", "soundfile", "safetensors", "mlflow")
+PACKAGES = ("vsep_ray", "torch", "pyarrow", "soundfile", "av", "safetensors", "mlflow")
 """What must be on every node, in the same version."""
 ABSENT = "absent"
 
@@ -31,14 +30,12 @@ class Node:
         versions: package -> version, or `ABSENT`.
         blind: the folders whose probe it does not see, or cannot write beside.
         ffmpeg: whether ffmpeg and ffprobe are on its PATH.
-        decoder: whether PyAV is there.
     """
 
     address: str
     versions: dict[str, str]
     blind: tuple[str, ...]
     ffmpeg: bool
-    decoder: bool
 
 
 def installed() -> dict[str, str]:
@@ -60,7 +57,6 @@ def look(probes: Mapping[str, str], exists: Callable[[str], bool]) -> Node:
         installed(),
         tuple(folder for folder, probe in probes.items() if not _sees(probe, exists)),
         shutil.which("ffmpeg") is not None and shutil.which("ffprobe") is not None,
-        importlib.util.find_spec("av") is not None,
     )
 
 

@@ -71,9 +71,8 @@ def checks(needs: Needs) -> list[Check]:
         _tracking(needs.tracking_uri, len(ids)),
     ]
     programs = [_ffmpeg(nodes)] if needs.ffmpeg else []
-    decoder = [_decoder(nodes)] if needs.decoder else []
     inputs = [_inputs(needs)] if needs.inputs else []
-    return [*table, *programs, *decoder, *inputs]
+    return [*table, *programs, *inputs]
 
 
 def _cluster(count: int, silent: Sequence[str]) -> Check:
@@ -172,13 +171,6 @@ def _ffmpeg(nodes: Sequence[Node]) -> Check:
         words = f"no ffmpeg and ffprobe on {', '.join(lacking)}; install them: apt-get install ffmpeg"
         return Check("ffmpeg", "failed", words)
     return Check("ffmpeg", "ok", f"on {len(nodes)} node(s)")
-
-
-def _decoder(nodes: Sequence[Node]) -> Check:
-    if lacking := [n.address for n in nodes if not n.decoder]:
-        cure = "m4a, wma and sound tracks of video will be listed as failed; pip install 'vsep_ray[decode]'"
-        return Check("decoder", "warning", f"no PyAV on {', '.join(lacking)}: {cure}")
-    return Check("decoder", "ok", f"PyAV on {len(nodes)} node(s)")
 
 
 def _inputs(needs: Needs) -> Check:
