@@ -7,7 +7,8 @@ Ray data set.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, starmap
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -19,6 +20,15 @@ from vsep_ray.crops.encoding import SILENCE_DB, decode, level_db
 Block = Mapping[str, np.ndarray]
 Passes = Callable[[], Iterable[Block]]
 TRIES = 50
+
+
+class Row(NamedTuple):
+    """One crop as the store keeps it: song id, offset in samples, and PCM with the gain of `decode`."""
+
+    track: str
+    offset: int
+    gain: float
+    audio: bytes
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ class Window:
         following = next(rows, None)
         self.whole = following is None
         if self.whole:
-            self.resident.sort(key=lambda row: (row[0], row[1], row[3]))
+            self.resident.sort(key=lambda row: (row.track, row.offset, row.audio))
         self.rows = chain([] if following is None else [following], rows, endless_rows(stream))
         self.oldest = 0
 
@@ -80,8 +90,8 @@ class Window:
     def pick(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
         """Random crops of the resident ones. Returns: track ids (num,), float32 audio (num, C, T)."""
         picked = [self.resident[i] for i in rng.integers(0, len(self.resident), num)]
-        audio = decode([r[3] for r in picked], np.array([r[2] for r in picked]), self.channels)
-        names = np.array([r[0] for r in picked], object)  # fixed-width strings would cut a longer name off
+        audio = decode([r.audio for r in picked], np.array([r.gain for r in picked]), self.channels)
+        names = np.array([r.track for r in picked], object)  # fixed-width strings would cut a longer name off
         return names, self._sub_crops(rng, audio)
 
     def _sub_crops(self, rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
@@ -97,13 +107,13 @@ class Window:
             self.oldest = (self.oldest + 1) % len(self.resident)
 
 
-def stream_rows(blocks: Iterable[Block]) -> Iterator[tuple]:
-    """(track, offset, gain, audio bytes) row by row."""
+def stream_rows(blocks: Iterable[Block]) -> Iterator[Row]:
+    """The rows of blocks, one by one."""
     for block in blocks:
-        yield from zip(block["track"], block["offset"], block["gain"], block["audio"], strict=True)
+        yield from starmap(Row, zip(*(block[name] for name in Row._fields), strict=True))
 
 
-def endless_rows(stream: Passes) -> Iterator[tuple]:
+def endless_rows(stream: Passes) -> Iterator[Row]:
     """The rows of pass after pass."""
     while True:
         yield from stream_rows(stream())
