@@ -5,6 +5,9 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from vsep_ray.transforms.stft import stft
 
 WAV_SECONDS = 2.0  # shorter clips are wav: lossless, and no codec delay where every millisecond shows
 BLOCK = 65_536  # frames per write: libsndfile's Vorbis encoder overflows its stack on long ones
@@ -60,9 +63,7 @@ def spectrogram_uri(clip: Clip) -> str:
 def _spectrogram(signal: np.ndarray) -> np.ndarray:
     """(T,) -> (rows, columns) of mean power in bins and frames that are pooled to the size of an image."""
     size = min(1024, max(64, 1 << (len(signal) // 8).bit_length()))
-    padded = np.pad(signal, size // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: max(1, size // 4)]
-    power = np.abs(np.fft.rfft(frames * np.hanning(size), axis=-1)).T ** 2
+    power = stft(torch.from_numpy(signal), size, size // 4).abs().square().numpy()
     return _pooled(_pooled(power, 0, IMAGE[0]), 1, IMAGE[1])
 
 
