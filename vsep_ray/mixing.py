@@ -100,8 +100,11 @@ class ConditionedNormal(Distribution):
         """Posterior draws. Shape: (*sample_shape, B, K, C, T)."""
         items = len(sample_shape)
         e = random.normal((*sample_shape, *self.base_mean.shape), self.base_mean, items)
-        noise = random.normal((*sample_shape, *self.mixture.shape), self.base_mean, items)
-        return self._correct(self.base_mean + self.base_std * e, self.mixture + self.noise_std * noise)
+        mixture = self.mixture
+        if self.noise_std:
+            noise = random.normal((*sample_shape, *mixture.shape), mixture, items)
+            mixture = mixture + self.noise_std * noise
+        return self._correct(self.base_mean + self.base_std * e, mixture)
 
     def log_prob(self, value: Tensor) -> Tensor:
         """log p(s | m) in nats, summed over sources, channels and samples.
