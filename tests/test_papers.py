@@ -158,7 +158,8 @@ def learned(kind, steps=60):
 
     def batches():
         while True:
-            sources, mixture = joint.sample(16, BAND)
+            sources = torch.stack([prior.sample(16, BAND) for prior in joint.priors], 1)
+            mixture = joint.mixing.mix(sources)
             yield {"remix": sources} if kind == "sleep" else {"mixture": mixture}
 
     fit(objective, batches(), config, state=FitState.create(separator, config))

@@ -82,27 +82,9 @@ class Joint(nn.Module):
             return sources.new_zeros(sources.shape[:-3])
         return self.mixing(sources).log_prob(mixture)
 
-    def log_prob(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
-        """log p(m, s) at the noise level, nats. Shape: (B, K, C, T), (B, C, T), (B,) -> (B,)."""
-        return self.log_prior(sources, noise_std).sum(1) + self.log_likelihood(sources, mixture)
-
     def prior_score(self, sources: Tensor, noise_std: Tensor) -> Tensor:
         """Gradient of the priors' log densities in the sources. Shape: (B, K, C, T), (B,) -> (B, K, C, T)."""
         return self._each(lambda p, x: p.score(x, noise_std), sources)
-
-    def score(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
-        """Gradient of `log_prob` in the sources. Shape: (B, K, C, T), (B, C, T), (B,) -> (B, K, C, T)."""
-        prior = self.prior_score(sources, noise_std)
-        if self.mixing.noise_std == 0:
-            return prior
-        residual = (mixture - self.mixing.mix(sources)) / self.mixing.noise_std**2
-        return prior + self.mixing.scales[:, None, None] * residual.unsqueeze(1)
-
-    def sample(self, num: int, length: int) -> tuple[Tensor, Tensor]:
-        """Sources from the priors and their mixture. Shape: -> (num, K, C, length), (num, C, length)."""
-        sources = torch.stack([p.sample(num, length) for p in self._priors()], 1)
-        mixture = self.mixing.mix(sources)
-        return sources, mixture + self.mixing.noise_std * torch.randn(mixture.shape).to(mixture)
 
 
 def _surrogate(prior: Prior, x: Tensor, noise_std: Tensor) -> Tensor:
