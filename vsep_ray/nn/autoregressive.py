@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
@@ -57,6 +58,7 @@ class LogisticMixture(NextSample):
         self.components, self.taps, self.scale = components, taps, scale
         self.size = 3 * components + taps
 
+    @override
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """x / sqrt(noise_std^2 + scale^2)."""
         return x * torch.rsqrt(noise_std**2 + self.scale**2)
@@ -67,15 +69,15 @@ class LogisticMixture(NextSample):
         center = (coefficients * lags).sum(-1, keepdim=True)
         return logits, center + offset * std, std * (math.sqrt(3) / math.pi)
 
+    @override
     def log_prob(self, raw: Tensor, lags: Tensor, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `NextSample.log_prob`."""
         logits, mean, scale = self._components(raw, lags, noise_std)
         z = ((x[..., None] - mean) / scale).abs()  # the logistic is even; this side never overflows
         density = -z - 2 * torch.log1p(torch.exp(-z)) - scale.log()
         return torch.logsumexp(torch.log_softmax(logits, -1) + density, -1)
 
+    @override
     def draw(self, raw: Tensor, lags: Tensor, u: Tensor, noise_std: Tensor, temperature: float) -> Tensor:
-        """See `NextSample.draw`."""
         logits, mean, scale = self._components(raw, lags, noise_std)
         chosen = _invert(torch.softmax(logits / temperature, -1), u[..., 0])
         z = torch.logit(u[..., 1]) * temperature
@@ -102,12 +104,13 @@ class MuLaw(NextSample):
         super().__init__()
         self.size, self.step = levels, 2 / (levels - 1)
 
+    @override
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """The companded scalar: a one-hot code would cut the gradient."""
         return compand(x)
 
+    @override
     def log_prob(self, raw: Tensor, lags: Tensor, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `NextSample.log_prob`."""
         place = (compand(x) + 1) / self.step
         below = place.detach().floor()
         above = place - below
@@ -123,8 +126,8 @@ class MuLaw(NextSample):
         index = code.clamp(0, self.size - 1).long()
         return log_pi.gather(-1, index[..., None])[..., 0].exp() * known
 
+    @override
     def draw(self, raw: Tensor, lags: Tensor, u: Tensor, noise_std: Tensor, temperature: float) -> Tensor:
-        """See `NextSample.draw`."""
         code = _invert(torch.softmax(raw / temperature, -1), u[..., 0])[..., 0]
         v = 2 * u[..., 1] - 1  # tri^-1: the sum of two uniforms, inverted
         triangle = torch.sign(v) * (1 - torch.sqrt(1 - v.abs()))

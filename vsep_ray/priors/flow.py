@@ -6,10 +6,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from vsep_ray.config import UserError
 from vsep_ray.nn.flow import MultiScaleFlow
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, noise_likelihood
+from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
 """Prenger et al., 2019: squeeze 8, two channels leave after every four steps."""
 
 
-class FlowPrior(Prior):
+class FlowPrior(ExactPrior):
     """log p_sigma(x) = log N(z; 0, I) + log |det dz/dx|, z = f(x; sigma): exact (`MultiScaleFlow`).
 
     Every coupling sees log sigma. Training draws sigma log-uniformly in [noise_min, noise_max] and maximises
@@ -74,43 +74,26 @@ class FlowPrior(Prior):
     as an input, section 3).
     """
 
-    kind = "exact"
-
     def __init__(self, config: FlowConfig, sample_rate: int, channels: int) -> None:
         super().__init__()
         self.config, self.sample_rate, self.channels = config, sample_rate, channels
         self.multiple = math.prod(config.squeeze)
         self.noise_range = (config.noise_min, config.noise_max)
         self.embedding = NoiseEmbedding(config.embedding)
-        if channels * config.squeeze[0] % 2:
-            raise UserError(f"couplings halve channels; make the first squeeze of {config.squeeze} even")
         self.flow = MultiScaleFlow(
             channels, config.squeeze, config.steps, config.split, config.coupling, config.mixing,
             config.actnorm, config.width, config.layers, config.embedding, config.checkpointing,
         )  # fmt: skip
 
-    def _scale(self, noise_std: Tensor) -> Tensor:
-        return torch.rsqrt(noise_std**2 + self.config.data_std**2)
-
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; exact and differentiable."""
         self.check(x, noise_std)
-        scale = self._scale(noise_std)
-        inside = self.flow.log_prob(x * scale[:, None, None], self.embedding(noise_std))
-        return inside + scale.log() * x[0].numel()
+        return self.flow.log_prob(x, self.embedding(noise_std), unit_scale(noise_std, self.config.data_std))
 
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; exact, by automatic differentiation."""
-        return autograd_score(self, x, noise_std)
-
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: one pass through the inverse."""
         self.check_length(length)
         levels = self.levels(num, noise_std)
-        x = self.flow.sample(length, self.embedding(levels), temperature)
-        return x / self._scale(levels)[:, None, None]
-
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """-log p_sigma(x + sigma e), and its excess over the entropy of the noise, in nats per sample."""
-        return noise_likelihood(self, x)
+        scale = unit_scale(levels, self.config.data_std)
+        return self.flow.sample(length, self.embedding(levels), scale, temperature)

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.parallel import random
@@ -73,7 +74,7 @@ class Prior(nn.Module, ABC):
         return torch.full((num,), max(noise_std, low)).to(next(self.parameters()))
 
     @abstractmethod
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
         """What training minimises, under "loss", and other scalars to log. Shape: (B, C, T) clean crops."""
 
     def check(self, x: Tensor, noise_std: Tensor) -> None:
@@ -112,14 +113,40 @@ def autograd_score(prior: Prior, x: Tensor, noise_std: Tensor) -> Tensor:
         return torch.autograd.grad(prior.log_prob(x, noise_std).sum(), x)[0]
 
 
-def noise_likelihood(prior: Prior, x: Tensor) -> dict[str, Tensor]:
-    """-log p_sigma(x + sigma e), sigma log-uniform in the prior's range, and its excess over the entropy of
-    the noise, in nats per sample. Shape: (B, C, T) -> scalars.
+class ExactPrior(Prior):
+    """A prior whose `log_prob` is exact and differentiable, of which score and loss follow."""
+
+    kind = "exact"
+
+    @override
+    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        return autograd_score(self, x, noise_std)
+
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns -log p_sigma(x + sigma e) and its excess over the noise's entropy, in nats per sample.
+
+        Every item draws e ~ N(0, I) and its sigma, log-uniform in `noise_range`. Shape: (B, C, T) -> scalars.
+        """
+        noise_std = draw_noise_levels(len(x), self.noise_range, x)
+        nll = -self.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
+        return {"loss": nll.mean(), "nats_above_noise": above_noise(nll, noise_std).mean().detach()}
+
+
+def above_noise(nll: Tensor, noise_std: Tensor) -> Tensor:
+    """Returns by how much -log p_sigma exceeds the noise's entropy 1/2 ln(2 pi e sigma^2), nats per sample.
+
+    Shape: (B,), (B,) -> (B,).
     """
-    noise_std = draw_noise_levels(len(x), prior.noise_range, x)
-    nll = -prior.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
-    excess = nll - noise_std.log() - 0.5 * (1 + LOG_2PI)
-    return {"loss": nll.mean(), "nats_above_noise": excess.mean().detach()}
+    return nll - noise_std.log() - 0.5 * (1 + LOG_2PI)
+
+
+def unit_scale(noise_std: Tensor, data_std: float) -> Tensor:
+    """Returns 1 / sqrt(sigma^2 + data_std^2), which brings a noisy waveform to unit level.
+
+    Shape: (B,) -> (B,).
+    """
+    return torch.rsqrt(noise_std**2 + data_std**2)
 
 
 def draw_noise_levels(num: int, noise_range: tuple[float, float], like: Tensor) -> Tensor:

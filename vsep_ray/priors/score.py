@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.conv import zero_init
 from vsep_ray.nn.normal import LOG_2PI
@@ -95,8 +96,8 @@ class ScorePrior(Prior):
         mask = torch.complex(torch.sigmoid(snr) + spread * real, spread * imag)
         return istft(mask * spectrum, self.config.hop, x.shape[-1])
 
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; an estimate, whose gradient in x is `score`."""
         self.check(x, noise_std)
         value = self._integrate(x.detach(), noise_std)
         if not x.requires_grad:
@@ -136,15 +137,16 @@ class ScorePrior(Prior):
                 trace = trace + (product * probe).sum((1, 2)) / self.config.probes
         return clean.detach(), trace
 
+    @override
     @torch.no_grad()
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`: (D(x) - x) / sigma^2."""
         self.check(x, noise_std)
         return (self.denoise(x, noise_std) - x) / noise_std[:, None, None] ** 2
 
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: Heun's method from noise at noise_max down to the level."""
+        """Returns draws by Heun's method, from noise at ``noise_max`` down to the level asked for."""
         self.check_length(length)
         like = next(self.parameters())
         ramp = torch.linspace(0, 1, self.config.sample_steps + 1).to(like)
@@ -159,7 +161,8 @@ class ScorePrior(Prior):
             x = x + (then - now) * 0.5 * (slope + corrected)
         return x
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
         """Mean of (sigma^2 + s^2) / (sigma s)^2 |D(x + sigma e) - x|^2, s = data_std, sigma log-uniform; and
         how much of the noise was removed (dB).
         """

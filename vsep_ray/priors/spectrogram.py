@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray.config import UserError
 from vsep_ray.nn.flow import MultiScaleFlow
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, noise_likelihood
+from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
 from vsep_ray.transforms.mdct import imdct, mdct
 
 
@@ -39,7 +40,7 @@ class SpectrogramGlowConfig:
         return SpectrogramGlowPrior(self, sample_rate, channels)
 
 
-class SpectrogramGlowPrior(Prior):
+class SpectrogramGlowPrior(ExactPrior):
     """log p_sigma(x) = log p_sigma(X), X the modified discrete cosine transform of x: exact.
 
     The transform is orthonormal, so its log-determinant is 0 and white noise stays white. A density over
@@ -53,8 +54,6 @@ class SpectrogramGlowPrior(Prior):
     1x1 convolution mixes all of them; the noise level is an input.
     """
 
-    kind = "exact"
-
     def __init__(self, config: SpectrogramGlowConfig, sample_rate: int, channels: int) -> None:
         super().__init__()
         self.config, self.sample_rate, self.channels = config, sample_rate, channels
@@ -67,29 +66,17 @@ class SpectrogramGlowPrior(Prior):
             config.layers, config.embedding, config.checkpointing,
         )  # fmt: skip
 
-    def _scale(self, noise_std: Tensor) -> Tensor:
-        return torch.rsqrt(noise_std**2 + self.config.data_std**2)
-
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; exact and differentiable."""
         self.check(x, noise_std)
-        scale = self._scale(noise_std)
-        spectrum = mdct(x * scale[:, None, None], self.config.bins).flatten(1, 2)
-        return self.flow.log_prob(spectrum, self.embedding(noise_std)) + scale.log() * x[0].numel()
+        spectrum, scale = mdct(x, self.config.bins).flatten(1, 2), unit_scale(noise_std, self.config.data_std)
+        return self.flow.log_prob(spectrum, self.embedding(noise_std), scale)
 
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; exact, by automatic differentiation."""
-        return autograd_score(self, x, noise_std)
-
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: one pass through the inverse."""
         self.check_length(length)
         levels = self.levels(num, noise_std)
-        spectrum = self.flow.sample(length // self.config.bins, self.embedding(levels), temperature)
-        x = imdct(spectrum.unflatten(1, (self.channels, -1)))
-        return x / self._scale(levels)[:, None, None]
-
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """-log p_sigma(x + sigma e), and its excess over the entropy of the noise, in nats per sample."""
-        return noise_likelihood(self, x)
+        scale = unit_scale(levels, self.config.data_std)
+        spectrum = self.flow.sample(length // self.config.bins, self.embedding(levels), scale, temperature)
+        return imdct(spectrum.unflatten(1, (self.channels, -1)))

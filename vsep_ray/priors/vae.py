@@ -5,11 +5,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.frames import FrameStack, fold, unfold, with_level
-from vsep_ray.nn.normal import LOG_2PI, normal
+from vsep_ray.nn.normal import normal
 from vsep_ray.parallel import random
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
+from vsep_ray.priors.prior import (
+    NoiseEmbedding,
+    Prior,
+    above_noise,
+    autograd_score,
+    draw_noise_levels,
+    per_item_noise,
+    unit_scale,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +63,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
         """Shape: (B, C, T), (B,) -> mean (B, L, N), std (B, L, N)."""
-        scale = torch.rsqrt(noise_std**2 + self.config.data_std**2)[:, None, None]
+        scale = unit_scale(noise_std, self.config.data_std)[:, None, None]
         frames = with_level(fold(x * scale, self.config.hop), self.embedding(noise_std))
         mean, log_std = self.net(frames).chunk(2, 1)
         return mean, log_std.clamp(-10, 3).exp()
@@ -98,8 +107,8 @@ class VAEPrior(Prior):
         self.encoder: nn.Module = Encoder(config, channels)
         self.decoder: nn.Module = Decoder(config, channels)
 
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; a lower bound, differentiable."""
         self.check(x, noise_std)
         return self.bound(x, noise_std, self.config.draws)
 
@@ -121,13 +130,14 @@ class VAEPrior(Prior):
         total = torch.sqrt(std**2 + noise_std[:, None, None] ** 2)
         return normal(mean, total).log_prob(x).sum((1, 2))
 
+    @override
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; the gradient of the bound, by automatic differentiation."""
         return autograd_score(self, x, noise_std)
 
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: z ~ N(0, I), then the decoder's law."""
+        """Returns draws of the decoder's law at z ~ N(0, I)."""
         self.check_length(length)
         like = next(self.parameters())
         z = temperature * torch.randn(num, self.config.latent, length // self.config.hop).to(like)
@@ -136,7 +146,8 @@ class VAEPrior(Prior):
         spread = temperature * torch.sqrt(std**2 + levels**2)
         return mean + spread * torch.randn(mean.shape).to(like)
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
         """-E_q log p_sigma(x + sigma e | z) + beta KL(q || p), sigma log-uniform, in nats per sample;
         distortion and rate are its two parts.
         """
@@ -146,7 +157,7 @@ class VAEPrior(Prior):
         z = mean + std * random.normal(mean.shape, mean)
         distortion = -self._log_given(noisy, z, noise_std) / x[0].numel()
         rate = (0.5 * (mean**2 + std**2 - 1) - std.log()).sum((1, 2)) / x[0].numel()
-        excess = distortion + rate - noise_std.log() - 0.5 * (1 + LOG_2PI)
+        excess = above_noise(distortion + rate, noise_std)
         return {
             "loss": (distortion + self.config.beta * rate).mean(),
             "distortion": distortion.mean().detach(),

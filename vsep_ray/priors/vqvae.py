@@ -5,13 +5,21 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray.nn.autoregressive import Autoregressive, LogisticMixture
 from vsep_ray.nn.frames import FrameStack, fold, with_level
-from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.vq import Codebook, perplexity
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
+from vsep_ray.priors.prior import (
+    NoiseEmbedding,
+    Prior,
+    above_noise,
+    autograd_score,
+    draw_noise_levels,
+    per_item_noise,
+    unit_scale,
+)
 from vsep_ray.transforms.mfcc import mfcc
 
 COEFFICIENTS = 13
@@ -99,14 +107,14 @@ class VQVAEPrior(Prior):
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """The encoder's vectors before they are quantised. Shape: (B, C, T), (B,) -> (B, D, N)."""
         if self.config.encoder == "waveform":
-            scale = torch.rsqrt(noise_std**2 + self.config.data_std**2)[:, None, None]
+            scale = unit_scale(noise_std, self.config.data_std)[:, None, None]
             frames = fold(x * scale, self.config.hop)
         else:
             frames = mfcc(x, self.sample_rate, self.config.hop, coefficients=COEFFICIENTS).flatten(1, 2)
         return self.encoder(with_level(frames, self.embedding(noise_std)))
 
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; a lower bound, differentiable."""
         self.check(x, noise_std)
         with torch.no_grad():
             codes = self.codebook.nearest(self.encode(x, noise_std))
@@ -124,13 +132,14 @@ class VQVAEPrior(Prior):
         log_probs = torch.log_softmax(self.code_prior(past, self.embedding(noise_std)), 1)
         return log_probs.gather(1, codes[:, None]).sum((1, 2))
 
+    @override
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; the gradient of the bound, by automatic differentiation."""
         return autograd_score(self, x, noise_std)
 
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: codes from their prior, then the decoder."""
+        """Returns draws of the decoder, for codes that are drawn from their prior."""
         self.check_length(length)
         levels = self.levels(num, noise_std)
         vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, levels, temperature))
@@ -146,7 +155,8 @@ class VQVAEPrior(Prior):
             inputs = _started(self.codebook.lookup(codes[-1]))[..., 0]
         return torch.cat(codes, 1)
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
         """The negative bound of x + sigma e, sigma log-uniform, in nats per sample, and the commitment; where
         all codes are in use, the perplexity is ``codes``.
         """
@@ -157,7 +167,7 @@ class VQVAEPrior(Prior):
         distortion = -self._log_given(noisy, vectors, noise_std) / x[0].numel()
         rate = -self._log_codes(codes, noise_std) / x[0].numel()
         commitment = (encoded - vectors.detach()).square().mean()
-        excess = distortion + rate - noise_std.log() - 0.5 * (1 + LOG_2PI)
+        excess = above_noise(distortion + rate, noise_std)
         return {
             "loss": (distortion + rate).mean() + self.config.commitment * commitment,
             "distortion": distortion.mean().detach(),
