@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import warmup_cosine
 
-Report = Callable[["FitState", dict[str, float]], bool]
+Report = Callable[["FitState", dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,8 @@ def fit(
         if state.step % config.log_every == 0 or state.step == config.steps:
             scalars = meter.drain() | {"skipped_updates": float(state.skipped)}
             state.seconds += scalars.pop("seconds")
-            if report is not None and report(state, scalars):
-                break
+            if report is not None:
+                report(state, scalars)
     return state
 
 
@@ -155,12 +156,12 @@ def _update(state: FitState, config: FitConfig) -> None:
         _average(state, config.ema)
 
 
-@torch.no_grad()
 def _average(state: FitState, decay: float) -> None:
     # early on the average follows the weights closely, lest it remember their initial values
     decay = min(decay, (state.step + 1) / (state.step + 10))
     parameters = dict(state.module.named_parameters())
-    torch._foreach_lerp_(list(state.average.values()), [parameters[n] for n in state.average], 1 - decay)
+    follow = get_ema_multi_avg_fn(decay)
+    follow(list(state.average.values()), [parameters[n] for n in state.average], state.step)
 
 
 class Meter:
