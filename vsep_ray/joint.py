@@ -19,7 +19,7 @@ class Joint(nn.Module):
         mixing: p(m | s).
 
     Raises:
-        ValueError: priors that differ in sample rate or channels.
+        ValueError: the priors differ in sample rate or channels.
     """
 
     def __init__(self, priors: Mapping[str, Prior], mixing: LinearMixing) -> None:
@@ -37,7 +37,10 @@ class Joint(nn.Module):
         return cast(Iterable[Prior], self.priors)
 
     def _each(self, function: Callable[[Prior, Tensor], Tensor], sources: Tensor) -> Tensor:
-        """A function of each prior and its source, side by side. Shape: (B, K, C, T) -> (B, K, ...)."""
+        """Returns a function of each prior and its source, side by side.
+
+        Shape: (B, K, C, T) -> (B, K, ...).
+        """
         pairs = zip(self._priors(), sources.unbind(1), strict=True)
         return torch.stack([function(p, x) for p, x in pairs], 1)
 
@@ -53,16 +56,17 @@ class Joint(nn.Module):
         return math.lcm(*(p.multiple for p in self._priors()))
 
     def train(self, mode: bool = True) -> "Joint":
-        """Priors stay frozen and in eval mode whatever the mode of the objective around them."""
+        """Keeps the priors frozen and in eval mode whatever the mode of the objective around them."""
         return super().train(False)
 
     def log_prior(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
+        """Returns log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
         return self._each(lambda p, x: p.log_prob(x, noise_std), sources)
 
     def log_prior_surrogate(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """Numbers whose gradient in the sources is that of `log_prior`; also their values, except for priors
-        whose log density is an estimate, where <s, score> costs one pass in the place of an integral.
+        """Returns numbers whose gradient in the sources is that of `log_prior`. They are also its values,
+        except for priors whose log density is an estimate, where <s, score> costs one pass in the place of an
+        integral.
 
         Shape: (B, K, C, T), (B,) -> (B, K).
         """
@@ -74,7 +78,7 @@ class Joint(nn.Module):
         return all(p.kind != "estimate" for p in self._priors())
 
     def log_likelihood(self, sources: Tensor, mixture: Tensor) -> Tensor:
-        """log p(m | s), nats; 0 under exact mixing, where it is constant on the plane.
+        """Returns log p(m | s), nats, and 0 under exact mixing, where it is constant on the plane.
 
         Shape: (..., B, K, C, T), (B, C, T) -> (..., B).
         """
@@ -83,7 +87,10 @@ class Joint(nn.Module):
         return self.mixing(sources).log_prob(mixture)
 
     def prior_score(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """Gradient of the priors' log densities in the sources. Shape: (B, K, C, T), (B,) -> (B, K, C, T)."""
+        """Returns the gradient of the priors' log densities in the sources.
+
+        Shape: (B, K, C, T), (B,) -> (B, K, C, T).
+        """
         return self._each(lambda p, x: p.score(x, noise_std), sources)
 
 

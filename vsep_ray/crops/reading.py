@@ -18,7 +18,7 @@ class Crops:
     """Crops of one source in memory.
 
     Attributes:
-        track: song ids, N of them.
+        track: song ids, length N.
         offset: int64 (N,), samples.
         silent: bool (N,).
         audio: float32 (N, C, T).
@@ -31,7 +31,8 @@ class Crops:
 
 
 def read_crops(store: CropStore, split: str, source: str, limit: int | None = None) -> Crops:
-    """Crops of one source, sorted by (track, offset); with ``limit`` that many, evenly spread over the split.
+    """Returns crops of one source, sorted by (track, offset): all, or ``limit`` spread evenly over the
+    split.
 
     Raises:
         UserError: the store has no such split or source.
@@ -54,7 +55,7 @@ def read_crops(store: CropStore, split: str, source: str, limit: int | None = No
 
 
 def read_part(store: CropStore, split: str, source: str, name: str, group: int | None = None) -> pa.Table:
-    """One part file of one source, or one of its row groups, as rows of `SCHEMA`, the audio as PCM."""
+    """Returns one part file of one source, or a row group of it, as rows of `SCHEMA`, the audio as PCM."""
     filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
     with pq.ParquetFile(path, filesystem=filesystem) as file:
         return _unpacked(file.read() if group is None else file.read_row_group(group), store)
@@ -63,8 +64,9 @@ def read_part(store: CropStore, split: str, source: str, name: str, group: int |
 def read_aligned(
     store: CropStore, split: str, name: str, group: int | None = None
 ) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """One part file of each source of a paired store, or one row group of each: song ids, offsets (samples),
-    float32 (N, K, C, T)."""
+    """Returns one part file of each source of a paired store, or one row group of each. They are song ids,
+    offsets (samples), and float32 (N, K, C, T).
+    """
     tables = [read_part(store, split, source, name, group) for source in store.sources]
     keys = [t.select(["track", "offset"]) for t in tables]
     assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"

@@ -7,17 +7,16 @@ from vsep_ray.transforms.stft import istft, stft
 
 
 def mixture_estimate(mixture: Tensor, num_sources: int) -> Tensor:
-    """The floor: the mixture itself as the estimate of every source.
+    """Returns the floor: the mixture itself as the estimate of every source.
 
-    Shape:
-        (..., C, T) -> (..., K, C, T)
+    Shape: (..., C, T) -> (..., K, C, T).
     """
     return mixture.unsqueeze(-3).expand(*mixture.shape[:-2], num_sources, *mixture.shape[-2:])
 
 
 def oracle_mask(sources: Tensor, scales: Tensor) -> Tensor:
-    """Returns the Wiener-like masks' estimates, the ceiling of masking: s^_k = iSTFT(M |a_k S_k|^2 / sum_j
-    |a_j S_j|^2) / a_k for the mixture m = sum_k a_k s_k.
+    """Returns the ceiling of masking: estimates by Wiener-like masks that know the sources. For the mixture m
+    = sum_k a_k s_k they are s^_k = iSTFT(M |a_k S_k|^2 / sum_j |a_j S_j|^2) / a_k.
 
     The phase is the mixture's, so this is a ceiling for real masks only: models that estimate the phase can
     pass it. Exact mixing is kept: sum_k a_k s^_k = m.
@@ -42,8 +41,8 @@ def oracle_mask(sources: Tensor, scales: Tensor) -> Tensor:
 
 
 def default_window(length: int) -> int:
-    """The largest power of two in [64, 2048] that is not above ``length`` samples: steady tones want the
-    longest window there is.
+    """Returns the largest power of two in [64, 2048] that is not above ``length`` samples; steady tones want
+    long windows.
 
     Example:
         >>> default_window(1024), default_window(44100), default_window(10)

@@ -36,17 +36,15 @@ def bsseval_v4(
     sample_rate: int,
     window_seconds: float = 1.0,
 ) -> BssEval:
-    """The images version in windows, with one distortion filter of 512 taps for the whole track, as in SiSEC
-    2018.
+    """Returns the scores of the images version, one distortion filter of 512 taps for the whole track, as in
+    SiSEC 2018.
 
-    Shape:
-        (K, C, T), (K, C, T)
+    Shape: (K, C, T), (K, C, T).
 
     Raises:
         UserError: ffmpeg is missing, or a source is all zeros in the references or the estimates.
 
-    Source:
-        Stöter, Liutkus, Ito (2018), "The 2018 Signal Separation Evaluation Campaign".
+    Reference: Stöter, Liutkus, Ito (2018), "The 2018 Signal Separation Evaluation Campaign".
     """
     metrics = _museval_metrics()
     _refuse_zeros(estimates, "estimates")

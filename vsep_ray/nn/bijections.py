@@ -20,11 +20,14 @@ class Bijection(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, C, T), (B, E) -> (B, C', T') with C' T' = C T, ladj (B,)."""
+        """Returns y and its log-determinant.
+
+        Shape: (B, C, T), (B, E) -> (B, C', T') with C' T' = C T, ladj (B,).
+        """
 
     @abstractmethod
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """Shape: (B, C', T'), (B, E) -> (B, C, T)."""
+        """Returns the x of a y. Shape: (B, C', T'), (B, E) -> (B, C, T)."""
 
 
 class Squeeze(Bijection):

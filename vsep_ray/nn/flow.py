@@ -29,7 +29,7 @@ class MultiScaleFlow(nn.Module):
 
     Args:
         channels: of the input.
-        squeeze: frames folded into channels at the start of each block; as many blocks as entries.
+        squeeze: frames folded into channels at the start of each block, one entry per block.
         steps: flow steps per block.
         split: fraction of channels that leave after each block but the last.
         coupling: affine (RealNVP) or additive (NICE).
@@ -93,7 +93,9 @@ class MultiScaleFlow(nn.Module):
         return total - 0.5 * (x**2 + LOG_2PI).sum((1, 2))
 
     def sample(self, length: int, context: Tensor, scale: Tensor, temperature: float = 1.0) -> Tensor:
-        """Returns draws, by one pass through the inverse. Shape: (B, E), (B,) -> (B, channels, length).
+        """Returns draws, by one pass through the inverse.
+
+        Shape: (B, E), (B,) -> (B, channels, length).
 
         Args:
             length: frames, a multiple of the product of ``squeeze``.

@@ -14,37 +14,43 @@ from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """A flow: per block squeeze, ``steps`` of (ActNorm, channel mixing, coupling), some channels leave."""
+    """A flow over the waveform: each block squeezes, runs ``steps`` of (ActNorm, channel mixing, coupling),
+    and lets some channels leave.
+    """
 
     squeeze: tuple[int, ...] = (32,)
-    """Samples folded into channels at the start of each block; as many blocks as entries."""
+    """Each block first folds this number of neighbouring samples into channels; each entry makes a
+    block."""
     steps: int = 8
-    """Flow steps per block (the flow depth)."""
+    """Each block runs this number of flow steps, the flow's depth."""
     split: float = 0.0
-    """Fraction of channels that leave after each block but the last; 0: none."""
+    """This fraction of the channels leaves after each block but the last; at 0 none leaves."""
     coupling: Literal["affine", "additive"] = "affine"
-    """Affine (RealNVP) or additive (NICE, volume-preserving) couplings."""
+    """Couplings scale and shift (affine, as in RealNVP), or only shift (additive, as in NICE)."""
     mixing: Literal["conv", "reverse"] = "conv"
-    """Invertible 1x1 convolution (Glow), or a fixed reversal (NICE, RealNVP)."""
+    """An invertible 1x1 convolution mixes the channels (conv, as in Glow), or their order is reversed
+    (reverse, as in NICE and RealNVP)."""
     actnorm: bool = True
-    """Data-dependent normalisation in front of every step."""
+    """Each step begins with a normalisation that starts at the statistics of the first batch."""
     width: int = 64
-    """Channels of the coupling networks."""
+    """The coupling networks have this number of channels."""
     layers: int = 2
-    """Gated layers of each coupling network."""
+    """Each coupling network has this number of gated layers."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     checkpointing: bool = False
-    """Recompute flow steps in the backward pass: memory of one step, for a third more time."""
+    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
+    time."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform; the input is divided by sqrt(sigma^2 + data_std^2)."""
+    """The clean waveform has about this standard deviation (full scale is 1); the input is divided by
+    sqrt(sigma^2 + data_std^2)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "FlowPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return FlowPrior(self, sample_rate, channels)
 
 
@@ -69,7 +75,7 @@ class FlowPrior(ExactPrior):
     log p_sigma(x + sigma e), e ~ N(0, I).
 
     Raises:
-        UserError: a squeeze that leaves an odd number of channels.
+        UserError: the first squeeze leaves an odd number of channels.
     Reference: Kingma & Dhariwal, Glow, 2018 (architecture, figure 2); Kim et al., SoftFlow, 2020 (noise level
     as an input, section 3).
     """

@@ -17,26 +17,28 @@ class SpectrogramGlowConfig:
     """A Glow over the frames of an orthonormal lapped cosine transform; the bins are its channels."""
 
     bins: int = 64
-    """Frequency bins of the transform, which is also its hop (samples)."""
+    """The transform has this number of frequency bins, which is also the hop of its frames in samples."""
     steps: int = 8
-    """Flow steps (the flow depth)."""
+    """The flow has this number of steps, its depth."""
     width: int = 64
-    """Channels of the coupling networks."""
+    """The coupling networks have this number of channels."""
     layers: int = 2
-    """Gated layers of each coupling network, over frames."""
+    """Each coupling network has this number of gated layers over frames."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     checkpointing: bool = False
-    """Recompute flow steps in the backward pass: memory of one step, for a third more time."""
+    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
+    time."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform; the input is divided by sqrt(sigma^2 + data_std^2)."""
+    """The clean waveform has about this standard deviation (full scale is 1); the input is divided by
+    sqrt(sigma^2 + data_std^2)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "SpectrogramGlowPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return SpectrogramGlowPrior(self, sample_rate, channels)
 
 
@@ -48,10 +50,10 @@ class SpectrogramGlowPrior(ExactPrior):
     waveform; this one is.
 
     Raises:
-        UserError: an odd number of channels times bins.
+        UserError: channels times bins is an odd number.
     Reference: Zhu et al., Music source separation with generative flow (InstGlow), 2022.
     Deviations: real lapped coefficients in place of magnitudes; bins are channels, so that every invertible
-    1x1 convolution mixes all of them; the noise level is an input.
+    1x1 convolution mixes all bins; the noise level is an input.
     """
 
     def __init__(self, config: SpectrogramGlowConfig, sample_rate: int, channels: int) -> None:

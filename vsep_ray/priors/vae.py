@@ -26,28 +26,29 @@ class VAEConfig:
     """A variational autoencoder with one latent vector per frame."""
 
     hop: int = 64
-    """Samples per latent frame."""
+    """Each latent frame covers this number of samples."""
     latent: int = 8
-    """Length of the latent vectors."""
+    """Each latent vector has this length."""
     width: int = 128
-    """Channels of encoder and decoder."""
+    """Encoder and decoder have this number of channels."""
     blocks: int = 4
-    """Residual blocks of the encoder, and of the decoder."""
+    """The encoder and the decoder each have this number of residual blocks."""
     embedding: int = 32
-    """Length of the noise-level embedding, which the encoder reads."""
+    """The noise level, which the encoder reads, is embedded in a vector of this length."""
     beta: float = 1.0
-    """Weight of the KL divergence in the loss (nats against nats); 1: the evidence lower bound."""
+    """The KL divergence has this weight in the loss (nats against nats); 1 gives the evidence lower bound."""
     draws: int = 8
-    """Importance samples of the bound that `log_prob` returns; 1: the evidence lower bound."""
+    """The bound that is returned as the log density averages over this number of importance samples; 1 gives
+    the evidence lower bound."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform."""
+    """The clean waveform has about this standard deviation (full scale is 1)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "VAEPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return VAEPrior(self, sample_rate, channels)
 
 
@@ -62,7 +63,7 @@ class Encoder(nn.Module):
         self.net = FrameStack(inputs, 2 * config.latent, config.width, config.blocks)
 
     def forward(self, x: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, C, T), (B,) -> mean (B, L, N), std (B, L, N)."""
+        """Returns mean and std of the latent vectors. Shape: (B, C, T), (B,) -> (B, L, N), (B, L, N)."""
         scale = unit_scale(noise_std, self.config.data_std)[:, None, None]
         frames = with_level(fold(x * scale, self.config.hop), self.embedding(noise_std))
         mean, log_std = self.net(frames).chunk(2, 1)
@@ -78,7 +79,7 @@ class Decoder(nn.Module):
         self.net = FrameStack(config.latent, channels * (config.hop + 1), config.width, config.blocks)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, L, N) -> mean (B, C, T), std (B, C, T)."""
+        """Returns mean and std of the clean waveform. Shape: (B, L, N) -> (B, C, T), (B, C, T)."""
         mean, log_std = self.net(z).split([self.channels * self.config.hop, self.channels], 1)
         std = self.config.data_std * log_std.clamp(-10, 3).exp().repeat_interleave(self.config.hop, -1)
         return unfold(mean, self.config.hop) * self.config.data_std, std
@@ -113,7 +114,10 @@ class VAEPrior(Prior):
         return self.bound(x, noise_std, self.config.draws)
 
     def bound(self, x: Tensor, noise_std: Tensor, draws: int) -> Tensor:
-        """The importance-weighted bound with so many draws, nats; it rises with them. Shape: -> (B,)."""
+        """Returns the importance-weighted bound, nats, which rises with the number of draws.
+
+        Shape: -> (B,).
+        """
         mean, std = self.encoder(x, noise_std)
         generator = torch.Generator().manual_seed(0)
         shape = (draws, 1, *mean.shape[1:])
@@ -148,8 +152,8 @@ class VAEPrior(Prior):
 
     @override
     def loss(self, x: Tensor) -> dict[str, Tensor]:
-        """-E_q log p_sigma(x + sigma e | z) + beta KL(q || p), sigma log-uniform, in nats per sample;
-        distortion and rate are its two parts.
+        """Returns -E_q log p_sigma(x + sigma e | z) + beta KL(q || p) in nats per sample, and its two parts,
+        distortion and rate. Every item draws its sigma, log-uniform in `noise_range`.
         """
         noise_std = draw_noise_levels(len(x), self.noise_range, x)
         noisy = per_item_noise(x, noise_std)

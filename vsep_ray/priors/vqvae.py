@@ -30,48 +30,49 @@ class VQVAEConfig:
     """Discrete codes per frame, their prior, and an autoregressive decoder."""
 
     encoder: Literal["waveform", "mfcc"] = "waveform"
-    """What the encoder reads: the samples of a frame, or 13 mel-frequency cepstral coefficients."""
+    """The encoder reads the samples of a frame (waveform) or 13 mel-frequency cepstral coefficients
+    (mfcc)."""
     hop: int = 64
-    """Samples per code."""
+    """Each code covers this number of samples."""
     codes: int = 128
-    """Size of the codebook."""
+    """The codebook has this number of codes."""
     dim: int = 16
-    """Length of a code's vector."""
+    """Each code is a vector of this length."""
     encoder_width: int = 96
-    """Channels of the encoder and of the code prior."""
+    """The encoder and the prior of the codes have this number of channels."""
     blocks: int = 3
-    """Residual blocks of the encoder."""
+    """The encoder has this number of residual blocks."""
     prior_layers: int = 5
-    """Gated layers of the code prior, over frames."""
+    """The prior of the codes has this number of gated layers over frames."""
     width: int = 32
-    """Channels of the decoder."""
+    """The decoder has this number of channels."""
     layers: int = 8
-    """Gated layers of the decoder; it sees 2^layers samples back."""
+    """The decoder has this number of gated layers; it sees 2^layers samples back."""
     components: int = 4
-    """Logistics in the mixture for the next sample."""
+    """The law of the next sample is a mixture of this number of logistics."""
     taps: int = 32
-    """Order of the decoder's linear prediction (samples)."""
+    """The decoder's linear prediction reads this number of samples before the next one."""
     decay: float = 0.98
-    """Of the codebook's moving averages."""
+    """The codebook's moving averages keep this share of their value at each step."""
     commitment: float = 0.25
-    """Weight of the distance between the encoder's vectors and their codes."""
+    """The distance between the encoder's vectors and their codes has this weight in the loss."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform."""
+    """The clean waveform has about this standard deviation (full scale is 1)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "VQVAEPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return VQVAEPrior(self, sample_rate, channels)
 
 
 class VQVAEPrior(Prior):
-    """log p_sigma(x) >= log p_sigma(x | c) + log P_sigma(c), c the codes of x: a bound, since p(x) is the sum
-    of p(x | c) P(c) over all codes.
+    """log p_sigma(x) >= log p_sigma(x | c) + log P_sigma(c), c the codes of x. This is a bound, since p(x) is
+    the sum of p(x | c) P(c) over all codes.
 
     Both parts are autoregressive and exact: the decoder over samples, the code prior over frames. The bound's
     gradient in x is that of the decoder: codes are constant where they do not jump.
@@ -105,7 +106,7 @@ class VQVAEPrior(Prior):
         )  # fmt: skip
 
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """The encoder's vectors before they are quantised. Shape: (B, C, T), (B,) -> (B, D, N)."""
+        """Returns the encoder's vectors before they are quantised. Shape: (B, C, T), (B,) -> (B, D, N)."""
         if self.config.encoder == "waveform":
             scale = unit_scale(noise_std, self.config.data_std)[:, None, None]
             frames = fold(x * scale, self.config.hop)
@@ -157,8 +158,9 @@ class VQVAEPrior(Prior):
 
     @override
     def loss(self, x: Tensor) -> dict[str, Tensor]:
-        """The negative bound of x + sigma e, sigma log-uniform, in nats per sample, and the commitment; where
-        all codes are in use, the perplexity is ``codes``.
+        """Returns the negative bound of x + sigma e in nats per sample plus the commitment, and their parts.
+        Every item draws its sigma, log-uniform in `noise_range`; where all codes are in use, the perplexity
+        is ``codes``.
         """
         noise_std = draw_noise_levels(len(x), self.noise_range, x)
         noisy = per_item_noise(x, noise_std)
@@ -179,5 +181,8 @@ class VQVAEPrior(Prior):
 
 
 def _started(vectors: Tensor) -> Tensor:
-    """A channel of ones tells the first code from those after it. Shape: (B, D, N) -> (B, D + 1, N)."""
+    """Returns the vectors and a channel of ones, which tells the first code from those after it.
+
+    Shape: (B, D, N) -> (B, D + 1, N).
+    """
     return torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)

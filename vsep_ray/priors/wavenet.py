@@ -16,32 +16,31 @@ class WaveNetConfig:
     """An autoregressive density: a causal gated stack and the law of the next sample."""
 
     output: Literal["logistics", "mulaw"] = "logistics"
-    """Law of the next sample: a mixture of logistics around a linear prediction, or 256 mu-law codes (for
-    waveforms within +-1)."""
+    """The law of the next sample is a mixture of logistics around a linear prediction, or a choice of 256 mu-
+    law codes (for waveforms within +-1)."""
     width: int = 48
-    """Channels of the network."""
+    """The network has this number of channels."""
     layers: int = 9
-    """Gated layers."""
+    """The network has this number of gated layers."""
     cycle: int = 9
-    """Layers after which the dilation starts again at 1; the network sees 2^cycle samples back for each
-    cycle."""
+    """The dilation starts again at 1 after this number of layers; each cycle sees 2^cycle samples back."""
     components: int = 4
-    """Logistics in the mixture."""
+    """The mixture has this number of logistics."""
     taps: int = 64
-    """Order of the linear prediction (samples)."""
+    """The linear prediction reads this number of samples before the next one."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     warm: int = 48
-    """Samples at the start of a draw that are drawn at temperature 1 in any case."""
+    """The first samples of a draw have temperature 1 in any case, up to this number."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform."""
+    """The clean waveform has about this standard deviation (full scale is 1)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "WaveNetPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return WaveNetPrior(self, sample_rate, channels)
 
 

@@ -16,7 +16,7 @@ LABELS = {"mixture": "mixture (floor)", "oracle": "oracle mask (ceiling)"}
 
 
 def page(title: str, rows: Sequence[Row], clips: Sequence[Clip], facts: Mapping[str, Any]) -> str:
-    """One HTML document that makes no request: style, script, sounds and pictures are all inside.
+    """Returns one HTML document that makes no request: style, script, sounds and pictures are all inside.
 
     Args:
         title: the heading.
@@ -50,7 +50,7 @@ def _score_table(rows: Sequence[Row]) -> str:
 
 
 def _kind(method: str) -> str:
-    """Returns the class of a method's rows: the page's style sets what was evaluated off from its bounds."""
+    """Returns the class of a method's rows, by which the page's style sets off what was evaluated."""
     return "bound" if method in LABELS else "model"
 
 
