@@ -9,26 +9,16 @@ is judged per clip: the prior with the highest log density wins.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from vsep_ray.config import UserError
 from vsep_ray.nn.normal import LOG_2PI
+from vsep_ray.priors.prior import Prior
 
 PROBES = ("noise", "silence", "constant")
 NATS_PER_BIT = math.log(2)
-
-
-class Density(Protocol):
-    """What is asked of a prior here: `vsep_ray.priors.prior.Prior` has it."""
-
-    multiple: int
-
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """Returns the log density of noisy clips (B, C, T) at noise levels (B,), in nats (B,)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -104,7 +94,7 @@ class Discrimination:
 
 
 def cross_likelihood(
-    priors: Mapping[str, Density],
+    priors: Mapping[str, Prior],
     clips: Mapping[str, Tensor],
     noise_stds: Sequence[float],
     *,
@@ -159,7 +149,7 @@ def gate(result: Discrimination, minimum: float = 0.7, level: int | None = None)
 
 
 def _rows(
-    priors: Mapping[str, Density], clips: Mapping[str, Tensor], generator: torch.Generator
+    priors: Mapping[str, Prior], clips: Mapping[str, Tensor], generator: torch.Generator
 ) -> dict[str, Tensor]:
     missing = [k for k in priors if k not in clips or not len(clips[k])]
     if missing:
@@ -182,12 +172,12 @@ def _probes(clips: list[Tensor], generator: torch.Generator) -> dict[str, Tensor
     rms = math.sqrt(energy / sum(x.numel() for x in clips))
     sign = torch.randint(2, (len(like), 1, 1), generator=generator, dtype=like.dtype) * 2 - 1
     noise = rms * torch.randn(like.shape, generator=generator, dtype=like.dtype)
-    return {"noise": noise, "silence": torch.zeros_like(like), "constant": (rms * sign).expand_as(like)}
+    return dict(zip(PROBES, (noise, torch.zeros_like(like), (rms * sign).expand_as(like)), strict=True))
 
 
 @torch.no_grad()
 def _log_probs(
-    priors: Mapping[str, Density], x: Tensor, sigma: float, batch_size: int, device: torch.device | str
+    priors: Mapping[str, Prior], x: Tensor, sigma: float, batch_size: int, device: torch.device | str
 ) -> Tensor:
     """Returns log densities in float64 on the CPU, nats. Shape: (N, C, T) -> (N, K)."""
     batches = []

@@ -2,7 +2,7 @@
 
 Every function takes ``estimates`` and ``references`` in this order, both (..., C, T), and takes channels and
 samples together: one number for a signal of any channel count. A reference under -60 dBFS is silent: its
-score is NaN, `summarize` leaves it out of the mean and counts it, and `leakage_db` says instead how much of
+SI-SDR is NaN, `summarize` leaves it out of the mean and counts it, and `leakage_db` says instead how much of
 the mixture came through.
 """
 
@@ -44,11 +44,10 @@ def sdr(estimates: Tensor, references: Tensor) -> Tensor:
     Shape: (..., C, T), (..., C, T) -> (...).
 
     Returns:
-        dB in float64; NaN where the reference is silent.
+        dB in float64; -inf where the reference is all zeros.
     """
     estimates, references = _checked(estimates, references)
-    score = _ratio_db(_energy(references), _energy(references - estimates)).clamp(max=HIGHEST_SDR_DB)
-    return score.masked_fill(is_silent(references), math.nan)
+    return _ratio_db(_energy(references), _energy(references - estimates)).clamp(max=HIGHEST_SDR_DB)
 
 
 def framewise_sdr(
@@ -70,9 +69,8 @@ def framewise_sdr(
     estimates, references = (
         x.unfold(-1, window, window).movedim(-2, -3) for x in (estimates, references)
     )  # (..., K, W, C, window)
-    score = _ratio_db(_energy(references), _energy(references - estimates)).clamp(max=HIGHEST_SDR_DB)
     empty = (_all_zero(references) | _all_zero(estimates)).any(-2, keepdim=True)
-    return score.masked_fill(empty, math.nan)
+    return sdr(estimates, references).masked_fill(empty, math.nan)
 
 
 def leakage_db(estimates: Tensor, mixture: Tensor) -> Tensor:
