@@ -58,7 +58,7 @@ def build_prior(config, channels=1, seed=0):
     """A prior whose data-dependent layers have started."""
     torch.manual_seed(seed)
     prior = config.build(SAMPLE_RATE, channels)
-    prior.train().loss(toy_clips("sawtooth", length=length_of(prior), channels=channels)[:16], 0)
+    prior.train().loss(toy_clips("sawtooth", length=length_of(prior), channels=channels)[:16])
     return jiggle(prior, 0.02).eval()
 
 
@@ -174,7 +174,7 @@ def a_few_dozen_steps_lower_the_loss(prior):
 @torch.no_grad()
 def loss_at_fixed_noise(prior, clips):
     torch.manual_seed(0)
-    return prior.eval().loss(clips, 0)["loss"].item()
+    return prior.eval().loss(clips)["loss"].item()
 
 
 PRIOR_CHECKS = [

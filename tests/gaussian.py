@@ -41,7 +41,7 @@ class GaussianPrior(Prior):
         std = (self.variances + noise_std**2).sqrt()
         return temperature * (torch.randn(num, 1, length).to(self.basis) * std) @ self.basis
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
 
 

@@ -34,8 +34,8 @@ M = TypeVar("M")
 def overlap_add(
     separate: SeparateFn, blocks: Iterable[Tensor], *, chunk: int, hop: int, batch_size: int = 1
 ) -> Iterator[Tensor]:
-    """Separate a stream: blocks (C, n) of the mixture in, blocks (K, C, n) of the sources out, as long in
-    total.
+    """Separates a stream: blocks (C, n) of the mixture come in, blocks (K, C, n) of the sources go out, as
+    long in total.
 
     Args:
         separate: (B, C, chunk) -> (B, K, C, chunk), on any device; blocks are moved by it.
@@ -56,9 +56,9 @@ def separate_chunks(
     *,
     span: bool = True,
 ) -> Iterator[tuple[K, Tensor | M]]:
-    """The chunks of one stream, or of many one after the other, in full batches: ``(key, chunk)`` in, ``(key,
-    sources)`` out, in the same order. What is not a chunk, such as the end of a stream, passes through in its
-    place; without ``span`` no batch reaches beyond it.
+    """Separates the chunks of one stream, or of many one after the other, in full batches. ``(key, chunk)``
+    comes in and ``(key, sources)`` goes out, in the same order. What is not a chunk, such as the end of a
+    stream, passes through in its place; without ``span`` no batch reaches beyond it.
 
     ``separate`` always sees (batch_size, C, length): a short chunk is padded with silence and the last batch
     with silent chunks, so that a chunk's result does not depend on what it shares a batch with.
@@ -75,7 +75,7 @@ def separate_chunks(
 
 
 def places_are_equal(separate: SeparateFn, channels: int, length: int, batch_size: int) -> bool:
-    """Whether a chunk gives the same bits in every place of a batch; tried on noise.
+    """Returns whether a chunk gives the same bits in every place of a batch; it is tried on noise.
 
     Vectorised kernels treat the end of an array by other instructions than its middle, so that some networks
     at some chunk lengths give results that differ by a rounding error from place to place.
@@ -88,14 +88,14 @@ def places_are_equal(separate: SeparateFn, channels: int, length: int, batch_siz
 
 
 class Chunker:
-    """Blocks (..., n) to chunks (..., chunk); the last one is (..., n) with 0 < n <= chunk."""
+    """Blocks (..., n) become chunks (..., chunk); the last one is (..., n) with 0 < n <= chunk."""
 
     def __init__(self, chunk: int, hop: int) -> None:
         assert 1 <= hop <= chunk, (chunk, hop)
         self.chunk, self.hop = chunk, hop
 
     def __call__(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Cut a stream; holds less than one chunk and one block."""
+        """Cuts a stream, and holds less than one chunk and one block."""
         held = None
         for block in blocks:
             held = block if held is None else torch.cat([held, block], dim=-1)
@@ -107,14 +107,14 @@ class Chunker:
 
 
 class Stitcher:
-    """Chunks (..., chunk), the last one possibly shorter, to cross-faded blocks (..., n)."""
+    """Chunks (..., chunk), the last one possibly shorter, become cross-faded blocks (..., n)."""
 
     def __init__(self, chunk: int, hop: int) -> None:
         assert 1 <= hop <= chunk, (chunk, hop)
         self.chunk, self.hop = chunk, hop
 
     def __call__(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Stitch a stream; holds less than two chunks."""
+        """Stitches a stream, and holds less than two chunks."""
         weights = fade(self.chunk, self.hop)
         held, total = None, weights  # weighted sum of the signals, and sum of the weights
         for chunk in chunks:
@@ -129,7 +129,7 @@ class Stitcher:
 
 
 def fade(chunk: int, hop: int) -> Tensor:
-    """Cross-fade weights w_n = min(n + 1, chunk - n, chunk - hop + 1), shape (chunk,).
+    """Returns the cross-fade weights w_n = min(n + 1, chunk - n, chunk - hop + 1), shape (chunk,).
 
     Example:
         >>> fade(6, 4).tolist()
@@ -140,7 +140,7 @@ def fade(chunk: int, hop: int) -> Tensor:
 
 
 def _add(held: Tensor, new: Tensor) -> Tensor:
-    """The sum of two signals that start together, as long as the longer."""
+    """Returns the sum of two signals that start together, as long as the longer."""
     short, long = sorted((held, new), key=lambda signal: signal.shape[-1])
     n = short.shape[-1]
     return torch.cat([short + long[..., :n], long[..., n:]], dim=-1)

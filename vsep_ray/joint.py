@@ -19,7 +19,7 @@ class Joint(nn.Module):
         mixing: p(m | s).
 
     Raises:
-        ValueError: priors that differ in sample rate or channels.
+        ValueError: the priors differ in sample rate or channels.
     """
 
     def __init__(self, priors: Mapping[str, Prior], mixing: LinearMixing) -> None:
@@ -37,7 +37,10 @@ class Joint(nn.Module):
         return cast(Iterable[Prior], self.priors)
 
     def _each(self, function: Callable[[Prior, Tensor], Tensor], sources: Tensor) -> Tensor:
-        """A function of each prior and its source, side by side. Shape: (B, K, C, T) -> (B, K, ...)."""
+        """Returns a function of each prior and its source, side by side.
+
+        Shape: (B, K, C, T) -> (B, K, ...).
+        """
         pairs = zip(self._priors(), sources.unbind(1), strict=True)
         return torch.stack([function(p, x) for p, x in pairs], 1)
 
@@ -53,16 +56,17 @@ class Joint(nn.Module):
         return math.lcm(*(p.multiple for p in self._priors()))
 
     def train(self, mode: bool = True) -> "Joint":
-        """Priors stay frozen and in eval mode whatever the mode of the objective around them."""
+        """Keeps the priors frozen and in eval mode whatever the mode of the objective around them."""
         return super().train(False)
 
     def log_prior(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
+        """Returns log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
         return self._each(lambda p, x: p.log_prob(x, noise_std), sources)
 
     def log_prior_surrogate(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """Numbers whose gradient in the sources is that of `log_prior`; also their values, except for priors
-        whose log density is an estimate, where <s, score> costs one pass in the place of an integral.
+        """Returns numbers whose gradient in the sources is that of `log_prior`. They are also its values,
+        except for priors whose log density is an estimate, where <s, score> costs one pass in the place of an
+        integral.
 
         Shape: (B, K, C, T), (B,) -> (B, K).
         """
@@ -74,7 +78,7 @@ class Joint(nn.Module):
         return all(p.kind != "estimate" for p in self._priors())
 
     def log_likelihood(self, sources: Tensor, mixture: Tensor) -> Tensor:
-        """log p(m | s), nats; 0 under exact mixing, where it is constant on the plane.
+        """Returns log p(m | s), nats, and 0 under exact mixing, where it is constant on the plane.
 
         Shape: (..., B, K, C, T), (B, C, T) -> (..., B).
         """
@@ -82,27 +86,12 @@ class Joint(nn.Module):
             return sources.new_zeros(sources.shape[:-3])
         return self.mixing(sources).log_prob(mixture)
 
-    def log_prob(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
-        """log p(m, s) at the noise level, nats. Shape: (B, K, C, T), (B, C, T), (B,) -> (B,)."""
-        return self.log_prior(sources, noise_std).sum(1) + self.log_likelihood(sources, mixture)
-
     def prior_score(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """Gradient of the priors' log densities in the sources. Shape: (B, K, C, T), (B,) -> (B, K, C, T)."""
+        """Returns the gradient of the priors' log densities in the sources.
+
+        Shape: (B, K, C, T), (B,) -> (B, K, C, T).
+        """
         return self._each(lambda p, x: p.score(x, noise_std), sources)
-
-    def score(self, sources: Tensor, mixture: Tensor, noise_std: Tensor) -> Tensor:
-        """Gradient of `log_prob` in the sources. Shape: (B, K, C, T), (B, C, T), (B,) -> (B, K, C, T)."""
-        prior = self.prior_score(sources, noise_std)
-        if self.mixing.noise_std == 0:
-            return prior
-        residual = (mixture - self.mixing.mix(sources)) / self.mixing.noise_std**2
-        return prior + self.mixing.scales[:, None, None] * residual.unsqueeze(1)
-
-    def sample(self, num: int, length: int) -> tuple[Tensor, Tensor]:
-        """Sources from the priors and their mixture. Shape: -> (num, K, C, length), (num, C, length)."""
-        sources = torch.stack([p.sample(num, length) for p in self._priors()], 1)
-        mixture = self.mixing.mix(sources)
-        return sources, mixture + self.mixing.noise_std * torch.randn(mixture.shape).to(mixture)
 
 
 def _surrogate(prior: Prior, x: Tensor, noise_std: Tensor) -> Tensor:

@@ -27,15 +27,20 @@ class LinearMixing(nn.Module):
         self.noise_std = noise_std
 
     def shares(self, sources: Tensor) -> Tensor:
-        """What each source contributes to the mixture, a_k s_k. Shape: (..., K, C, T) -> (..., K, C, T)."""
+        """Returns what each source contributes to the mixture, a_k s_k.
+
+        Shape: (..., K, C, T) -> (..., K, C, T).
+        """
         return sources * self.scales[:, None, None]
 
     def mix(self, sources: Tensor) -> Tensor:
-        """sum_k a_k s_k. Shape: (..., K, C, T) -> (..., C, T)."""
+        """Returns sum_k a_k s_k. Shape: (..., K, C, T) -> (..., C, T)."""
         return self.shares(sources).sum(-3)
 
     def forward(self, sources: Tensor) -> Distribution:
-        """The law of the mixture given its sources. Shape: (..., K, C, T) -> batch (...), event (C, T).
+        """Returns the law of the mixture given its sources.
+
+        Shape: (..., K, C, T) -> batch (...), event (C, T).
 
         Raises:
             ValueError: exact mixing (noise_std 0) has no density.
@@ -45,7 +50,7 @@ class LinearMixing(nn.Module):
         return Independent(normal(self.mix(sources), self.noise_std), 2, validate_args=False)
 
     def condition(self, mean: Tensor, std: Tensor, mixture: Tensor) -> "ConditionedNormal":
-        """prod_k N(s_k; mean_k, std_k^2) given the mixture.
+        """Returns prod_k N(s_k; mean_k, std_k^2) given the mixture.
 
         Shape: mean, std (B, K, C, T), mixture (B, C, T).
         """
@@ -97,14 +102,17 @@ class ConditionedNormal(Distribution):
         return self.base_variance * (1 - self.scales * self.weights)
 
     def rsample(self, sample_shape: torch.Size | list[int] | tuple[int, ...] = torch.Size()) -> Tensor:  # noqa: B008
-        """Posterior draws. Shape: (*sample_shape, B, K, C, T)."""
+        """Returns posterior draws. Shape: (*sample_shape, B, K, C, T)."""
         items = len(sample_shape)
         e = random.normal((*sample_shape, *self.base_mean.shape), self.base_mean, items)
-        noise = random.normal((*sample_shape, *self.mixture.shape), self.base_mean, items)
-        return self._correct(self.base_mean + self.base_std * e, self.mixture + self.noise_std * noise)
+        mixture = self.mixture
+        if self.noise_std:
+            noise = random.normal((*sample_shape, *mixture.shape), mixture, items)
+            mixture = mixture + self.noise_std * noise
+        return self._correct(self.base_mean + self.base_std * e, mixture)
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """log p(s | m) in nats, summed over sources, channels and samples.
+        """Returns log p(s | m) in nats, summed over sources, channels and samples.
 
         Shape: (..., B, K, C, T) -> (..., B).
         """
@@ -116,7 +124,7 @@ class ConditionedNormal(Distribution):
         return prior + (likelihood - evidence).sum((-2, -1))
 
     def entropy(self) -> Tensor:
-        """Differential entropy in nats, against the same measure as `log_prob`. Shape: (B,)."""
+        """Returns the differential entropy in nats, against the same measure as `log_prob`. Shape: (B,)."""
         sources = 0.5 * (1 + LOG_2PI) + self.base_std.log()
         dims = 1.0 if self.noise_std == 0 else 0.0
         log_mixture = math.log(self.noise_std**2) if self.noise_std else 0.0
@@ -124,7 +132,7 @@ class ConditionedNormal(Distribution):
         return sources.sum((-3, -2, -1)) - removed.sum((-2, -1))
 
     def convolved(self, noise_std: float | Tensor) -> "ConvolvedNormal":
-        """The law of s + noise_std * e, e ~ N(0, I), which Wake compares with p_sigma.
+        """Returns the law of s + noise_std * e, e ~ N(0, I), which Wake compares with p_sigma.
 
         Shape: noise_std > 0 is a number or (B,).
         """
@@ -154,19 +162,19 @@ class ConvolvedNormal(Distribution):
 
     @property
     def mean(self) -> Tensor:
-        """Shape: (B, K, C, T)."""
+        """The mean, which the blur leaves as it was. Shape: (B, K, C, T)."""
         return self.mean_
 
     def _log_det(self) -> Tensor:
         return self.diagonal.log().sum((-3, -2, -1)) + self.ratio.log().sum((-2, -1))
 
     def log_prob(self, value: Tensor) -> Tensor:
-        """Log density in nats. Shape: (..., B, K, C, T) -> (..., B)."""
+        """Returns the log density in nats. Shape: (..., B, K, C, T) -> (..., B)."""
         x = value - self.mean_
         along = (self.direction * x).sum(-3) ** 2 / self.gap
         square = (x**2 / self.diagonal).sum((-3, -2, -1)) + along.sum((-2, -1))
         return -0.5 * (square + self._log_det() + self.mean_[0].numel() * LOG_2PI)
 
     def entropy(self) -> Tensor:
-        """Differential entropy in nats. Shape: (B,)."""
+        """Returns the differential entropy in nats. Shape: (B,)."""
         return 0.5 * (self._log_det() + self.mean_[0].numel() * (1 + LOG_2PI))

@@ -9,10 +9,10 @@ from vsep_ray.config import UserError
 
 @dataclass(frozen=True)
 class Schedule:
-    """From ``start`` to ``end`` over ``steps`` steps, constant afterwards.
+    """A value that goes from ``start`` to ``end`` over ``steps`` steps and is constant afterwards.
 
     Raises:
-        UserError: a geometric schedule from or to a value that is not positive.
+        UserError: an end of a geometric schedule is not positive.
 
     Example:
         >>> [round(Schedule(1.0, 0.01, 2, "geometric")(i), 3) for i in range(4)]
@@ -20,13 +20,13 @@ class Schedule:
     """
 
     start: float = 1.0
-    """Value at step 0."""
+    """The schedule has this value at step 0."""
     end: float = 1.0
-    """Value from step ``steps`` on."""
+    """The schedule has this value from step ``steps`` on."""
     steps: int = 1
-    """Optimiser steps from start to end."""
+    """The schedule takes this number of optimiser steps from start to end."""
     shape: Literal["linear", "geometric"] = "linear"
-    """Interpolation; geometric needs positive values."""
+    """Values between the ends are interpolated linearly or geometrically; geometric needs positive ends."""
 
     def __post_init__(self) -> None:
         if self.shape == "geometric" and min(self.start, self.end) <= 0:
@@ -38,7 +38,7 @@ class Schedule:
         return {"steps": why, "shape": why} if self.start == self.end else {}
 
     def __call__(self, step: int) -> float:
-        """The value at a step."""
+        """Returns the value at a step."""
         t = min(step / max(self.steps, 1), 1.0)
         if self.shape == "geometric":
             return self.start * (self.end / self.start) ** t
@@ -46,7 +46,8 @@ class Schedule:
 
 
 def warmup_cosine(step: int, steps: int, warmup: int) -> float:
-    """Factor of the learning rate: linear warm-up from 0, then half a cosine down to 1 % at ``steps``.
+    """Returns the factor of the learning rate: a linear warm-up from 0, then half a cosine down to 1 % at
+    ``steps``.
 
     Reference: Loshchilov & Hutter, SGDR, 2017, eq. 5.
 

@@ -8,36 +8,38 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vsep_ray.config import option
 from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import warmup_cosine
 
-Report = Callable[["FitState", dict[str, float]], bool]
+Report = Callable[["FitState", dict[str, float]], None]
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How to optimise; the same for priors and separators."""
+    """The settings of the optimiser, the same for priors and separators."""
 
     steps: int = option(2_000, role="budget")
-    """Optimiser steps."""
+    """Training takes this number of optimiser steps."""
     batch_size: int = 32
-    """Items per step, over all workers together."""
+    """Each step sees this number of items, over all workers together."""
     learning_rate: float = 1e-3
-    """Peak learning rate of Adam."""
+    """The learning rate of Adam rises to this peak."""
     warmup: int = 50
-    """Steps of linear warm-up."""
+    """The learning rate rises linearly over this number of steps."""
     clip: float = 1.0
-    """Largest gradient norm; larger gradients are scaled down to it."""
+    """A gradient whose norm is larger than this is scaled down to it."""
     ema: float = 0.995
-    """Decay of the moving average of the weights, which is what is saved and evaluated; 0: none."""
+    """The moving average of the weights, which is saved and evaluated, keeps this share of its value at each
+    step; 0 averages nothing."""
     log_every: int = option(50, role="budget")
-    """Steps between reports; scalars are averaged over them."""
+    """Scalars are averaged over this number of steps and reported."""
     checkpoint_every: int = option(500, role="budget")
-    """Steps between checkpoints and validations; a killed run loses at most these."""
+    """A checkpoint and a validation follow after this number of steps; a killed run loses no more."""
     seed: int = 0
-    """Seed of initial weights, order of the data and noise."""
+    """Initial weights, order of the data and noise are drawn from this seed."""
 
 
 @dataclass
@@ -64,24 +66,26 @@ class FitState:
 
     @classmethod
     def create(cls, module: nn.Module, config: FitConfig, memory: nn.Module | None = None) -> "FitState":
-        """A fresh state for the trainable parameters of ``module``."""
+        """Returns a fresh state for the trainable parameters of ``module``."""
         trainable = [p for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trainable, lr=config.learning_rate, betas=(0.9, 0.99))
         average = {n: p.detach().clone() for n, p in module.named_parameters()} if config.ema else {}
         return cls(module, optimizer, average, memory)
 
     def averaged(self) -> dict[str, Tensor]:
-        """The module's state dict with the moving averages in place of the parameters."""
+        """Returns the module's state dict with the moving averages in place of the parameters."""
         return {**self.module.state_dict(), **self.average}
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
-    """The seed of one step's random draws on one worker: a resumed run draws what an undisturbed one does."""
+    """Returns the seed of one step's random draws on one worker, so that a resumed run draws what an
+    undisturbed one does.
+    """
     return (seed * 1_000_003 + step) * 1_009 + rank
 
 
 def item_seed(seed: int, step: int, item: int) -> int:
-    """The seed of what one item of a step's whole batch draws, whichever worker has it."""
+    """Returns the seed of what one item of a step's whole batch draws, whichever worker has it."""
     return zlib.crc32(f"{seed} {step} {item}".encode())
 
 
@@ -94,7 +98,7 @@ def fit(
     part: slice | None = None,
     report: Report | None = None,
 ) -> FitState:
-    """Minimise ``objective(batch, step)["loss"]`` by Adam for ``config.steps``, or until ``report`` says so.
+    """Minimises ``objective(batch, step)["loss"]`` by Adam for ``config.steps``.
 
     Args:
         objective: an `Objective`, or DDP around one; its parameters include those of ``state.module``.
@@ -139,8 +143,8 @@ def fit(
         if state.step % config.log_every == 0 or state.step == config.steps:
             scalars = meter.drain() | {"skipped_updates": float(state.skipped)}
             state.seconds += scalars.pop("seconds")
-            if report is not None and report(state, scalars):
-                break
+            if report is not None:
+                report(state, scalars)
     return state
 
 
@@ -156,12 +160,12 @@ def _update(state: FitState, config: FitConfig) -> None:
         _average(state, config.ema)
 
 
-@torch.no_grad()
 def _average(state: FitState, decay: float) -> None:
     # early on the average follows the weights closely, lest it remember their initial values
     decay = min(decay, (state.step + 1) / (state.step + 10))
     parameters = dict(state.module.named_parameters())
-    torch._foreach_lerp_(list(state.average.values()), [parameters[n] for n in state.average], 1 - decay)
+    follow = get_ema_multi_avg_fn(decay)
+    follow(list(state.average.values()), [parameters[n] for n in state.average], state.step)
 
 
 class Meter:
@@ -173,14 +177,14 @@ class Meter:
         self.steps, self.waited, self.since = 0, 0.0, time.perf_counter()
 
     def waiting(self, fetch: Callable[[], dict[str, Tensor] | None]) -> dict[str, Tensor] | None:
-        """Fetch a batch and note how long it took."""
+        """Fetches a batch and notes how long it took."""
         before = time.perf_counter()
         batch = fetch()
         self.waited += time.perf_counter() - before
         return batch
 
     def add(self, metrics: dict[str, Tensor]) -> None:
-        """Add one step's scalars; they stay on their device until `drain`."""
+        """Adds one step's scalars, which stay on their device until `drain`."""
         self.steps += 1
         for name, value in metrics.items():
             value = value.detach()
@@ -188,7 +192,7 @@ class Meter:
             self.counts[name] = self.counts.get(name, 0) + 1
 
     def drain(self) -> dict[str, float]:
-        """The averages since the last call, over all workers."""
+        """Returns the averages since the last call, over all workers."""
         elapsed = time.perf_counter() - self.since
         speed = {
             "seconds": elapsed,

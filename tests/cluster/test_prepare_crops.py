@@ -7,11 +7,12 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from stores import read_paired
 
 from vsep_ray import storage
 from vsep_ray.cluster.prepare_crops import plan, prepare, write_units
 from vsep_ray.config import UserError
-from vsep_ray.crops.reading import read_crops, read_paired
+from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.crops.writing import Layout, Unit, begin, divide, finish, records
 from vsep_ray.datasets.folders import SourcesConfig

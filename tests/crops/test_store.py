@@ -8,7 +8,7 @@ import pytest
 
 from vsep_ray.audio.resampling import fit_length
 from vsep_ray.config import UserError
-from vsep_ray.crops.reading import read_crops, read_paired
+from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import (
     SCHEMA,
     CropStore,
@@ -82,16 +82,6 @@ def test_read_crops_is_sorted_and_limited_evenly(tmp_path, encoding):
     assert len(read_crops(store, "train", "bass", limit=99).track) == 6
 
 
-def test_read_paired_joins_by_track_and_offset(tmp_path):
-    store, audio = make_store(tmp_path)
-    tracks, sources = read_paired(store, "train")
-    assert tracks == ["song 0"] * 2 + ["song 1"] * 2 + ["song 2"] * 2
-    assert sources.shape == (6, 2, 2, 64)
-    for k, source in enumerate(store.sources):
-        np.testing.assert_allclose(sources[4, k], audio[source, 2][:, :64], atol=1 / 65_536)
-    assert read_paired(store, "train", limit=1)[1].shape == (1, 2, 2, 64)
-
-
 def test_the_store_describes_itself_and_may_be_moved(tmp_path):
     store, _ = make_store(tmp_path / "a")
     assert CropStore.open(store.uri) == store
@@ -107,8 +97,6 @@ def test_mistakes_are_named(tmp_path):
         read_crops(store, "train", "vocals")
     with pytest.raises(UserError, match="split 'valid'"):
         read_crops(store, "valid", "drums")
-    with pytest.raises(UserError, match="common mixture"):
-        read_paired(store, "train")
 
 
 def test_latest_store_is_the_newest_finished_one(tmp_path):

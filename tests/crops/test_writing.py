@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from stores import read_paired
 
 from vsep_ray import storage
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.config import UserError
 from vsep_ray.crops.part_files import cut
-from vsep_ray.crops.reading import read_crops, read_paired
+from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import UNIT_BYTES, Layout, Unit, begin, divide, finish, records, write_unit
 from vsep_ray.datasets.streams import BadFileError

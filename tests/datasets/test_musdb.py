@@ -6,9 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 import soundfile
+from stores import read_paired
 
 from vsep_ray.config import UserError
-from vsep_ray.crops.reading import read_crops, read_paired
+from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.writing import Layout, begin, divide, finish, write_unit
 from vsep_ray.datasets import musdb as ours
 from vsep_ray.datasets import streams

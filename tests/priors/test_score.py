@@ -91,7 +91,7 @@ def test_a_trace_of_more_probes_is_nearer_to_the_true_one():
 def test_the_loss_weighs_noise_levels_as_edm_does():
     prior, x = ScoreConfig().build(8_000, 1), contracts.toy_clips("square")
     torch.manual_seed(0)
-    terms = prior.loss(x, 0)
+    terms = prior.loss(x)
     torch.manual_seed(0)
     level = draw_noise_levels(len(x), prior.noise_range, x)
     error = (prior.denoise(per_item_noise(x, level), level) - x).square().mean((1, 2))

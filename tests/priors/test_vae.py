@@ -82,7 +82,7 @@ def test_distortion_and_rate_add_up_to_the_negative_elbo(float64):
         VAEConfig(**{**vars(CONFIG), "noise_max": 0.00301}).build(8_000, 1), 0.05
     ).double()
     x = 0.3 * torch.randn(2_000, 1, 8)
-    terms = prior.loss(x, 0)
+    terms = prior.loss(x)
     torch.testing.assert_close(terms["loss"], terms["distortion"] + terms["rate"])
     level = torch.full((2_000,), 0.003)
     bound = -prior.bound(x + 0.003 * torch.randn(x.shape), level, 1).mean() / 8
@@ -96,6 +96,6 @@ def test_beta_weighs_the_rate():
         prior = contracts.jiggle(VAEConfig(**{**vars(CONFIG), "beta": beta}).build(8_000, 1), 0.0)
         prior.load_state_dict(contracts.build_prior(CONFIG).state_dict())
         torch.manual_seed(0)
-        losses[beta] = prior.loss(x, 0)
+        losses[beta] = prior.loss(x)
     for beta, terms in losses.items():
         torch.testing.assert_close(terms["loss"], terms["distortion"] + beta * terms["rate"])

@@ -63,8 +63,8 @@ def test_the_cepstral_encoder_meets_the_contract_too(channels):
 def test_training_moves_the_codebook_and_evaluation_does_not():
     model, clips = prior(), contracts.toy_clips("sawtooth")[:8]
     before = model.codebook.vectors.clone()
-    model.eval().loss(clips, 0)
+    model.eval().loss(clips)
     assert torch.equal(model.codebook.vectors, before)
-    terms = model.train().loss(clips, 0)
+    terms = model.train().loss(clips)
     assert not torch.equal(model.codebook.vectors, before)
     assert 1 <= terms["perplexity"] <= 6

@@ -31,9 +31,9 @@ ROWS = [
     row(t, s, m, v)
     for t in "ab"
     for s in ("bass", "<voice>")
-    for m, v in [("mixture", -5.0), ("model", 4.0), ("oracle", 9.0)]
+    for m, v in [("mixture", -5.0), ("B amortized", 4.0), ("oracle", 9.0)]
 ]
-ROWS += [row("c", "bass", "model", math.nan)]
+ROWS += [row("c", "bass", "B amortized", math.nan)]
 
 
 class Outline(HTMLParser):
@@ -56,7 +56,7 @@ def content(uri):
 
 
 def clips():
-    names = [("mixture", "mixture"), ("bass", "reference"), ("bass", "model")]
+    names = [("mixture", "mixture"), ("bass", "reference"), ("bass", "B amortized")]
     return [Clip("a", name, method, tone(), 8000) for name, method in names]
 
 
@@ -72,6 +72,17 @@ def test_tables_have_floor_result_and_ceiling_with_mean_and_median():
     assert "mixture (floor)" in text and "oracle mask (ceiling)" in text
     assert "4.00 / 4.00" in text and "-5.00 / -5.00" in text
     assert "<td>4</td><td>1</td>" in text  # four scores of the model, one silent
+
+
+def test_rows_of_what_was_evaluated_are_set_off_from_floor_and_ceiling():
+    text = page("Scores", ROWS, [], {})
+    assert re.findall(r'<tr class="(\w+)"><td>(.*?)</td>', text) == 3 * [
+        ("bound", "mixture (floor)"),
+        ("model", "B amortized"),
+        ("bound", "oracle mask (ceiling)"),
+    ]
+    (styled,) = re.findall(r"\btr\.(\w+) td", text)
+    assert styled == "model"
 
 
 def test_names_are_escaped():

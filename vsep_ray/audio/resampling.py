@@ -1,4 +1,4 @@
-"""Sample rates, channels and lengths of numpy audio; whole arrays or streams of blocks.
+"""Sample rates, channels and lengths of numpy audio, whole arrays or streams of blocks.
 
 Resampling is libsoxr's at its very high quality. Its streams are linear-phase with the delay taken out, so
 that a stream in blocks equals the whole array resampled at once, and its length is round(T * to_rate /
@@ -18,7 +18,7 @@ QUALITY = "VHQ"
 
 
 def resample(audio: Audio, from_rate: int, to_rate: int) -> Audio:
-    """Audio at another sample rate.
+    """Returns audio at another sample rate.
 
     Args:
         audio: (C, T).
@@ -34,7 +34,7 @@ def resample(audio: Audio, from_rate: int, to_rate: int) -> Audio:
 
 
 def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> Iterator[Audio]:
-    """`resample` of a stream: (C, n) blocks in, (C, n') blocks out, in constant memory."""
+    """Yields `resample` of a stream: (C, n) blocks come in, (C, n') blocks go out, in constant memory."""
     if from_rate == to_rate:
         yield from blocks
         return
@@ -49,8 +49,8 @@ def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> It
 
 
 def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:
-    """The same stream in pieces of another length: (C, n) blocks in, (C, length) out, the last one shorter;
-    pieces may be parts of the blocks that came in.
+    """Yields the same stream in pieces of another length: (C, n) blocks come in, (C, length) go out, the last
+    one shorter. Pieces may be parts of the blocks that came in.
 
     Example:
         >>> [piece.tolist() for piece in rechunk([np.array([[1.0, 2.0, 3.0]]), np.array([[4.0]])], 2)]
@@ -76,7 +76,7 @@ def _not_empty(channels: Sequence[NDArray[np.float32]]) -> Iterator[Audio]:
 
 
 def map_channels(audio: Audio, channels: int) -> Audio:
-    """Audio with another number of channels: (..., C, T) -> (..., channels, T).
+    """Returns audio with another number of channels: (..., C, T) -> (..., channels, T).
 
     One channel is the average of all; a single channel is repeated; else the first ``channels`` are kept, and
     missing ones are silent.
@@ -98,7 +98,7 @@ def map_channels(audio: Audio, channels: int) -> Audio:
 
 
 def fit_length(audio: Audio, length: int) -> Audio:
-    """Audio cut, or padded with silence at its end, to a length: (..., T) -> (..., length).
+    """Returns audio cut, or padded with silence at its end, to a length: (..., T) -> (..., length).
 
     Example:
         >>> fit_length(np.array([[1.0, 2.0]]), 3)

@@ -7,7 +7,8 @@ Ray data set.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from itertools import chain, islice, starmap
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -21,21 +22,30 @@ Passes = Callable[[], Iterable[Block]]
 TRIES = 50
 
 
+class Row(NamedTuple):
+    """One crop as the store keeps it: song id, offset in samples, and PCM with the gain of `decode`."""
+
+    track: str
+    offset: int
+    gain: float
+    audio: bytes
+
+
 @dataclass(frozen=True)
 class AugmentConfig:
     """Random changes that leave a source what it is."""
 
     level_db: float | None = None
-    """RMS (dB re full scale) to which audible crops are brought first; None: as they are. Clips of single
-    instruments come at levels that say nothing of their place in a mixture."""
+    """Audible crops are first brought to this RMS (dB re full scale); None leaves them as they are. Clips of
+    single instruments come at levels that say nothing of their place in a mixture."""
     gain_db: float = 0.0
-    """Gain, uniform in [-gain_db, gain_db] (dB)."""
+    """Each crop gets a random gain, uniform between minus and plus this number (dB)."""
     polarity: bool = False
-    """Flip the sign of half of the crops; not for toy waves, whose sawtooth has a direction."""
+    """Half of the crops change their sign; this is not for toy waves, whose sawtooth has a direction."""
     channel_swap: bool = False
-    """Swap left and right of half of the stereo crops."""
+    """Half of the stereo crops swap left and right."""
     silence: float = 0.0
-    """Probability that a source is silent in a remix."""
+    """A source is silent in a remix with this probability."""
 
 
 class Window:
@@ -66,22 +76,22 @@ class Window:
         following = next(rows, None)
         self.whole = following is None
         if self.whole:
-            self.resident.sort(key=lambda row: (row[0], row[1], row[3]))
+            self.resident.sort(key=lambda row: (row.track, row.offset, row.audio))
         self.rows = chain([] if following is None else [following], rows, endless_rows(stream))
         self.oldest = 0
 
     def draw(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
-        """`pick`, after which ``num`` of the oldest rows make room for new ones."""
+        """Returns what `pick` does, after which ``num`` of the oldest rows make room for new ones."""
         picked = self.pick(rng, num)
         if not self.whole:
             self._refresh(num)
         return picked
 
     def pick(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
-        """Random crops of the resident ones. Returns: track ids (num,), float32 audio (num, C, T)."""
+        """Returns random crops of the resident ones: track ids (num,) and float32 audio (num, C, T)."""
         picked = [self.resident[i] for i in rng.integers(0, len(self.resident), num)]
-        audio = decode([r[3] for r in picked], np.array([r[2] for r in picked]), self.channels)
-        names = np.array([r[0] for r in picked], object)  # fixed-width strings would cut a longer name off
+        audio = decode([r.audio for r in picked], np.array([r.gain for r in picked]), self.channels)
+        names = np.array([r.track for r in picked], object)  # fixed-width strings would cut a longer name off
         return names, self._sub_crops(rng, audio)
 
     def _sub_crops(self, rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
@@ -97,25 +107,27 @@ class Window:
             self.oldest = (self.oldest + 1) % len(self.resident)
 
 
-def stream_rows(blocks: Iterable[Block]) -> Iterator[tuple]:
-    """(track, offset, gain, audio bytes) row by row."""
+def stream_rows(blocks: Iterable[Block]) -> Iterator[Row]:
+    """Yields the rows of blocks, one by one."""
     for block in blocks:
-        yield from zip(block["track"], block["offset"], block["gain"], block["audio"], strict=True)
+        yield from starmap(Row, zip(*(block[name] for name in Row._fields), strict=True))
 
 
-def endless_rows(stream: Passes) -> Iterator[tuple]:
-    """The rows of pass after pass."""
+def endless_rows(stream: Passes) -> Iterator[Row]:
+    """Yields the rows of pass after pass."""
     while True:
         yield from stream_rows(stream())
 
 
 def draw_clips(window: Window, rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:
-    """A batch of augmented clips of one stream. Shape: -> (num, C, T)."""
+    """Returns a batch of augmented clips of one stream. Shape: -> (num, C, T)."""
     return _augmented(window.draw(rng, num)[1], rng, augment)
 
 
 def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:
-    """One clip per source, never two of one song in one item (asserted). Shape: -> (num, K, C, T).
+    """Returns one clip per source, never two of one song in one item (asserted).
+
+    Shape: -> (num, K, C, T).
 
     Raises:
         UserError: the sources share so few songs that no such item was found in 50 tries.
@@ -154,7 +166,7 @@ def _augmented(audio: np.ndarray, rng: np.random.Generator, augment: AugmentConf
 
 
 def level_factors(audio: np.ndarray, target_db: float | None) -> np.ndarray:
-    """What brings each audible crop to ``target_db`` (RMS re full scale); 1 for silence and for None.
+    """Returns what brings each audible crop to ``target_db`` (RMS re full scale); 1 for silence and for None.
 
     Shape: (N, C, T) -> (N,).
     """

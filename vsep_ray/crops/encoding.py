@@ -17,13 +17,12 @@ FRAME_SECONDS = 0.05
 
 
 def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """16-bit PCM and the gain that brings it back: audio = gain * pcm / 32768.
+    """Returns 16-bit PCM and the gain that brings it back: audio = gain * pcm / 32768.
 
     The gain is 1, so that 16-bit audio comes back sample-exact, unless a crop exceeds full scale and is
     scaled to fit.
 
-    Shape:
-        float32 (N, C, T) -> int16 (N, T, C), float32 (N,).
+    Shape: float32 (N, C, T) -> int16 (N, T, C), float32 (N,).
     """
     scaled = crops * np.float32(32_768)  # exact: a power of two
     high, low = np.rint(scaled.max(axis=(1, 2))), np.rint(scaled.min(axis=(1, 2)))
@@ -34,7 +33,7 @@ def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def decode(audio: Sequence[bytes] | np.ndarray, gain: np.ndarray, channels: int) -> np.ndarray:
-    """PCM bytes and gains of N rows as float32 (N, C, T); the inverse of `encode` up to rounding."""
+    """Returns PCM bytes and gains of N rows as float32 (N, C, T), which inverts `encode` up to rounding."""
     if not len(audio):
         return np.zeros((0, channels, 0), np.float32)
     pcm = np.frombuffer(b"".join(audio), "<i2").reshape(len(audio), -1, channels)
@@ -42,7 +41,7 @@ def decode(audio: Sequence[bytes] | np.ndarray, gain: np.ndarray, channels: int)
 
 
 def pack(pcm: np.ndarray, encoding: Encoding, sample_rate: int) -> bytes:
-    """What the store keeps of one crop: int16 (T, C) as it is, or as a FLAC file (lossless)."""
+    """Returns what the store keeps of one crop: int16 (T, C) as it is, or a FLAC file (lossless)."""
     if encoding == "pcm":
         return pcm.tobytes()
     file = io.BytesIO()
@@ -51,24 +50,26 @@ def pack(pcm: np.ndarray, encoding: Encoding, sample_rate: int) -> bytes:
 
 
 def unpack(content: bytes, encoding: Encoding) -> bytes:
-    """The PCM bytes of what `pack` made."""
+    """Returns the PCM bytes of what `pack` made."""
     if encoding == "pcm":
         return content
     return soundfile.read(io.BytesIO(content), dtype="int16", always_2d=True)[0].astype("<i2").tobytes()
 
 
 def level_db(crops: np.ndarray) -> np.ndarray:
-    """RMS over channels and time in dB re full scale, at least `FLOOR_DB`: (..., C, T) -> (...)."""
+    """Returns the RMS over channels and time in dB re full scale, at least `FLOOR_DB`.
+
+    Shape: (..., C, T) -> (...).
+    """
     power = np.einsum("...ct,...ct->...", crops, crops) / (crops.shape[-2] * crops.shape[-1])
     return 10 * np.log10(np.maximum(power, 10 ** (FLOOR_DB / 10)))
 
 
 def activity(crops: np.ndarray, sample_rate: int) -> np.ndarray:
-    """Share of a crop's 50 ms frames, counted from its start, that are not silent; a shorter crop is one
-    frame.
+    """Returns the share of a crop's 50 ms frames, counted from its start, that are not silent; a shorter crop
+    is one frame.
 
-    Shape:
-        (N, C, T) -> (N,).
+    Shape: (N, C, T) -> (N,).
     """
     num, channels, length = crops.shape
     frame = min(length, max(1, round(FRAME_SECONDS * sample_rate)))

@@ -43,13 +43,13 @@ class Part:
     digest: "hashlib._Hash" = field(default_factory=hashlib.sha256)
 
     def add(self, track: str, offset: int, crop: Audio) -> None:
-        """Append a crop (C, T)."""
+        """Appends a crop (C, T)."""
         self.pending.append((track, offset, crop))
         if len(self.pending) * 2 * crop.size >= ROW_GROUP_BYTES:
             self.flush()
 
     def flush(self) -> None:
-        """Write a row group of all that waits."""
+        """Writes a row group of all that waits."""
         if not self.pending:
             return
         tracks, offsets, crops = zip(*self.pending, strict=True)
@@ -67,7 +67,7 @@ def write_parts(
     crop: CropConfig,
     crops: Iterator[tuple[str, int, dict[str, Audio]]],
 ) -> tuple[SourceCount, ...]:
-    """Write one part file per source, all of them or, where ``crops`` raises, none.
+    """Writes one part file per source, and none where ``crops`` raises.
 
     Args:
         folder: the partition of a source.
@@ -94,7 +94,7 @@ def cut(
     paired: bool,
     length: int,
 ) -> Iterator[tuple[str, int, dict[str, Audio]]]:
-    """The crops of tracks, in their order: song id, offset (samples), (C, length) by source.
+    """Yields the crops of tracks, in their order: song id, offset (samples), (C, length) by source.
 
     Where the data is paired, a source that a track lacks is silent, and the mixture sum_k a_k s_k is added.
     """

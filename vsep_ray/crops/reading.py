@@ -9,7 +9,6 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
-from vsep_ray.config import UserError
 from vsep_ray.crops.encoding import decode, unpack
 from vsep_ray.crops.store import SCHEMA, CropStore
 
@@ -19,7 +18,7 @@ class Crops:
     """Crops of one source in memory.
 
     Attributes:
-        track: song ids, N of them.
+        track: song ids, length N.
         offset: int64 (N,), samples.
         silent: bool (N,).
         audio: float32 (N, C, T).
@@ -32,55 +31,12 @@ class Crops:
 
 
 def read_crops(store: CropStore, split: str, source: str, limit: int | None = None) -> Crops:
-    """Crops of one source, sorted by (track, offset); with ``limit`` that many, evenly spread over the split.
+    """Returns crops of one source, sorted by (track, offset): all, or ``limit`` spread evenly over the
+    split.
 
     Raises:
         UserError: the store has no such split or source.
     """
-    table = _read(store, split, source, limit)
-    return Crops(
-        track=table["track"].to_pylist(),
-        offset=table["offset"].to_numpy(),
-        silent=table["silent"].to_numpy(),
-        audio=_decode_table(table, store.channels),
-    )
-
-
-def read_paired(store: CropStore, split: str, limit: int | None = None) -> tuple[list[str], np.ndarray]:
-    """Aligned crops of all K sources, joined by (track, offset): song ids and float32 (N, K, C, T).
-
-    Raises:
-        UserError: the store is not paired, or has no such split.
-    """
-    if not store.paired:
-        raise UserError(f"{store.uri} holds clips of a folder per source, which belong to no common mixture")
-    tables = [_read(store, split, source, limit) for source in store.sources]
-    keys = [t.select(["track", "offset"]) for t in tables]
-    assert all(k.equals(keys[0]) for k in keys), "a paired store holds every source of every crop"
-    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
-    return keys[0]["track"].to_pylist(), audio
-
-
-def read_part(store: CropStore, split: str, source: str, name: str, group: int | None = None) -> pa.Table:
-    """One part file of one source, or one of its row groups, as rows of `SCHEMA`, the audio as PCM."""
-    filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
-    with pq.ParquetFile(path, filesystem=filesystem) as file:
-        return _unpacked(file.read() if group is None else file.read_row_group(group), store)
-
-
-def read_aligned(
-    store: CropStore, split: str, name: str, group: int | None = None
-) -> tuple[list[str], np.ndarray, np.ndarray]:
-    """One part file of each source of a paired store, or one row group of each: song ids, offsets (samples),
-    float32 (N, K, C, T)."""
-    tables = [read_part(store, split, source, name, group) for source in store.sources]
-    keys = [t.select(["track", "offset"]) for t in tables]
-    assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"
-    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
-    return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
-
-
-def _read(store: CropStore, split: str, source: str, limit: int | None) -> pa.Table:
     filesystem, folder = storage.open_filesystem(store.partition(split, source))
     names = dict.fromkeys(name for name, _ in store.row_groups(split, source))
     paths = [f"{folder}/{name}" for name in names]
@@ -89,7 +45,33 @@ def _read(store: CropStore, split: str, source: str, limit: int | None) -> pa.Ta
     order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()
     if limit is not None and limit < len(order):
         order = order[np.linspace(0, len(order) - 1, limit).round().astype(int)]
-    return _unpacked(rows.take(pa.array(order)), store)
+    table = _unpacked(rows.take(pa.array(order)), store)
+    return Crops(
+        track=table["track"].to_pylist(),
+        offset=table["offset"].to_numpy(),
+        silent=table["silent"].to_numpy(),
+        audio=_decode_table(table, store.channels),
+    )
+
+
+def read_part(store: CropStore, split: str, source: str, name: str, group: int | None = None) -> pa.Table:
+    """Returns one part file of one source, or a row group of it, as rows of `SCHEMA`, the audio as PCM."""
+    filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
+    with pq.ParquetFile(path, filesystem=filesystem) as file:
+        return _unpacked(file.read() if group is None else file.read_row_group(group), store)
+
+
+def read_aligned(
+    store: CropStore, split: str, name: str, group: int | None = None
+) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Returns one part file of each source of a paired store, or one row group of each. They are song ids,
+    offsets (samples), and float32 (N, K, C, T).
+    """
+    tables = [read_part(store, split, source, name, group) for source in store.sources]
+    keys = [t.select(["track", "offset"]) for t in tables]
+    assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"
+    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
+    return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
 
 
 def _unpacked(table: pa.Table, store: CropStore) -> pa.Table:

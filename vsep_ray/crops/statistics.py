@@ -36,15 +36,15 @@ class SourceStatistics:
 
 @dataclass(frozen=True)
 class SourceCount:
-    """Crops of one source in one unit, or in a part of it.
+    """The counts of one source's crops in one unit, or in a part of it.
 
     Attributes:
         source: the class.
-        crops: their number.
-        silent: how many of them are silent.
-        level_sum_db: sum of the levels of the others.
-        activity_sum: sum of their activities.
-        groups: Parquet row groups that hold them.
+        crops: the number of crops.
+        silent: the number of silent crops.
+        level_sum_db: sum of the levels of the crops that are not silent.
+        activity_sum: sum of the activities of all crops.
+        groups: Parquet row groups that hold the crops.
         digest: SHA-256 of the unit's rows.
     """
 
@@ -58,7 +58,7 @@ class SourceCount:
 
 
 def count_crops(source: str, table: pa.Table) -> SourceCount:
-    """Count the rows of a row group; it needs the columns ``silent``, ``rms_db`` and ``activity``."""
+    """Returns the counts of a row group; it needs the columns ``silent``, ``rms_db`` and ``activity``."""
     silent = table["silent"].to_numpy()
     return SourceCount(
         source=source,
@@ -71,7 +71,7 @@ def count_crops(source: str, table: pa.Table) -> SourceCount:
 
 
 def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatistics]:
-    """The statistics of every source, added up over units."""
+    """Returns the statistics of every source, added up over units."""
     by_source: dict[str, list[SourceCount]] = {}
     for count in counts:
         by_source.setdefault(count.source, []).append(count)
@@ -79,7 +79,7 @@ def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatisti
 
 
 def add_up(counts: list[SourceCount]) -> SourceCount:
-    """The counts of one source together; the digests are left out."""
+    """Returns the counts of one source together; the digests are left out."""
     return SourceCount(
         source=counts[0].source,
         crops=sum(c.crops for c in counts),

@@ -90,7 +90,7 @@ class CropStore:
 
     @classmethod
     def open(cls, uri: str) -> "CropStore":
-        """Read ``<uri>/_store.json``.
+        """Returns what ``<uri>/_store.json`` says.
 
         Raises:
             UserError: there is no finished crop store at ``uri``, or one that this version cannot read.
@@ -107,7 +107,7 @@ class CropStore:
         return from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
 
     def save(self) -> None:
-        """Write ``_store.json``; from then on the store counts as finished."""
+        """Writes ``_store.json``; from then on the store counts as finished."""
         storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(to_dict(self), indent=1).encode())
 
     @property
@@ -116,7 +116,7 @@ class CropStore:
         return self.content or self.fingerprint
 
     def partition(self, split: str, source: str) -> str:
-        """The folder that holds the crops of one source in one split."""
+        """Returns the folder that holds the crops of one source in one split."""
         return partition(self.uri, split, source)
 
     @property
@@ -125,7 +125,8 @@ class CropStore:
         return f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
 
     def row_groups(self, split: str, source: str) -> list[tuple[str, int]]:
-        """All row groups of one source in one split: name of the part file, and index in it.
+        """Returns all row groups of one source in one split, each as the name of the part file and the index
+        in it.
 
         Raises:
             UserError: the store has no such split or source.
@@ -150,7 +151,7 @@ def _check_format(uri: str, found: int) -> None:
 
 
 def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
-    """Write ``<uri>/_parts.parquet``: split, source, name and number of row groups of every part file."""
+    """Writes ``<uri>/_parts.parquet``: split, source, name and number of row groups of every part file."""
     names = ("split", "source", "name", "groups")
     table = pa.table({n: [part[i] for part in parts] for i, n in enumerate(names)})
     with storage.write_local(storage.join(uri, PARTS_FILE)) as path:
@@ -158,14 +159,14 @@ def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
 
 
 def partition(uri: str, split: str, source: str) -> str:
-    """The folder of one source in one split of the store at ``uri``."""
+    """Returns the folder of one source in one split of the store at ``uri``."""
     return storage.join(uri, f"split={split}", f"source={source}")
 
 
 def to_table(
     tracks: Sequence[str], offsets: Sequence[int], crops: np.ndarray, config: CropConfig
 ) -> pa.Table:
-    """Crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T)."""
+    """Returns crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T)."""
     pcm, gain = encode(crops)
     rms_db = level_db(crops)
     columns = {
@@ -182,7 +183,7 @@ def to_table(
 
 
 def latest_store(root: str) -> str | None:
-    """The finished store in ``<root>/crops`` that was written last, or None."""
+    """Returns the finished store in ``<root>/crops`` that was written last, None where there is none."""
     filesystem, folder = storage.open_filesystem(storage.join(root, "crops"))
     names = [f.base_name for f in filesystem.get_file_info(FileSelector(folder, allow_not_found=True))]
     files = filesystem.get_file_info([f"{folder}/{name}/{STORE_FILE}" for name in names])

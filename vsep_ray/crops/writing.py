@@ -1,4 +1,4 @@
-"""Writing a crop store, unit by unit: a unit is some tracks of one split, done by one process, and done
+"""A crop store is written unit by unit: a unit is some tracks of one split, done by one process, and done
 once.
 
 A unit writes its part files first and its record ``<uri>/_units/<key>.json`` last: the record is the commit.
@@ -31,7 +31,7 @@ track is a unit of its own."""
 UNIT_TRACKS = 256
 """The most tracks of a unit."""
 FEWEST_UNITS = 8
-"""Units that a data set makes if it has so many tracks: work for several cores, little lost by a crash."""
+"""Units that a data set of enough tracks makes at least: work for several cores, little lost by a crash."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class Unit:
-    """Tracks of one split that are written together; ``deadly``: files that take their process with them,
-    which are not opened."""
+    """Tracks of one split that are written together. Files in ``deadly`` take their process with them, and
+    are not opened.
+    """
 
     key: str
     split: str
@@ -69,7 +70,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Record:
-    """What became of a unit: ``tracks`` are the ids of those that were stored."""
+    """What became of a unit; ``tracks`` are the ids of those that were stored."""
 
     key: str
     split: str
@@ -79,7 +80,7 @@ class Record:
 
 
 def divide(tracks: Sequence[Track], sizes: Sequence[int]) -> list[Unit]:
-    """Units of neighbouring tracks of one split; the same tracks make the same units.
+    """Returns units of neighbouring tracks of one split; the same tracks make the same units.
 
     Args:
         tracks: all of the data set.
@@ -99,7 +100,7 @@ def divide(tracks: Sequence[Track], sizes: Sequence[int]) -> list[Unit]:
 
 
 def begin(layout: Layout, fresh: bool) -> None:
-    """Claim the folder of a store, or go on with what an interrupted run of the same fingerprint left.
+    """Claims the folder of a store, or goes on with what an interrupted run of the same fingerprint left.
 
     Raises:
         UserError: the folder holds something else.
@@ -117,8 +118,8 @@ def begin(layout: Layout, fresh: bool) -> None:
 
 
 def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
-    """Cut the tracks of a unit, write a part file per source, then the record. If a file is bad, the unit is
-    written again without the tracks that need it: bad files are rare, and no audio has to be held back.
+    """Cuts the tracks of a unit, writes a part file per source, then the record. If a file is bad, the unit
+    is written again without the tracks that need it: bad files are rare, and no audio has to be held back.
 
     Args:
         open_track: raises `BadFileError`, at once or on the way.
@@ -142,14 +143,14 @@ def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
 
 
 def records(uri: str) -> list[Record]:
-    """The records of all finished units of a store, in the order of their keys."""
+    """Returns the records of all finished units of a store, in the order of their keys."""
     folder = storage.join(uri, UNITS)
     names = [n for n in storage.list_files(folder) if n.endswith(".json")] if storage.exists(folder) else []
     return [from_dict(Record, json.loads(storage.read_bytes(storage.join(folder, n)))) for n in names]
 
 
 def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
-    """Write the quarantine table, the list of part files and, last of all, ``_store.json``.
+    """Writes the quarantine table, the list of part files and, last of all, ``_store.json``.
 
     Raises:
         UserError: a source has no audible crop to train on.
@@ -196,8 +197,9 @@ def _part_name(key: str) -> str:
 
 
 def _clear(uri: str) -> None:
-    """Empty a store so that it can be killed on the way: what calls it finished goes first, what claims the
-    folder goes last."""
+    """Empties a store so that it can be killed on the way. What calls it finished goes first, what claims the
+    folder goes last.
+    """
     names = [n for n in storage.list_files(uri) if n not in (STORE_FILE, PLAN_FILE)]
     records = [n for n in names if n.startswith(f"{UNITS}/")]
     for name in (STORE_FILE, *records, *(n for n in names if n not in records), PLAN_FILE):

@@ -1,1 +1,1 @@
-"""Numbers that say how good it is, each beside its floor and its ceiling."""
+"""Scores that say how good a separation or a prior is, each beside its floor and its ceiling."""

@@ -9,26 +9,16 @@ is judged per clip: the prior with the highest log density wins.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from vsep_ray.config import UserError
 from vsep_ray.nn.normal import LOG_2PI
+from vsep_ray.priors.prior import Prior
 
 PROBES = ("noise", "silence", "constant")
 NATS_PER_BIT = math.log(2)
-
-
-class Density(Protocol):
-    """What is asked of a prior here: `vsep_ray.priors.prior.Prior` has it."""
-
-    multiple: int
-
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """Log density of noisy clips (B, C, T) at noise levels (B,), in nats (B,)."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -39,7 +29,7 @@ class Discrimination:
         sources: names of the priors, the matrix's columns.
         clips: names of the rows: the sources, then the probes `PROBES`.
         noise_stds: the noise levels sigma, the matrix's first axis.
-        matrix: mean log p_sigma(x + sigma e) in nats per sample (C * T of them), Shape (levels, rows,
+        matrix: mean log p_sigma(x + sigma e) in nats per sample (a clip has C * T), shape (levels, rows,
             columns).
         errors: standard errors of its means, same shape.
         accuracy: per source and level, the share of its clips whose highest log density is its own prior's.
@@ -56,25 +46,25 @@ class Discrimination:
     auc: dict[str, tuple[float, ...]]
 
     def bits_per_sample(self) -> Tensor:
-        """The negative matrix in bits: the code length per sample, up to the constant of the amplitude's
-        resolution.
+        """Returns the negative matrix in bits: the code length per sample, up to the constant of the
+        amplitude's resolution.
 
-        Shape:
-            (levels, rows, columns)
+        Shape: (levels, rows, columns).
         """
         return -self.matrix / NATS_PER_BIT
 
     def above_noise(self) -> dict[str, tuple[float, ...]]:
-        """Per source and level, how far the negative log density of its clips lies above the entropy of the
-        noise, 1/2 ln(2 pi e sigma^2), in nats per sample: the ideal of a waveform of few parameters.
+        """Returns, per source and level, by how much -log p of its own clips exceeds the noise's entropy, in
+        nats per sample. That entropy, 1/2 ln(2 pi e sigma^2), is the ideal of a waveform of few parameters.
         """
         own = {s: -self.matrix[:, i, i] for i, s in enumerate(self.sources)}
         floor = torch.tensor(self.noise_stds, dtype=torch.float64).log() + 0.5 * (1 + LOG_2PI)
         return {s: tuple((nll - floor).tolist()) for s, nll in own.items()}
 
     def impossible(self) -> list[str]:
-        """The sources whose prior claims more than can be true: h(x + sigma e) >= h(sigma e), so a mean
-        negative log density that lies more than 4 standard errors below the noise's entropy is a bug.
+        """Returns the sources whose prior claims a higher density than can be true. Since h(x + sigma e) >=
+        h(sigma e), a mean negative log density more than 4 standard errors below the noise's entropy is a
+        bug.
         """
         return [
             s
@@ -86,12 +76,12 @@ class Discrimination:
         ]
 
     def best_level(self) -> int:
-        """Index of the noise level of the highest mean accuracy, the smallest one on a tie."""
+        """Returns the index of the noise level of the highest mean accuracy, of the smallest one on a tie."""
         means = [sum(a[i] for a in self.accuracy.values()) for i in range(len(self.noise_stds))]
         return means.index(max(means))
 
     def metrics(self) -> dict[str, float]:
-        """Flat names and values for the tracker, as in ``cross/sigma_0.1/drums_clips/bass_prior``."""
+        """Returns names and values for the tracker, such as ``cross/sigma_0.1/drums_clips/bass_prior``."""
         out: dict[str, float] = {}
         for i, sigma in enumerate(self.noise_stds):
             out |= {f"accuracy/sigma_{sigma:g}/{k}": v[i] for k, v in self.accuracy.items()}
@@ -104,7 +94,7 @@ class Discrimination:
 
 
 def cross_likelihood(
-    priors: Mapping[str, Density],
+    priors: Mapping[str, Prior],
     clips: Mapping[str, Tensor],
     noise_stds: Sequence[float],
     *,
@@ -112,17 +102,16 @@ def cross_likelihood(
     batch_size: int = 64,
     device: torch.device | str = "cpu",
 ) -> Discrimination:
-    """Every source's clips, and the probes, under every prior at every noise level; all priors see the same
-    noise.
+    """Returns the matrix of every source's clips, and the probes, under every prior at every noise level. All
+    priors see the same noise.
 
-    Probes are as many and as long as the clips: white noise and a constant of the clips' RMS (with random
-    sign), and silence.
+    Probes have the clips' number and length. They are white noise and a constant (of random sign), both of
+    the clips' RMS, and silence.
 
-    Shape:
-        clips[source] (N, C, T), N and T may differ; T is cut to a multiple that suits every prior
+    Shape: clips[source] (N, C, T), N and T may differ; T is cut to a multiple that suits every prior.
 
     Raises:
-        UserError: a prior without clips, or clips too short for the priors.
+        UserError: a prior has no clips, or the clips are too short for the priors.
     """
     rows = _rows(priors, clips, torch.Generator().manual_seed(seed))
     generator = torch.Generator().manual_seed(seed)
@@ -143,8 +132,8 @@ def cross_likelihood(
 
 
 def gate(result: Discrimination, minimum: float = 0.7, level: int | None = None) -> list[str]:
-    """The sources whose prior fails: accuracy below ``minimum``, or another prior likes the source's clips
-    better on average.
+    """Returns the sources whose prior fails: its accuracy is below ``minimum``, or another prior likes the
+    source's clips better on average.
 
     Args:
         result: the matrix.
@@ -160,7 +149,7 @@ def gate(result: Discrimination, minimum: float = 0.7, level: int | None = None)
 
 
 def _rows(
-    priors: Mapping[str, Density], clips: Mapping[str, Tensor], generator: torch.Generator
+    priors: Mapping[str, Prior], clips: Mapping[str, Tensor], generator: torch.Generator
 ) -> dict[str, Tensor]:
     missing = [k for k in priors if k not in clips or not len(clips[k])]
     if missing:
@@ -183,14 +172,14 @@ def _probes(clips: list[Tensor], generator: torch.Generator) -> dict[str, Tensor
     rms = math.sqrt(energy / sum(x.numel() for x in clips))
     sign = torch.randint(2, (len(like), 1, 1), generator=generator, dtype=like.dtype) * 2 - 1
     noise = rms * torch.randn(like.shape, generator=generator, dtype=like.dtype)
-    return {"noise": noise, "silence": torch.zeros_like(like), "constant": (rms * sign).expand_as(like)}
+    return dict(zip(PROBES, (noise, torch.zeros_like(like), (rms * sign).expand_as(like)), strict=True))
 
 
 @torch.no_grad()
 def _log_probs(
-    priors: Mapping[str, Density], x: Tensor, sigma: float, batch_size: int, device: torch.device | str
+    priors: Mapping[str, Prior], x: Tensor, sigma: float, batch_size: int, device: torch.device | str
 ) -> Tensor:
-    """(N, C, T) -> (N, K) nats, in float64 on the CPU."""
+    """Returns log densities in float64 on the CPU, nats. Shape: (N, C, T) -> (N, K)."""
     batches = []
     for batch in x.to(device).split(batch_size):
         noise_std = batch.new_full((len(batch),), sigma)
@@ -205,7 +194,9 @@ def _accuracy(log_probs: Tensor, own: int) -> float:
 
 
 def _auc(table: Mapping[str, Tensor], source: str, sources: tuple[str, ...]) -> float:
-    """Mann and Whitney (1947): the chance that an own clip outranks another source's, ties count half."""
+    """Returns the chance that an own clip outranks another source's, ties counted half (Mann and Whitney,
+    1947).
+    """
     if len(sources) < 2:
         return math.nan
     margins = {k: _margin(table[k], sources.index(source)) for k in sources}

@@ -18,7 +18,7 @@ METRICS = ("si_sdr_db", "si_sdr_improvement_db", "sdr_db")
 
 @dataclass(frozen=True)
 class Score:
-    """What one method reached for one source of one track; dB throughout, NaN where it is not defined.
+    """What one method reached for one source of one track, in dB; NaN where a score is not defined.
 
     Attributes:
         track: the track's id.
@@ -58,12 +58,11 @@ def score_track(
     *,
     bsseval: bool = False,
 ) -> list[Score]:
-    """The scores of each method's estimates, between those of the mixture and of the oracle mask.
+    """Returns the scores of each method's estimates, between those of the mixture and of the oracle mask.
 
     A rest of the mixture that no reference explains is one more source to the oracle, and is not scored.
 
-    Shape:
-        estimates (each), references (K, C, T); mixture (C, T); scales (K,)
+    Shape: estimates (each), references (K, C, T); mixture (C, T); scales (K,).
 
     Args:
         track: the track's id.
@@ -106,7 +105,7 @@ def _columns(
 
 
 def _windowed_sdr(estimates: Tensor, references: Tensor, sample_rate: int) -> Tensor:
-    """Median over windows; museval knows no absent sources, so they are left out first."""
+    """Returns the median over windows; museval knows no absent sources, so they are left out first."""
     present = references.flatten(1).any(-1)
     sdr = torch.full(present.shape, math.nan, dtype=torch.float64)
     if present.any():
@@ -116,7 +115,7 @@ def _windowed_sdr(estimates: Tensor, references: Tensor, sample_rate: int) -> Te
 
 
 def _bss_columns(estimates: Tensor, references: Tensor, sample_rate: int) -> dict[str, Tensor]:
-    """SIR, ISR and SAR of the sources that are not all zeros in reference and estimate."""
+    """Returns SIR, ISR and SAR, NaN for sources that are all zeros in the reference or the estimate."""
     usable = (references.sum(1) != 0).any(-1) & (estimates.sum(1) != 0).any(-1)
     columns = {
         n: torch.full(usable.shape, math.nan, dtype=torch.float64) for n in ("sir_db", "isr_db", "sar_db")
@@ -130,7 +129,8 @@ def _bss_columns(estimates: Tensor, references: Tensor, sample_rate: int) -> dic
 
 
 def aggregate(scores: Iterable[Score]) -> dict[str, Any]:
-    """Mean and median of each metric per method, over everything and per source; None for no score.
+    """Returns mean and median of each metric per method, over everything and per source; None where there is
+    no score.
 
     Returns:
         ``{"mixture": {"si_sdr_db": {"mean", "median"}, ..., "silent": count, "leakage_db": ..., "sources":
@@ -147,7 +147,9 @@ def aggregate(scores: Iterable[Score]) -> dict[str, Any]:
 
 
 def worst_first(scores: Iterable[Score]) -> list[str]:
-    """Track ids by the methods' mean SI-SDR improvement, the lowest first; tracks without any score last."""
+    """Returns track ids by the methods' mean SI-SDR improvement, the lowest first, tracks without any score
+    last.
+    """
     by_track: dict[str, list[float]] = {}
     for s in scores:
         if s.method not in (FLOOR, CEILING):

@@ -2,7 +2,7 @@
 
 Every function takes ``estimates`` and ``references`` in this order, both (..., C, T), and takes channels and
 samples together: one number for a signal of any channel count. A reference under -60 dBFS is silent: its
-score is NaN, `summarize` leaves it out of the mean and counts it, and `leakage_db` says instead how much of
+SI-SDR is NaN, `summarize` leaves it out of the mean and counts it, and `leakage_db` says instead how much of
 the mixture came through.
 """
 
@@ -18,19 +18,17 @@ HIGHEST_SDR_DB = 100.0
 
 
 def si_sdr(estimates: Tensor, references: Tensor) -> Tensor:
-    """Scale-invariant SDR: ``10 log10(|a s|^2 / |a s - s^|^2)`` with ``a = <s^, s> / <s, s>``, clipped to
-    [-30, 60] dB.
+    """Returns the scale-invariant SDR: ``10 log10(|a s|^2 / |a s - s^|^2)`` with ``a = <s^, s> / <s, s>``,
+    clipped to [-30, 60] dB.
 
     One ``a`` for all channels; means are not removed. An estimate of zero scores -30 dB.
 
-    Shape:
-        (..., C, T), (..., C, T) -> (...)
+    Shape: (..., C, T), (..., C, T) -> (...).
 
     Returns:
         dB in float64; NaN where the reference is silent.
 
-    Source:
-        Le Roux, Wisdom, Erdogan, Hershey (2019), "SDR - half-baked or well done?", equation 5.
+    Reference: Le Roux, Wisdom, Erdogan, Hershey (2019), "SDR - half-baked or well done?", equation 5.
     """
     estimates, references = _checked(estimates, references)
     scale = (estimates * references).sum((-2, -1)) / _energy(references).clamp_min(1e-300)
@@ -40,68 +38,64 @@ def si_sdr(estimates: Tensor, references: Tensor) -> Tensor:
 
 
 def sdr(estimates: Tensor, references: Tensor) -> Tensor:
-    """SDR over the whole signal: ``10 log10(|s|^2 / |s - s^|^2)``, at most 100 dB (an exact estimate).
+    """Returns the SDR over the whole signal: ``10 log10(|s|^2 / |s - s^|^2)``, at most 100 dB (an exact
+    estimate).
 
-    Shape:
-        (..., C, T), (..., C, T) -> (...)
+    Shape: (..., C, T), (..., C, T) -> (...).
 
     Returns:
-        dB in float64; NaN where the reference is silent.
+        dB in float64; -inf where the reference is all zeros.
     """
     estimates, references = _checked(estimates, references)
-    score = _ratio_db(_energy(references), _energy(references - estimates)).clamp(max=HIGHEST_SDR_DB)
-    return score.masked_fill(is_silent(references), math.nan)
+    return _ratio_db(_energy(references), _energy(references - estimates)).clamp(max=HIGHEST_SDR_DB)
 
 
 def framewise_sdr(
     estimates: Tensor, references: Tensor, sample_rate: int, window_seconds: float = 1.0
 ) -> Tensor:
-    """The SDR of museval v4: `sdr` of each window; its table is the median over the windows.
+    """Returns the SDR of museval v4: `sdr` of each window. Its tables state the median over the windows.
 
     Equal to museval's image SDR up to rounding and the cap of 100 dB. As there, a window in which any source
     of the reference or of the estimate is all zeros (summed over channels) is NaN for every source, a rest
     shorter than a window is left out, and a track shorter than a window is one window.
 
-    Shape:
-        (..., K, C, T), (..., K, C, T) -> (..., K, W) with W windows
+    Shape: (..., K, C, T), (..., K, C, T) -> (..., K, W) with W windows.
 
-    Source:
-        Stöter, Liutkus, Ito (2018), "The 2018 Signal Separation Evaluation Campaign"; museval 0.4.1,
-        ``metrics.bss_eval``.
+    Reference: Stöter, Liutkus, Ito (2018), "The 2018 Signal Separation Evaluation Campaign"; museval 0.4.1,
+    ``metrics.bss_eval``.
     """
     estimates, references = _checked(estimates, references)
     window = min(round(window_seconds * sample_rate), references.shape[-1])
     estimates, references = (
         x.unfold(-1, window, window).movedim(-2, -3) for x in (estimates, references)
     )  # (..., K, W, C, window)
-    score = _ratio_db(_energy(references), _energy(references - estimates)).clamp(max=HIGHEST_SDR_DB)
     empty = (_all_zero(references) | _all_zero(estimates)).any(-2, keepdim=True)
-    return score.masked_fill(empty, math.nan)
+    return sdr(estimates, references).masked_fill(empty, math.nan)
 
 
 def leakage_db(estimates: Tensor, mixture: Tensor) -> Tensor:
-    """What an estimate of a silent source let through: ``10 log10(|s^|^2 / |m|^2)``, within [-100, 100] dB;
-    -100 for nothing at all.
+    """Returns what an estimate of a silent source let through: ``10 log10(|s^|^2 / |m|^2)``, within [-100,
+    100] dB, -100 where it is zero.
 
-    Shape:
-        (..., C, T), mixture broadcast against it -> (...)
+    Shape: (..., C, T), mixture broadcast against it -> (...).
     """
     energy = _energy(mixture.to(torch.float64)).clamp_min(1e-20)
     return _ratio_db(_energy(estimates.to(torch.float64)), energy).clamp(-HIGHEST_SDR_DB, HIGHEST_SDR_DB)
 
 
 def is_silent(references: Tensor) -> Tensor:
-    """Whether the RMS over channels and samples is below -60 dBFS.
+    """Returns whether the RMS over channels and samples is below -60 dBFS.
 
-    Shape:
-        (..., C, T) -> (...) bool
+    Shape: (..., C, T) -> (...) bool.
     """
     return references.to(torch.float64).square().mean((-2, -1)) < 10 ** (SILENT_DBFS / 10)
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and median of many scores in dB (NaN of none), how many counted and how many were silent."""
+    """Mean and median of many scores in dB (NaN where there is none), and how many counted and how many were
+    silent.
+    """
 
     mean: float
     median: float
@@ -110,7 +104,7 @@ class Summary:
 
 
 def summarize(scores: Tensor) -> Summary:
-    """Mean and median of the scores that are not NaN; the NaN ones are counted as silent.
+    """Returns mean and median of the scores that are not NaN; the NaN ones are counted as silent.
 
     Example:
         >>> summarize(torch.tensor([1.0, 2.0, 6.0, math.nan]))

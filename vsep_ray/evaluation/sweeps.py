@@ -10,11 +10,11 @@ Row = Mapping[str, Any]
 
 
 def choose(rows: Sequence[Row], metric: str) -> Row:
-    """The finished trial of the largest metric. Trials that were stopped early, that failed, or that left a
-    source silent are no candidates.
+    """Returns the finished trial of the largest metric. Trials that were stopped early, that failed, or that
+    left a source silent are no candidates.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: no trial can be chosen.
     """
     finished = [r for r in rows if r["status"] == "finished" and np.isfinite(r[metric])]
     if not finished:
@@ -24,7 +24,7 @@ def choose(rows: Sequence[Row], metric: str) -> Row:
 
 
 def dependence(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, Any]]:
-    """Mean and deviation over seeds of each metric at each value of each axis.
+    """Returns mean and deviation over seeds of each metric at each value of each axis.
 
     A seed's number is the mean over its finished trials with that value, so the deviation (of the sample,
     N - 1) is that of seeds alone, as long as every trial ran to its end; axes of one value are left out.

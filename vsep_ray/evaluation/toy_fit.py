@@ -12,9 +12,10 @@ LIMIT_DB = 80.0
 
 
 def wave_fit_db(x: Tensor, shape: Shape, sample_rate: int) -> Tensor:
-    """10 log10 of the energy of x over what remains of it beside its best wave of the given shape, of any
-    piano key, phase and amplitude; silence fits nothing: 0 dB. White noise has about 0 dB, the band-limited
-    wave itself the limit of 80 dB (less where its phase lies between two that are tried: above 35 dB).
+    """Returns the ratio in dB of the energy of x to what remains of it beside its best wave of the given
+    shape. Every piano key, phase and amplitude is tried. Silence fits nothing and has 0 dB, white noise has
+    about 0 dB, the band-limited wave itself the limit of 80 dB (less where its phase lies between two that
+    are tried: above 35 dB).
 
     Shape: (N, T), units of the waveform -> (N,) dB.
     """
@@ -30,7 +31,10 @@ def wave_fit_db(x: Tensor, shape: Shape, sample_rate: int) -> Tensor:
 
 
 def _explained(signals: np.ndarray, shape: Shape, key: float, phases: np.ndarray, rate: int) -> np.ndarray:
-    """Energy of each signal's projection on the wave at each phase. Shape: (N, T), (P, 1) -> (N, P)."""
+    """Returns the energy of each signal's projection on the wave at each phase.
+
+    Shape: (N, T), (P, 1) -> (N, P).
+    """
     waves = wave(shape, key, phases, rate, signals.shape[-1], band_limited=True)
     unit = waves / np.linalg.norm(waves, axis=1, keepdims=True)
     return (signals @ unit.T) ** 2

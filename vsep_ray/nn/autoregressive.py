@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
@@ -15,9 +16,11 @@ TAIL = 1e-5
 
 
 class NextSample(nn.Module, ABC):
-    """The law of one sample given those before it. To add one: set ``size``, the parameters per channel and
-    sample that the network computes, and ``taps``, the number of earlier samples that it wants to see
-    itself, and implement the methods. All laws are densities over the real line that integrate to 1.
+    """The law of one sample given the samples before it.
+
+    To add one: set ``size``, the parameters per channel and sample that the network computes, and ``taps``,
+    the number of earlier samples that it wants to see itself, and implement the methods. All laws are
+    densities over the real line that integrate to 1.
 
     Shape: raw (..., size), lags (..., taps) oldest first, x and noise_std (...).
     """
@@ -27,20 +30,24 @@ class NextSample(nn.Module, ABC):
 
     @abstractmethod
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """What the network reads in place of x."""
+        """Returns what the network reads in place of x."""
 
     @abstractmethod
     def log_prob(self, raw: Tensor, lags: Tensor, x: Tensor, noise_std: Tensor) -> Tensor:
-        """Log density, nats."""
+        """Returns the log density, nats."""
 
     @abstractmethod
     def draw(self, raw: Tensor, lags: Tensor, u: Tensor, noise_std: Tensor, temperature: float) -> Tensor:
-        """A draw by inversion. Shape: u (..., 2), uniform in (0, 1). A temperature below 1 sharpens."""
+        """Returns a draw by inversion.
+
+        Shape: u (..., 2), uniform in (0, 1). A temperature below 1 sharpens.
+        """
 
 
 class LogisticMixture(NextSample):
-    """sum_i pi_i Logistic(x; mu_i, s_i) around a linear prediction whose coefficients the network computes:
-    mu_i = sum_j a_j x_(t-j) + o_i std_i, std_i^2 = noise_std^2 + (scale e^(l_i))^2, s_i = std_i sqrt(3) / pi.
+    """A mixture of logistics around a linear prediction, whose coefficients the network computes: sum_i pi_i
+    Logistic(x; mu_i, s_i). It has mu_i = sum_j a_j x_(t-j) + o_i std_i, std_i^2 = noise_std^2 + (scale
+    e^(l_i))^2 and s_i = std_i sqrt(3) / pi.
 
     No conditional law of x + noise_std e is narrower than the noise, so the noise's variance is built in.
 
@@ -57,8 +64,9 @@ class LogisticMixture(NextSample):
         self.components, self.taps, self.scale = components, taps, scale
         self.size = 3 * components + taps
 
+    @override
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """x / sqrt(noise_std^2 + scale^2)."""
+        """Returns x / sqrt(noise_std^2 + scale^2)."""
         return x * torch.rsqrt(noise_std**2 + self.scale**2)
 
     def _components(self, raw: Tensor, lags: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -67,15 +75,15 @@ class LogisticMixture(NextSample):
         center = (coefficients * lags).sum(-1, keepdim=True)
         return logits, center + offset * std, std * (math.sqrt(3) / math.pi)
 
+    @override
     def log_prob(self, raw: Tensor, lags: Tensor, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `NextSample.log_prob`."""
         logits, mean, scale = self._components(raw, lags, noise_std)
         z = ((x[..., None] - mean) / scale).abs()  # the logistic is even; this side never overflows
         density = -z - 2 * torch.log1p(torch.exp(-z)) - scale.log()
         return torch.logsumexp(torch.log_softmax(logits, -1) + density, -1)
 
+    @override
     def draw(self, raw: Tensor, lags: Tensor, u: Tensor, noise_std: Tensor, temperature: float) -> Tensor:
-        """See `NextSample.draw`."""
         logits, mean, scale = self._components(raw, lags, noise_std)
         chosen = _invert(torch.softmax(logits / temperature, -1), u[..., 0])
         z = torch.logit(u[..., 1]) * temperature
@@ -83,8 +91,8 @@ class LogisticMixture(NextSample):
 
 
 class MuLaw(NextSample):
-    """A categorical over 256 mu-law codes, made a density: a triangle over each code's place on the companded
-    axis, so that the density is the linear interpolation between the codes' heights.
+    """A categorical over 256 mu-law codes, made a density: it interpolates linearly between the codes'
+    heights on the companded axis.
 
     p(x) = (1 - TAIL) du/dx sum_i pi_i tri((u - c_i) / d) / d + TAIL N(x; 0, 1 + noise_std^2), u = compand(x).
     The triangles integrate to 1 and overlap, which gives every sample a true gradient; a hard-binned
@@ -102,12 +110,13 @@ class MuLaw(NextSample):
         super().__init__()
         self.size, self.step = levels, 2 / (levels - 1)
 
+    @override
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """The companded scalar: a one-hot code would cut the gradient."""
+        """Returns the companded scalar: a one-hot code would cut the gradient."""
         return compand(x)
 
+    @override
     def log_prob(self, raw: Tensor, lags: Tensor, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `NextSample.log_prob`."""
         place = (compand(x) + 1) / self.step
         below = place.detach().floor()
         above = place - below
@@ -123,8 +132,8 @@ class MuLaw(NextSample):
         index = code.clamp(0, self.size - 1).long()
         return log_pi.gather(-1, index[..., None])[..., 0].exp() * known
 
+    @override
     def draw(self, raw: Tensor, lags: Tensor, u: Tensor, noise_std: Tensor, temperature: float) -> Tensor:
-        """See `NextSample.draw`."""
         code = _invert(torch.softmax(raw / temperature, -1), u[..., 0])[..., 0]
         v = 2 * u[..., 1] - 1  # tri^-1: the sum of two uniforms, inverted
         triangle = torch.sign(v) * (1 - torch.sqrt(1 - v.abs()))
@@ -154,13 +163,13 @@ class Autoregressive(nn.Module):
         self.net = WaveNet(channels + 1, channels * law.size, width, layers, context, 2, cycle, causal=True)
 
     def log_prob(self, x: Tensor, context: Tensor, noise_std: Tensor) -> Tensor:
-        """Log density, nats summed over C and T. Shape: (B, C, T), (B, E[, T]), (B,) -> (B,)."""
+        """Returns the log density, nats summed over C and T. Shape: (B, C, T), (B, E[, T]), (B,) -> (B,)."""
         level = noise_std[:, None, None]
         raw, lags = self.laws(x, context, noise_std)
         return self.law.log_prob(raw, lags, x, level).sum((1, 2))
 
     def laws(self, x: Tensor, context: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
-        """The parameters of the law of every sample, and the samples before it.
+        """Returns the parameters of the law of every sample, and the samples before it.
 
         Shape: (B, C, T), ... -> raw (B, C, T, size), lags (B, C, T, taps).
         """
@@ -179,7 +188,7 @@ class Autoregressive(nn.Module):
     def sample(
         self, length: int, context: Tensor, noise_std: Tensor, temperature: float = 1.0, warm: int = 0
     ) -> Tensor:
-        """Draws, sample by sample through the cache; the first ``warm`` samples at temperature 1.
+        """Returns draws, made sample by sample; the first ``warm`` samples have temperature 1.
 
         Shape: context (B, E) or (B, E, T), noise_std (B,) -> (B, C, length).
         """
@@ -202,11 +211,14 @@ class Autoregressive(nn.Module):
 
 
 def draws(num: int, channels: int, length: int, like: Tensor) -> Tensor:
-    """The uniform numbers that `Autoregressive.sample` consumes. Shape: -> (num, channels, length, 2)."""
+    """Returns the uniform numbers that `Autoregressive.sample` consumes.
+
+    Shape: -> (num, channels, length, 2).
+    """
     return torch.rand(num, channels, length, 2).to(like).clamp(1e-7, 1 - 1e-7)
 
 
 def _invert(probabilities: Tensor, u: Tensor) -> Tensor:
-    """The first index whose cumulative probability exceeds u. Shape: (..., n), (...) -> (..., 1)."""
+    """Returns the first index whose cumulative probability exceeds u. Shape: (..., n), (...) -> (..., 1)."""
     reached = (probabilities.cumsum(-1) < u[..., None]).sum(-1, keepdim=True)
     return reached.clamp_max(probabilities.shape[-1] - 1)

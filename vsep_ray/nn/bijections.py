@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.wavenet import WaveNet
 from vsep_ray.parallel import collectives
@@ -19,11 +20,14 @@ class Bijection(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, C, T), (B, E) -> (B, C', T') with C' T' = C T, ladj (B,)."""
+        """Returns y and its log-determinant.
+
+        Shape: (B, C, T), (B, E) -> (B, C', T') with C' T' = C T, ladj (B,).
+        """
 
     @abstractmethod
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """Shape: (B, C', T'), (B, E) -> (B, C, T)."""
+        """Returns the x of a y. Shape: (B, C', T'), (B, E) -> (B, C, T)."""
 
 
 class Squeeze(Bijection):
@@ -37,14 +41,14 @@ class Squeeze(Bijection):
         super().__init__()
         self.factor = factor
 
+    @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Bijection.forward`."""
         batch, channels, length = x.shape
         y = x.reshape(batch, channels, length // self.factor, self.factor).transpose(2, 3)
         return y.reshape(batch, channels * self.factor, -1), x.new_zeros(batch)
 
+    @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """See `Bijection.inverse`."""
         batch, channels, length = y.shape
         x = y.reshape(batch, channels // self.factor, self.factor, length).transpose(2, 3)
         return x.reshape(batch, channels // self.factor, -1)
@@ -66,15 +70,15 @@ class ActNorm(Bijection):
         self.log_std = nn.Parameter(torch.zeros(channels, 1))
         self.register_buffer("started", torch.tensor(False))
 
+    @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Bijection.forward`."""
         if self.training and not self.started:
             self._start(x)
         y = (x - self.mean) * torch.exp(-self.log_std)
         return y, -self.log_std.sum().expand(x.shape[0]) * x.shape[-1]
 
+    @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """See `Bijection.inverse`."""
         return y * torch.exp(self.log_std) + self.mean
 
     @torch.no_grad()
@@ -116,13 +120,13 @@ class InvertibleConv(Bijection):
         upper = self.upper.triu(1) + torch.diag(self.signs * self.log_diagonal.exp())
         return self.permutation @ lower @ upper
 
+    @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Bijection.forward`."""
         y = nn.functional.conv1d(x, self._weight()[..., None])
         return y, self.log_diagonal.sum().expand(x.shape[0]) * x.shape[-1]
 
+    @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """See `Bijection.inverse`."""
         return torch.linalg.solve(self._weight(), y)
 
 
@@ -132,12 +136,12 @@ class Reverse(Bijection):
     Shape: (B, C, T) -> (B, C, T).
     """
 
+    @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Bijection.forward`."""
         return x.flip(1), x.new_zeros(x.shape[0])
 
+    @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """See `Bijection.inverse`."""
         return y.flip(1)
 
 
@@ -152,13 +156,13 @@ class AdditiveCoupling(Bijection):
         super().__init__()
         self.net = WaveNet(channels // 2, channels // 2, width, layers, context)
 
+    @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Bijection.forward`."""
         a, b = x.chunk(2, 1)
         return torch.cat([a, b + self.net(a, context)], 1), x.new_zeros(x.shape[0])
 
+    @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """See `Bijection.inverse`."""
         a, b = y.chunk(2, 1)
         return torch.cat([a, b - self.net(a, context)], 1)
 
@@ -180,14 +184,14 @@ class AffineCoupling(Bijection):
         log_s, t = self.net(a, context).chunk(2, 1)
         return 2 * torch.tanh(log_s / 2), t
 
+    @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        """See `Bijection.forward`."""
         a, b = x.chunk(2, 1)
         log_s, t = self._affine(a, context)
         return torch.cat([a, b * log_s.exp() + t], 1), log_s.sum((1, 2))
 
+    @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        """See `Bijection.inverse`."""
         a, b = y.chunk(2, 1)
         log_s, t = self._affine(a, context)
         return torch.cat([a, (b - t) * torch.exp(-log_s)], 1)

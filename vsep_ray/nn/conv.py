@@ -5,7 +5,9 @@ from torch import Tensor, nn
 
 
 def zero_init(layer: nn.Conv1d) -> nn.Conv1d:
-    """The same layer with zero weights and biases, with which a residual branch starts as the identity."""
+    """Returns the same layer with zero weights and biases, with which a residual branch starts as the
+    identity.
+    """
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
@@ -30,6 +32,6 @@ class ResidualBlock(nn.Module):
         self.second = zero_init(nn.Conv1d(width, width, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: (B, width, T) -> (B, width, T)."""
+        """Returns the input plus the branch. Shape: (B, width, T) -> (B, width, T)."""
         hidden = self.first(torch.nn.functional.gelu(self.norm(x)))
         return x + self.second(torch.nn.functional.gelu(hidden))

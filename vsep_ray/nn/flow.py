@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from vsep_ray.config import UserError
 from vsep_ray.nn.bijections import (
     ActNorm,
     AdditiveCoupling,
@@ -21,14 +22,14 @@ from vsep_ray.nn.wavenet import WaveNet
 
 
 class MultiScaleFlow(nn.Module):
-    """log p(x | c) = log N(z; 0, I) + log |det dz/dx|, z = f(x; c): exact.
+    """log p(x | c) = log N(z; 0, I) + log |det dz/dx|, z = f(scale x; c): exact.
 
     Per block: squeeze, ``steps`` of (ActNorm, channel mixing, coupling), then some channels leave. Those that
     leave have a normal density whose mean and scale a network computes from the channels that stay.
 
     Args:
         channels: of the input.
-        squeeze: frames folded into channels at the start of each block; as many blocks as entries.
+        squeeze: frames folded into channels at the start of each block, one entry per block.
         steps: flow steps per block.
         split: fraction of channels that leave after each block but the last.
         coupling: affine (RealNVP) or additive (NICE).
@@ -39,8 +40,8 @@ class MultiScaleFlow(nn.Module):
         checkpointing: recompute each step in the backward pass: memory of one step, not of all.
 
     Raises:
-        ValueError: a first squeeze that leaves an odd number of channels.
-    Shape: x (B, channels, T), context (B, E); T a multiple of the product of ``squeeze``.
+        UserError: the first squeeze leaves an odd number of channels.
+    Shape: x (B, channels, T), context (B, E), scale (B,); T a multiple of the product of ``squeeze``.
     Reference: Dinh et al., Real NVP, 2017, section 3.6; Kingma & Dhariwal, Glow, 2018, figure 2.
     """
 
@@ -66,7 +67,7 @@ class MultiScaleFlow(nn.Module):
         for i, factor in enumerate(squeeze):
             inside = channels * factor
             if inside % 2:
-                raise ValueError(f"couplings halve channels; make the first squeeze of {squeeze} even")
+                raise UserError(f"couplings halve channels; make the first squeeze of {squeeze} even")
             channels = inside if i == len(squeeze) - 1 else inside - _leaving(inside, split)
             block: list[Bijection] = [Squeeze(factor)]
             for _ in range(steps):
@@ -77,9 +78,10 @@ class MultiScaleFlow(nn.Module):
             self.split_priors.append(_split_prior(channels, inside - channels, width, context))
             self.kept.append(channels)
 
-    def log_prob(self, x: Tensor, context: Tensor) -> Tensor:
-        """Log density, nats. Shape: (B, channels, T), (B, E) -> (B,)."""
-        total = x.new_zeros(len(x))
+    def log_prob(self, x: Tensor, context: Tensor, scale: Tensor) -> Tensor:
+        """Returns the log density, nats. Shape: (B, channels, T), (B, E), (B,) -> (B,)."""
+        total = scale.log() * x[0].numel()
+        x = x * scale[:, None, None]
         for block, prior, kept in self._levels():
             for layer in block:
                 x, ladj = self._through(layer, x, context)  # type: ignore[arg-type]
@@ -90,11 +92,15 @@ class MultiScaleFlow(nn.Module):
                 total = total + normal(mean, log_std.exp()).log_prob(leaving).sum((1, 2))
         return total - 0.5 * (x**2 + LOG_2PI).sum((1, 2))
 
-    def sample(self, length: int, context: Tensor, temperature: float = 1.0) -> Tensor:
-        """Draws through the inverse. Shape: (B, E) -> (B, channels, length).
+    def sample(self, length: int, context: Tensor, scale: Tensor, temperature: float = 1.0) -> Tensor:
+        """Returns draws, by one pass through the inverse.
+
+        Shape: (B, E), (B,) -> (B, channels, length).
 
         Args:
             length: frames, a multiple of the product of ``squeeze``.
+            context: the conditioning vectors.
+            scale: what `log_prob` multiplies with; the draws are divided by it.
             temperature: factor on every standard deviation (Kingma & Dhariwal, Glow, 2018, section 6).
         """
         frames = length
@@ -108,7 +114,7 @@ class MultiScaleFlow(nn.Module):
                 x = torch.cat([x, mean + e * torch.exp(log_std)], 1)
             for layer in reversed(block):
                 x = layer.inverse(x, context)  # type: ignore[operator]
-        return x
+        return x / scale[:, None, None]
 
     def _through(self, layer: Bijection, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         if self.checkpointing and torch.is_grad_enabled():

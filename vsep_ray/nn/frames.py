@@ -24,20 +24,20 @@ class FrameStack(nn.Module):
         self.out = nn.Conv1d(width, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: (B, inputs, N) -> (B, outputs, N)."""
+        """Returns the frames after all layers. Shape: (B, inputs, N) -> (B, outputs, N)."""
         return self.out(self.blocks(self.inp(x)))
 
 
 def fold(x: Tensor, hop: int) -> Tensor:
-    """Frames of ``hop`` samples as channels. Shape: (B, C, T) -> (B, C hop, T / hop)."""
+    """Returns frames of ``hop`` samples as channels. Shape: (B, C, T) -> (B, C hop, T / hop)."""
     return x.unflatten(-1, (-1, hop)).transpose(2, 3).flatten(1, 2)
 
 
 def unfold(frames: Tensor, hop: int) -> Tensor:
-    """The inverse of `fold`. Shape: (..., C hop, N) -> (..., C, N hop)."""
+    """Returns the inverse of `fold`. Shape: (..., C hop, N) -> (..., C, N hop)."""
     return frames.unflatten(-2, (-1, hop)).transpose(-1, -2).flatten(-2)
 
 
 def with_level(frames: Tensor, embedding: Tensor) -> Tensor:
-    """The noise level's embedding beside every frame. Shape: (B, D, N), (B, E) -> (B, D + E, N)."""
+    """Returns the noise level's embedding beside every frame. Shape: (B, D, N), (B, E) -> (B, D + E, N)."""
     return torch.cat([frames, embedding[..., None].expand(-1, -1, frames.shape[-1])], 1)

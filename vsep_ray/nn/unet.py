@@ -30,7 +30,7 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(_stack(width, blocks) for _ in range(levels))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape: (B, width, N) -> (B, width, N)."""
+        """Returns the frames after all levels. Shape: (B, width, N) -> (B, width, N)."""
         frames = x.shape[-1]
         x = nn.functional.pad(x, (0, -frames % 2**self.levels))
         skips = []

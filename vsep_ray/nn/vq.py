@@ -10,7 +10,7 @@ DEAD = 0.03
 
 
 class Codebook(nn.Module):
-    """The nearest of K vectors; the gradient passes straight through.
+    """A codebook of K vectors of which an input takes the nearest; the gradient passes straight through.
 
     In training mode every code moves towards the mean of the vectors that chose it; codes that hardly anybody
     chooses restart at random inputs. Counts and sums are added up over all workers and restarts are those of
@@ -36,20 +36,20 @@ class Codebook(nn.Module):
         self.register_buffer("counts", torch.zeros(codes))
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, D, N) -> (B, D, N), (B, N)."""
+        """Returns the codes' vectors and their indices. Shape: (B, D, N) -> (B, D, N), (B, N)."""
         index = self.nearest(x)
         if self.training:
             self._follow(x.detach(), index)
         return x + (self.lookup(index) - x).detach(), index
 
     def nearest(self, x: Tensor) -> Tensor:
-        """Indices of the nearest codes. Shape: (B, D, N) -> (B, N)."""
+        """Returns the indices of the nearest codes. Shape: (B, D, N) -> (B, N)."""
         flat = x.detach().transpose(1, 2)
         distance = (self.vectors**2).sum(-1) - 2 * flat @ self.vectors.T
         return distance.argmin(-1)
 
     def lookup(self, index: Tensor) -> Tensor:
-        """The codes' vectors. Shape: (B, N) -> (B, D, N)."""
+        """Returns the codes' vectors. Shape: (B, N) -> (B, D, N)."""
         return self.vectors[index].transpose(1, 2)
 
     @torch.no_grad()
@@ -71,7 +71,9 @@ class Codebook(nn.Module):
 
 
 def perplexity(index: Tensor, codes: int) -> Tensor:
-    """exp of the entropy of the codes' use: how many are in use. Shape: (B, N) -> ().
+    """Returns exp of the entropy of the codes' use, which says how many codes are in use.
+
+    Shape: (B, N) -> ().
 
     Example:
         >>> perplexity(torch.tensor([[0, 1, 0, 1]]), 8).item()

@@ -14,7 +14,7 @@ class GatedLayer(nn.Module):
         context: channels E of the conditioning; 0: none.
         kernel: taps of the dilated convolution.
         dilation: samples between them.
-        causal: output t sees inputs up to t; otherwise as many on both sides (odd kernels).
+        causal: output t sees inputs up to t; otherwise equally many on both sides (odd kernels).
 
     Shape: x (B, width, T), context (B, E, T), (B, E, 1) or None -> residual and skip (B, width, T).
     Reference: van den Oord et al., WaveNet, 2016, eq. 2 and figure 4 (conditioning: eq. 3).
@@ -29,7 +29,10 @@ class GatedLayer(nn.Module):
         self.out = nn.Conv1d(width, 2 * width, 1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Shape: (B, width, T), (B, E, T or 1) -> (B, width, T), (B, width, T)."""
+        """Returns the residual and the skip output.
+
+        Shape: (B, width, T), (B, E, T or 1) -> (B, width, T), (B, width, T).
+        """
         hidden = self.dilated(nn.functional.pad(x, self.padding))
         if self.context is not None and context is not None:
             hidden = hidden + self.context(context)
@@ -39,8 +42,8 @@ class GatedLayer(nn.Module):
 
 
 class WaveNet(nn.Module):
-    """A WaveNet stack with zero-initialised output: the coupling network of audio flows, or, if ``causal``,
-    the body of an autoregressive model (which `CachedWaveNet` runs sample by sample).
+    """A WaveNet stack whose output starts at zero. It is the coupling network of audio flows or, if
+    ``causal``, the body of an autoregressive model, which `CachedWaveNet` runs sample by sample.
 
     Args:
         inputs, outputs: channels in and out.
@@ -75,7 +78,10 @@ class WaveNet(nn.Module):
         self.out = zero_init(nn.Conv1d(width, outputs, 1))
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
-        """Shape: (B, inputs, T), (B, E) or (B, E, T or 1) -> (B, outputs, T)."""
+        """Returns the output of all layers.
+
+        Shape: (B, inputs, T), (B, E) or (B, E, T or 1) -> (B, outputs, T).
+        """
         context = context[..., None] if context.ndim == 2 else context
         x = self.inp(x)
         total = torch.zeros_like(x)
@@ -86,8 +92,8 @@ class WaveNet(nn.Module):
 
 
 class CachedWaveNet:
-    """A causal `WaveNet` one sample at a time: each layer keeps the inputs that its later taps will ask for,
-    so that a sample costs O(layers), not O(layers x samples before it).
+    """A causal `WaveNet` that runs one sample at a time. Each layer keeps the inputs that its later taps will
+    ask for, so that a sample costs O(layers), not O(layers x samples before it).
 
     Args:
         net: the causal stack; its weights are read once, here.
@@ -103,7 +109,7 @@ class CachedWaveNet:
         self.time = 0
 
     def step(self, x: Tensor) -> Tensor:
-        """The output at the next sample. Shape: (B, inputs) -> (B, outputs)."""
+        """Returns the output at the next sample. Shape: (B, inputs) -> (B, outputs)."""
         x = torch.addmm(self.inp[1], x, self.inp[0])
         total = torch.zeros_like(x)
         for layer in self.layers:
@@ -114,8 +120,9 @@ class CachedWaveNet:
 
 
 class _CachedLayer:
-    """One layer's weights and the inputs that it will need again. sigmoid(g) = (1 + tanh(g / 2)) / 2 makes
-    one tanh of filter and gate: at one sample a time the number of calls is what costs."""
+    """One layer's weights and the inputs that it will need again. Since sigmoid(g) = (1 + tanh(g / 2)) / 2,
+    one tanh serves filter and gate: at one sample a time the number of calls is what costs.
+    """
 
     def __init__(self, layer: GatedLayer, context: Tensor) -> None:
         self.dilation, self.span = layer.dilated.dilation[0], layer.padding[0]
@@ -143,6 +150,6 @@ class _CachedLayer:
 
 
 def _matrix(conv: nn.Conv1d) -> tuple[Tensor, Tensor]:
-    """Weight as (taps x inputs, outputs), oldest tap first, and bias."""
+    """Returns the weight as (taps x inputs, outputs), oldest tap first, and the bias."""
     assert conv.bias is not None
     return conv.weight.permute(2, 1, 0).reshape(-1, conv.out_channels).contiguous(), conv.bias

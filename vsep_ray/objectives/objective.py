@@ -73,4 +73,4 @@ class MaximumLikelihood(Objective):
 
     def forward(self, batch: Batch, step: int) -> Metrics:
         """See `Prior.loss`."""
-        return self.prior.loss(batch["clips"], step)
+        return self.prior.loss(batch["clips"])

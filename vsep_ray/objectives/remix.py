@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
@@ -94,7 +95,7 @@ class Remix(Objective):
         """See `Objective.forward`; mixture (B, C, T)."""
         mixture = batch["mixture"]
         with torch.no_grad():
-            self._follow()
+            self._follow(step)
             remix = _dealt(self._estimates(mixture))
         return negative_log_posterior(self.separator, remix, self.mean_weight)
 
@@ -104,9 +105,9 @@ class Remix(Objective):
         options = dataclasses.asdict(self.refinement)
         return refine(mixture, separator=self.teacher, joint=self.joint, **options)
 
-    def _follow(self) -> None:
-        teacher, student = ([p.detach() for p in m.parameters()] for m in (self.teacher, self.separator))
-        torch._foreach_lerp_(teacher, student, 1 - self.decay)
+    def _follow(self, step: int) -> None:
+        teacher, student = (list(m.parameters()) for m in (self.teacher, self.separator))
+        get_ema_multi_avg_fn(self.decay)(teacher, student, step)
 
 
 def _dealt(estimates: Tensor) -> Tensor:

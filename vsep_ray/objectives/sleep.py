@@ -51,7 +51,8 @@ class Supervised(Objective):
 def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: float) -> Metrics:
     """-log q(s | m) of sources and their own mixture. Shape: (B, K, C, T)."""
     mixture = separator.mixing.mix(sources)
-    mixture = mixture + separator.mixing.noise_std * random.normal(mixture.shape, mixture)
+    if noise_std := separator.mixing.noise_std:
+        mixture = mixture + noise_std * random.normal(mixture.shape, mixture)
     q = separator(mixture)
     loss = -q.log_prob(sources).mean() / sources[0].numel()
     if mean_weight:

@@ -6,18 +6,20 @@ from torch import Tensor
 
 
 def count() -> int:
-    """Workers that train together."""
+    """Returns the number of workers that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def part(size: int) -> slice:
-    """The items of a batch of so many that this worker has; the parts differ by one item at most."""
+    """Returns the items of a batch of ``size`` that this worker has; the parts of two workers differ by one
+    item at most.
+    """
     rank = dist.get_rank() if count() > 1 else 0
     return slice(rank * size // count(), (rank + 1) * size // count())
 
 
 def summed(x: Tensor) -> Tensor:
-    """The sum over all workers, on each of them."""
+    """Returns the sum over all workers, the same on every worker."""
     if count() == 1:
         return x
     total = x.clone()
@@ -26,12 +28,12 @@ def summed(x: Tensor) -> Tensor:
 
 
 def averaged(x: Tensor) -> Tensor:
-    """The mean over all workers, on each of them."""
+    """Returns the mean over all workers, the same on every worker."""
     return summed(x) / count()
 
 
 def from_first(x: Tensor) -> Tensor:
-    """What the first worker has, on each of them."""
+    """Returns what the first worker has, on every worker."""
     if count() == 1:
         return x
     dist.broadcast(x := x.clone(), 0)
@@ -39,7 +41,7 @@ def from_first(x: Tensor) -> Tensor:
 
 
 def gathered(x: Tensor) -> tuple[Tensor, slice]:
-    """The items of all workers, one worker after the other, and which of them are one's own.
+    """Returns the items of all workers, one worker after the other, and the places of one's own.
 
     Shape: (B, ...) -> (sum of all B, ...).
     """

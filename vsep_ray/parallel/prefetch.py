@@ -11,10 +11,11 @@ X = TypeVar("X")
 
 @contextlib.contextmanager
 def ahead(items: Iterable[X], size: int = 4) -> Iterator[Iterator[X]]:
-    """The same items, up to ``size`` of them made while the consumer is busy (0: none, and by no thread); an
-    error surfaces where its item would have. No thread is left when the block ends, and a generator is
-    closed: left to the garbage collector it would end in any thread at any moment, and might wait there for
-    ever."""
+    """Yields the same items, up to ``size`` of them made by a thread while the consumer is busy. At ``size``
+    0 no thread is made. An error surfaces where its item would have. No thread is left when the block ends,
+    and a generator is closed: left to the garbage collector it would end in any thread at any moment, and
+    might wait there for ever.
+    """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as worker:
         pending = deque(worker.submit(next, iterator, end) for _ in range(size))
@@ -36,9 +37,10 @@ def ahead(items: Iterable[X], size: int = 4) -> Iterator[Iterator[X]]:
 
 
 def crew(threads: int) -> Executor:
-    """An executor of so many threads; of none, it does at once and in the caller's what it is given.
+    """Returns an executor of ``threads`` threads; at 0 it does at once, in the caller's thread, what it is
+    given.
 
-    Threads pay where one waits: for a GPU, a disk, a network. Where all of them compute on one core they only
+    Threads pay where one waits: for a GPU, a disk, a network. Where all threads compute on one core they only
     take each other's caches.
     """
     return ThreadPoolExecutor(threads) if threads else _Here()
@@ -46,11 +48,11 @@ def crew(threads: int) -> Executor:
 
 class _Here(Executor):
     def map(self, fn: Any, *iterables: Iterable[Any], timeout: Any = None, chunksize: int = 1) -> Any:
-        """Python's own, which makes no futures."""
+        """Returns Python's own map, which makes no futures."""
         return map(fn, *iterables)
 
     def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future:
-        """What the call returned or raised, as a future that is done."""
+        """Returns what the call returned or raised, as a future that is done."""
         future: Future = Future()
         try:
             future.set_result(call(*args, **kwargs))

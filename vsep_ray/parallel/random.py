@@ -31,8 +31,8 @@ _streams: ContextVar[_Streams | None] = ContextVar("streams", default=None)
 
 @contextmanager
 def by_item(seed: Callable[[int], int], first: int = 0) -> Iterator[None]:
-    """Within this, item i of a batch draws from a stream that ``seed(first + i)`` starts (its lowest 32 bits
-    count); ``first`` is the place of the batch in a larger one.
+    """Within this block, item i of a batch draws from a stream that ``seed(first + i)`` starts. Of the seed
+    the lowest 32 bits count; ``first`` is the place of the batch in a larger one.
 
     Example:
         >>> with by_item(lambda i: 10 + i):
@@ -50,12 +50,12 @@ def by_item(seed: Callable[[int], int], first: int = 0) -> Iterator[None]:
 
 
 def normal(shape: Sequence[int], like: Tensor, dim: int = 0) -> Tensor:
-    """Draws of N(0, 1) for the items along ``dim``, with the dtype and on the device of ``like``."""
+    """Returns draws of N(0, 1) for the items along ``dim``, of the dtype and on the device of ``like``."""
     return _filled(shape, dim, torch.Tensor.normal_).to(like)
 
 
 def uniform(shape: Sequence[int], like: Tensor, dim: int = 0) -> Tensor:
-    """Draws of U(0, 1) for the items along ``dim``, with the dtype and on the device of ``like``."""
+    """Returns draws of U(0, 1) for the items along ``dim``, of the dtype and on the device of ``like``."""
     return _filled(shape, dim, torch.Tensor.uniform_).to(like)
 
 

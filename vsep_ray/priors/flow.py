@@ -6,42 +6,48 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from vsep_ray.config import UserError
 from vsep_ray.nn.flow import MultiScaleFlow
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, noise_likelihood
+from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
 
 
 @dataclass(frozen=True)
 class FlowConfig:
-    """A flow: per block squeeze, ``steps`` of (ActNorm, channel mixing, coupling), some channels leave."""
+    """A flow over the waveform: each block squeezes, runs ``steps`` of (ActNorm, channel mixing, coupling),
+    and lets some channels leave.
+    """
 
     squeeze: tuple[int, ...] = (32,)
-    """Samples folded into channels at the start of each block; as many blocks as entries."""
+    """Each block first folds this number of neighbouring samples into channels; each entry makes a
+    block."""
     steps: int = 8
-    """Flow steps per block (the flow depth)."""
+    """Each block runs this number of flow steps, the flow's depth."""
     split: float = 0.0
-    """Fraction of channels that leave after each block but the last; 0: none."""
+    """This fraction of the channels leaves after each block but the last; at 0 none leaves."""
     coupling: Literal["affine", "additive"] = "affine"
-    """Affine (RealNVP) or additive (NICE, volume-preserving) couplings."""
+    """Couplings scale and shift (affine, as in RealNVP), or only shift (additive, as in NICE)."""
     mixing: Literal["conv", "reverse"] = "conv"
-    """Invertible 1x1 convolution (Glow), or a fixed reversal (NICE, RealNVP)."""
+    """An invertible 1x1 convolution mixes the channels (conv, as in Glow), or their order is reversed
+    (reverse, as in NICE and RealNVP)."""
     actnorm: bool = True
-    """Data-dependent normalisation in front of every step."""
+    """Each step begins with a normalisation that starts at the statistics of the first batch."""
     width: int = 64
-    """Channels of the coupling networks."""
+    """The coupling networks have this number of channels."""
     layers: int = 2
-    """Gated layers of each coupling network."""
+    """Each coupling network has this number of gated layers."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     checkpointing: bool = False
-    """Recompute flow steps in the backward pass: memory of one step, for a third more time."""
+    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
+    time."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform; the input is divided by sqrt(sigma^2 + data_std^2)."""
+    """The clean waveform has about this standard deviation (full scale is 1); the input is divided by
+    sqrt(sigma^2 + data_std^2)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     @classmethod
     def named(cls) -> "dict[str, FlowConfig]":
@@ -49,7 +55,7 @@ class FlowConfig:
         return NAMED
 
     def build(self, sample_rate: int, channels: int) -> "FlowPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return FlowPrior(self, sample_rate, channels)
 
 
@@ -70,19 +76,17 @@ WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
 NAMED = {"nice": NICE, "realnvp": REAL_NVP, "glow": GLOW, "flowavenet": FLOWAVENET, "waveglow": WAVEGLOW}
 
 
-class FlowPrior(Prior):
+class FlowPrior(ExactPrior):
     """log p_sigma(x) = log N(z; 0, I) + log |det dz/dx|, z = f(x; sigma): exact (`MultiScaleFlow`).
 
     Every coupling sees log sigma. Training draws sigma log-uniformly in [noise_min, noise_max] and maximises
     log p_sigma(x + sigma e), e ~ N(0, I).
 
     Raises:
-        UserError: a squeeze that leaves an odd number of channels.
+        UserError: the first squeeze leaves an odd number of channels.
     Reference: Kingma & Dhariwal, Glow, 2018 (architecture, figure 2); Kim et al., SoftFlow, 2020 (noise level
     as an input, section 3).
     """
-
-    kind = "exact"
 
     def __init__(self, config: FlowConfig, sample_rate: int, channels: int) -> None:
         super().__init__()
@@ -90,35 +94,20 @@ class FlowPrior(Prior):
         self.multiple = math.prod(config.squeeze)
         self.noise_range = (config.noise_min, config.noise_max)
         self.embedding = NoiseEmbedding(config.embedding)
-        if channels * config.squeeze[0] % 2:
-            raise UserError(f"couplings halve channels; make the first squeeze of {config.squeeze} even")
         self.flow = MultiScaleFlow(
             channels, config.squeeze, config.steps, config.split, config.coupling, config.mixing,
             config.actnorm, config.width, config.layers, config.embedding, config.checkpointing,
         )  # fmt: skip
 
-    def _scale(self, noise_std: Tensor) -> Tensor:
-        return torch.rsqrt(noise_std**2 + self.config.data_std**2)
-
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; exact and differentiable."""
         self.check(x, noise_std)
-        scale = self._scale(noise_std)
-        inside = self.flow.log_prob(x * scale[:, None, None], self.embedding(noise_std))
-        return inside + scale.log() * x[0].numel()
+        return self.flow.log_prob(x, self.embedding(noise_std), unit_scale(noise_std, self.config.data_std))
 
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; exact, by automatic differentiation."""
-        return autograd_score(self, x, noise_std)
-
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: one pass through the inverse."""
         self.check_length(length)
         levels = self.levels(num, noise_std)
-        x = self.flow.sample(length, self.embedding(levels), temperature)
-        return x / self._scale(levels)[:, None, None]
-
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """-log p_sigma(x + sigma e), and its excess over the entropy of the noise, in nats per sample."""
-        return noise_likelihood(self, x)
+        scale = unit_scale(levels, self.config.data_std)
+        return self.flow.sample(length, self.embedding(levels), scale, temperature)

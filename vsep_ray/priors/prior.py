@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.parallel import random
@@ -39,18 +40,19 @@ class Prior(nn.Module, ABC):
 
     @abstractmethod
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """Log density of x at noise level noise_std, nats summed over C and T.
+        """Returns the log density of x at noise level noise_std, nats summed over C and T.
 
         Shape: (B, C, T), (B,) -> (B,).
         """
 
     @abstractmethod
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """Gradient of the log density in x. Shape: (B, C, T), (B,) -> (B, C, T)."""
+        """Returns the gradient of the log density in x. Shape: (B, C, T), (B,) -> (B, C, T)."""
 
     @abstractmethod
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """Draws from p_sigma at noise level ``noise_std``, or the smallest one that the prior knows.
+        """Returns draws from p_sigma at noise level ``noise_std``, or at the smallest one that the prior
+        knows.
 
         Shape: -> (num, C, length).
 
@@ -58,14 +60,16 @@ class Prior(nn.Module, ABC):
         (of a WaveNet, of the law of every next sample) shrinks by that factor, that of the noise too.
 
         Raises:
-            ValueError: length (samples) is no multiple of `multiple`, or an unknown noise level.
+            ValueError: ``length`` (samples) is no multiple of `multiple`, or the noise level is unknown.
         """
 
     def levels(self, num: int, noise_std: float) -> Tensor:
-        """The noise level of ``num`` draws, at least the smallest one. Shape: -> (num,).
+        """Returns the noise level of each of ``num`` draws, raised to the smallest one that the prior knows.
+
+        Shape: -> (num,).
 
         Raises:
-            ValueError: a level above `noise_range`.
+            ValueError: the level lies above `noise_range`.
         """
         low, high = self.noise_range
         if noise_std > high:
@@ -73,15 +77,18 @@ class Prior(nn.Module, ABC):
         return torch.full((num,), max(noise_std, low)).to(next(self.parameters()))
 
     @abstractmethod
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """What training minimises, under "loss", and other scalars to log. Shape: (B, C, T) clean crops."""
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns what training minimises, under "loss", and other scalars to log.
+
+        Shape: (B, C, T) clean crops.
+        """
 
     def check(self, x: Tensor, noise_std: Tensor) -> None:
-        """Refuse inputs outside the contract.
+        """Refuses inputs outside the contract.
 
         Raises:
-            ValueError: wrong channels, a length that is no multiple of `multiple`, or a noise level outside
-                `noise_range`.
+            ValueError: the channels are wrong, the length is no multiple of `multiple`, or a noise level lies
+                outside `noise_range`.
         """
         if x.ndim != 3 or x.shape[1] != self.channels or x.shape[2] % self.multiple:
             raise ValueError(
@@ -96,34 +103,65 @@ class Prior(nn.Module, ABC):
             )
 
     def check_length(self, length: int) -> None:
-        """Refuse to sample a length that the prior cannot have.
+        """Refuses to sample a length that the prior cannot have.
 
         Raises:
-            ValueError: length (samples) is no multiple of `multiple`.
+            ValueError: ``length`` (samples) is no multiple of `multiple`.
         """
         if length % self.multiple:
             raise ValueError(f"length must be a multiple of {self.multiple} samples, got {length}")
 
 
 def autograd_score(prior: Prior, x: Tensor, noise_std: Tensor) -> Tensor:
-    """`Prior.score` of a prior whose `log_prob` is differentiable. Shape: (B, C, T), (B,) -> (B, C, T)."""
+    """Returns the gradient of a differentiable `Prior.log_prob` in x.
+
+    Shape: (B, C, T), (B,) -> (B, C, T).
+    """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
         return torch.autograd.grad(prior.log_prob(x, noise_std).sum(), x)[0]
 
 
-def noise_likelihood(prior: Prior, x: Tensor) -> dict[str, Tensor]:
-    """-log p_sigma(x + sigma e), sigma log-uniform in the prior's range, and its excess over the entropy of
-    the noise, in nats per sample. Shape: (B, C, T) -> scalars.
+class ExactPrior(Prior):
+    """A prior whose `log_prob` is exact and differentiable, of which score and loss follow."""
+
+    kind = "exact"
+
+    @override
+    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        return autograd_score(self, x, noise_std)
+
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns -log p_sigma(x + sigma e) and its excess over the noise's entropy, in nats per sample.
+
+        Every item draws e ~ N(0, I) and its sigma, log-uniform in `noise_range`.
+
+        Shape: (B, C, T) -> scalars.
+        """
+        noise_std = draw_noise_levels(len(x), self.noise_range, x)
+        nll = -self.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
+        return {"loss": nll.mean(), "nats_above_noise": above_noise(nll, noise_std).mean().detach()}
+
+
+def above_noise(nll: Tensor, noise_std: Tensor) -> Tensor:
+    """Returns by how much -log p_sigma exceeds the noise's entropy 1/2 ln(2 pi e sigma^2), nats per sample.
+
+    Shape: (B,), (B,) -> (B,).
     """
-    noise_std = draw_noise_levels(len(x), prior.noise_range, x)
-    nll = -prior.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
-    excess = nll - noise_std.log() - 0.5 * (1 + LOG_2PI)
-    return {"loss": nll.mean(), "nats_above_noise": excess.mean().detach()}
+    return nll - noise_std.log() - 0.5 * (1 + LOG_2PI)
+
+
+def unit_scale(noise_std: Tensor, data_std: float) -> Tensor:
+    """Returns 1 / sqrt(sigma^2 + data_std^2), which brings a noisy waveform to unit level.
+
+    Shape: (B,) -> (B,).
+    """
+    return torch.rsqrt(noise_std**2 + data_std**2)
 
 
 def draw_noise_levels(num: int, noise_range: tuple[float, float], like: Tensor) -> Tensor:
-    """Noise levels, log-uniform in the range, one per item. Shape: -> (num,)."""
+    """Returns a noise level for each item, drawn log-uniformly from the range. Shape: -> (num,)."""
     low, high = map(math.log, noise_range)
     return torch.exp(random.uniform((num,), like) * (high - low) + low)
 
@@ -136,11 +174,11 @@ class NoiseEmbedding(nn.Module):
         self.net = nn.Sequential(nn.Linear(2, size), nn.SiLU(), nn.Linear(size, size), nn.SiLU())
 
     def forward(self, noise_std: Tensor) -> Tensor:
-        """Shape: (B,) -> (B, size)."""
+        """Returns the embeddings. Shape: (B,) -> (B, size)."""
         level = noise_std.log()
         return self.net(torch.stack([level / 2, (level / 2) ** 2 / 4], -1))
 
 
 def per_item_noise(x: Tensor, noise_std: Tensor) -> Tensor:
-    """x + noise_std * e with e ~ N(0, I). Shape: (B, C, T), (B,) -> (B, C, T)."""
+    """Returns x + noise_std * e with e ~ N(0, I). Shape: (B, C, T), (B,) -> (B, C, T)."""
     return x + noise_std[:, None, None] * random.normal(x.shape, x)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.conv import zero_init
 from vsep_ray.nn.normal import LOG_2PI
@@ -19,32 +20,33 @@ class ScoreConfig:
     """A denoiser with complex masks by a U-Net over frames; all bins of a frame enter together."""
 
     n_fft: int = 256
-    """Samples per frame of the short-time Fourier transform."""
+    """Each frame of the short-time Fourier transform has this number of samples."""
     hop: int = 64
-    """Samples between frames."""
+    """Frames begin this number of samples apart."""
     width: int = 128
-    """Channels of the U-Net."""
+    """The U-Net has this number of channels."""
     levels: int = 1
-    """Halvings of the frame rate."""
+    """The U-Net halves the frame rate this number of times."""
     blocks: int = 2
-    """Residual blocks per level and direction."""
+    """The U-Net has this number of residual blocks per level and direction."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     ode_steps: int = 24
-    """Steps of the integral that `log_prob` computes."""
+    """The integral that gives the log density takes this number of steps."""
     probes: int = 1
-    """Random probes of the trace in that integral."""
+    """The trace in the integral of the log density is estimated by this number of random probes."""
     sample_steps: int = 32
-    """Steps of `sample`."""
+    """A draw takes this number of steps."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform."""
+    """The clean waveform has about this standard deviation (full scale is 1)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 20.0
-    """Largest noise level (units of the waveform); all structure must drown in it."""
+    """The prior learns no noise level above this standard deviation (full scale is 1); all structure must
+    drown in it."""
 
     def build(self, sample_rate: int, channels: int) -> "ScorePrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return ScorePrior(self, sample_rate, channels)
 
 
@@ -61,8 +63,9 @@ class ScorePrior(Prior):
 
     D has complex masks: per bin of the spectrum X, D = w X + sqrt(w (1 - w)) M X with w = v / (v + sigma^2),
     v and M computed by the network. That is Karras's preconditioning (c_skip = w and so on) with a data
-    variance v per bin in the place of one for all. Shape: (B, C, T), T a multiple of ``hop``.
+    variance v per bin in the place of one for all.
 
+    Shape: (B, C, T), T a multiple of ``hop``.
     Reference: Song et al., Score-based generative modeling through SDEs, 2021, eq. 39 (log density);
     Karras et al., Elucidating the design space of diffusion models (EDM), 2022, table 1 (preconditioning,
     loss weight) and algorithm 1 (sampling).
@@ -82,7 +85,10 @@ class ScorePrior(Prior):
         self.decode = zero_init(nn.Conv1d(config.width, 3 * channels * self.bins, 1))
 
     def denoise(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """D(x; sigma), the mean of the clean waveform given x. Shape: (B, C, T), (B,) -> (B, C, T)."""
+        """Returns D(x; sigma), the mean of the clean waveform given x.
+
+        Shape: (B, C, T), (B,) -> (B, C, T).
+        """
         level = noise_std[:, None, None]
         spectrum = stft(x, self.config.n_fft, self.config.hop)
         scaled = spectrum * torch.rsqrt(level**2 + self.config.data_std**2)[..., None]
@@ -95,8 +101,8 @@ class ScorePrior(Prior):
         mask = torch.complex(torch.sigmoid(snr) + spread * real, spread * imag)
         return istft(mask * spectrum, self.config.hop, x.shape[-1])
 
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; an estimate, whose gradient in x is `score`."""
         self.check(x, noise_std)
         value = self._integrate(x.detach(), noise_std)
         if not x.requires_grad:
@@ -136,15 +142,16 @@ class ScorePrior(Prior):
                 trace = trace + (product * probe).sum((1, 2)) / self.config.probes
         return clean.detach(), trace
 
+    @override
     @torch.no_grad()
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`: (D(x) - x) / sigma^2."""
         self.check(x, noise_std)
         return (self.denoise(x, noise_std) - x) / noise_std[:, None, None] ** 2
 
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: Heun's method from noise at noise_max down to the level."""
+        """Returns draws by Heun's method, from noise at ``noise_max`` down to the level asked for."""
         self.check_length(length)
         like = next(self.parameters())
         ramp = torch.linspace(0, 1, self.config.sample_steps + 1).to(like)
@@ -159,9 +166,10 @@ class ScorePrior(Prior):
             x = x + (then - now) * 0.5 * (slope + corrected)
         return x
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """Mean of (sigma^2 + s^2) / (sigma s)^2 |D(x + sigma e) - x|^2, s = data_std, sigma log-uniform; and
-        how much of the noise was removed (dB).
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns the mean of (sigma^2 + s^2) / (sigma s)^2 |D(x + sigma e) - x|^2, s = data_std, and the
+        noise removed (dB). Every item draws its sigma, log-uniform in `noise_range`.
         """
         noise_std = draw_noise_levels(len(x), self.noise_range, x)
         error = ((self.denoise(per_item_noise(x, noise_std), noise_std) - x) ** 2).mean((1, 2))

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray.config import UserError
 from vsep_ray.nn.flow import MultiScaleFlow
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, noise_likelihood
+from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
 from vsep_ray.transforms.mdct import imdct, mdct
 
 
@@ -16,30 +17,32 @@ class SpectrogramGlowConfig:
     """A Glow over the frames of an orthonormal lapped cosine transform; the bins are its channels."""
 
     bins: int = 64
-    """Frequency bins of the transform, which is also its hop (samples)."""
+    """The transform has this number of frequency bins, which is also the hop of its frames in samples."""
     steps: int = 8
-    """Flow steps (the flow depth)."""
+    """The flow has this number of steps, its depth."""
     width: int = 64
-    """Channels of the coupling networks."""
+    """The coupling networks have this number of channels."""
     layers: int = 2
-    """Gated layers of each coupling network, over frames."""
+    """Each coupling network has this number of gated layers over frames."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     checkpointing: bool = False
-    """Recompute flow steps in the backward pass: memory of one step, for a third more time."""
+    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
+    time."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform; the input is divided by sqrt(sigma^2 + data_std^2)."""
+    """The clean waveform has about this standard deviation (full scale is 1); the input is divided by
+    sqrt(sigma^2 + data_std^2)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "SpectrogramGlowPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return SpectrogramGlowPrior(self, sample_rate, channels)
 
 
-class SpectrogramGlowPrior(Prior):
+class SpectrogramGlowPrior(ExactPrior):
     """log p_sigma(x) = log p_sigma(X), X the modified discrete cosine transform of x: exact.
 
     The transform is orthonormal, so its log-determinant is 0 and white noise stays white. A density over
@@ -47,13 +50,11 @@ class SpectrogramGlowPrior(Prior):
     waveform; this one is.
 
     Raises:
-        UserError: an odd number of channels times bins.
+        UserError: channels times bins is an odd number.
     Reference: Zhu et al., Music source separation with generative flow (InstGlow), 2022.
     Deviations: real lapped coefficients in place of magnitudes; bins are channels, so that every invertible
-    1x1 convolution mixes all of them; the noise level is an input.
+    1x1 convolution mixes all bins; the noise level is an input.
     """
-
-    kind = "exact"
 
     def __init__(self, config: SpectrogramGlowConfig, sample_rate: int, channels: int) -> None:
         super().__init__()
@@ -67,29 +68,17 @@ class SpectrogramGlowPrior(Prior):
             config.layers, config.embedding, config.checkpointing,
         )  # fmt: skip
 
-    def _scale(self, noise_std: Tensor) -> Tensor:
-        return torch.rsqrt(noise_std**2 + self.config.data_std**2)
-
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; exact and differentiable."""
         self.check(x, noise_std)
-        scale = self._scale(noise_std)
-        spectrum = mdct(x * scale[:, None, None], self.config.bins).flatten(1, 2)
-        return self.flow.log_prob(spectrum, self.embedding(noise_std)) + scale.log() * x[0].numel()
+        spectrum, scale = mdct(x, self.config.bins).flatten(1, 2), unit_scale(noise_std, self.config.data_std)
+        return self.flow.log_prob(spectrum, self.embedding(noise_std), scale)
 
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; exact, by automatic differentiation."""
-        return autograd_score(self, x, noise_std)
-
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: one pass through the inverse."""
         self.check_length(length)
         levels = self.levels(num, noise_std)
-        spectrum = self.flow.sample(length // self.config.bins, self.embedding(levels), temperature)
-        x = imdct(spectrum.unflatten(1, (self.channels, -1)))
-        return x / self._scale(levels)[:, None, None]
-
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """-log p_sigma(x + sigma e), and its excess over the entropy of the noise, in nats per sample."""
-        return noise_likelihood(self, x)
+        scale = unit_scale(levels, self.config.data_std)
+        spectrum = self.flow.sample(length // self.config.bins, self.embedding(levels), scale, temperature)
+        return imdct(spectrum.unflatten(1, (self.channels, -1)))

@@ -5,11 +5,20 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.nn.frames import FrameStack, fold, unfold, with_level
-from vsep_ray.nn.normal import LOG_2PI, normal
+from vsep_ray.nn.normal import normal
 from vsep_ray.parallel import random
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
+from vsep_ray.priors.prior import (
+    NoiseEmbedding,
+    Prior,
+    above_noise,
+    autograd_score,
+    draw_noise_levels,
+    per_item_noise,
+    unit_scale,
+)
 
 
 @dataclass(frozen=True)
@@ -17,28 +26,29 @@ class VAEConfig:
     """A variational autoencoder with one latent vector per frame."""
 
     hop: int = 64
-    """Samples per latent frame."""
+    """Each latent frame covers this number of samples."""
     latent: int = 8
-    """Length of the latent vectors."""
+    """Each latent vector has this length."""
     width: int = 128
-    """Channels of encoder and decoder."""
+    """Encoder and decoder have this number of channels."""
     blocks: int = 4
-    """Residual blocks of the encoder, and of the decoder."""
+    """The encoder and the decoder each have this number of residual blocks."""
     embedding: int = 32
-    """Length of the noise-level embedding, which the encoder reads."""
+    """The noise level, which the encoder reads, is embedded in a vector of this length."""
     beta: float = 1.0
-    """Weight of the KL divergence in the loss (nats against nats); 1: the evidence lower bound."""
+    """The KL divergence has this weight in the loss (nats against nats); 1 gives the evidence lower bound."""
     draws: int = 8
-    """Importance samples of the bound that `log_prob` returns; 1: the evidence lower bound."""
+    """The bound that is returned as the log density averages over this number of importance samples; 1 gives
+    the evidence lower bound."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform."""
+    """The clean waveform has about this standard deviation (full scale is 1)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "VAEPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return VAEPrior(self, sample_rate, channels)
 
 
@@ -53,8 +63,8 @@ class Encoder(nn.Module):
         self.net = FrameStack(inputs, 2 * config.latent, config.width, config.blocks)
 
     def forward(self, x: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, C, T), (B,) -> mean (B, L, N), std (B, L, N)."""
-        scale = torch.rsqrt(noise_std**2 + self.config.data_std**2)[:, None, None]
+        """Returns mean and std of the latent vectors. Shape: (B, C, T), (B,) -> (B, L, N), (B, L, N)."""
+        scale = unit_scale(noise_std, self.config.data_std)[:, None, None]
         frames = with_level(fold(x * scale, self.config.hop), self.embedding(noise_std))
         mean, log_std = self.net(frames).chunk(2, 1)
         return mean, log_std.clamp(-10, 3).exp()
@@ -69,7 +79,7 @@ class Decoder(nn.Module):
         self.net = FrameStack(config.latent, channels * (config.hop + 1), config.width, config.blocks)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Shape: (B, L, N) -> mean (B, C, T), std (B, C, T)."""
+        """Returns mean and std of the clean waveform. Shape: (B, L, N) -> (B, C, T), (B, C, T)."""
         mean, log_std = self.net(z).split([self.channels * self.config.hop, self.channels], 1)
         std = self.config.data_std * log_std.clamp(-10, 3).exp().repeat_interleave(self.config.hop, -1)
         return unfold(mean, self.config.hop) * self.config.data_std, std
@@ -98,13 +108,16 @@ class VAEPrior(Prior):
         self.encoder: nn.Module = Encoder(config, channels)
         self.decoder: nn.Module = Decoder(config, channels)
 
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; a lower bound, differentiable."""
         self.check(x, noise_std)
         return self.bound(x, noise_std, self.config.draws)
 
     def bound(self, x: Tensor, noise_std: Tensor, draws: int) -> Tensor:
-        """The importance-weighted bound with so many draws, nats; it rises with them. Shape: -> (B,)."""
+        """Returns the importance-weighted bound, nats, which rises with the number of draws.
+
+        Shape: -> (B,).
+        """
         mean, std = self.encoder(x, noise_std)
         generator = torch.Generator().manual_seed(0)
         shape = (draws, 1, *mean.shape[1:])
@@ -121,13 +134,14 @@ class VAEPrior(Prior):
         total = torch.sqrt(std**2 + noise_std[:, None, None] ** 2)
         return normal(mean, total).log_prob(x).sum((1, 2))
 
+    @override
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; the gradient of the bound, by automatic differentiation."""
         return autograd_score(self, x, noise_std)
 
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: z ~ N(0, I), then the decoder's law."""
+        """Returns draws of the decoder's law at z ~ N(0, I)."""
         self.check_length(length)
         like = next(self.parameters())
         z = temperature * torch.randn(num, self.config.latent, length // self.config.hop).to(like)
@@ -136,9 +150,10 @@ class VAEPrior(Prior):
         spread = temperature * torch.sqrt(std**2 + levels**2)
         return mean + spread * torch.randn(mean.shape).to(like)
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """-E_q log p_sigma(x + sigma e | z) + beta KL(q || p), sigma log-uniform, in nats per sample;
-        distortion and rate are its two parts.
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns -E_q log p_sigma(x + sigma e | z) + beta KL(q || p) in nats per sample, and its two parts,
+        distortion and rate. Every item draws its sigma, log-uniform in `noise_range`.
         """
         noise_std = draw_noise_levels(len(x), self.noise_range, x)
         noisy = per_item_noise(x, noise_std)
@@ -146,7 +161,7 @@ class VAEPrior(Prior):
         z = mean + std * random.normal(mean.shape, mean)
         distortion = -self._log_given(noisy, z, noise_std) / x[0].numel()
         rate = (0.5 * (mean**2 + std**2 - 1) - std.log()).sum((1, 2)) / x[0].numel()
-        excess = distortion + rate - noise_std.log() - 0.5 * (1 + LOG_2PI)
+        excess = above_noise(distortion + rate, noise_std)
         return {
             "loss": (distortion + self.config.beta * rate).mean(),
             "distortion": distortion.mean().detach(),

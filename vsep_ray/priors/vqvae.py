@@ -5,13 +5,21 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray.nn.autoregressive import Autoregressive, LogisticMixture
 from vsep_ray.nn.frames import FrameStack, fold, with_level
-from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.vq import Codebook, perplexity
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, draw_noise_levels, per_item_noise
+from vsep_ray.priors.prior import (
+    NoiseEmbedding,
+    Prior,
+    above_noise,
+    autograd_score,
+    draw_noise_levels,
+    per_item_noise,
+    unit_scale,
+)
 from vsep_ray.transforms.mfcc import mfcc
 
 COEFFICIENTS = 13
@@ -22,48 +30,49 @@ class VQVAEConfig:
     """Discrete codes per frame, their prior, and an autoregressive decoder."""
 
     encoder: Literal["waveform", "mfcc"] = "waveform"
-    """What the encoder reads: the samples of a frame, or 13 mel-frequency cepstral coefficients."""
+    """The encoder reads the samples of a frame (waveform) or 13 mel-frequency cepstral coefficients
+    (mfcc)."""
     hop: int = 64
-    """Samples per code."""
+    """Each code covers this number of samples."""
     codes: int = 128
-    """Size of the codebook."""
+    """The codebook has this number of codes."""
     dim: int = 16
-    """Length of a code's vector."""
+    """Each code is a vector of this length."""
     encoder_width: int = 96
-    """Channels of the encoder and of the code prior."""
+    """The encoder and the prior of the codes have this number of channels."""
     blocks: int = 3
-    """Residual blocks of the encoder."""
+    """The encoder has this number of residual blocks."""
     prior_layers: int = 5
-    """Gated layers of the code prior, over frames."""
+    """The prior of the codes has this number of gated layers over frames."""
     width: int = 32
-    """Channels of the decoder."""
+    """The decoder has this number of channels."""
     layers: int = 8
-    """Gated layers of the decoder; it sees 2^layers samples back."""
+    """The decoder has this number of gated layers; it sees 2^layers samples back."""
     components: int = 4
-    """Logistics in the mixture for the next sample."""
+    """The law of the next sample is a mixture of this number of logistics."""
     taps: int = 32
-    """Order of the decoder's linear prediction (samples)."""
+    """The decoder's linear prediction reads this number of samples before the next one."""
     decay: float = 0.98
-    """Of the codebook's moving averages."""
+    """The codebook's moving averages keep this share of their value at each step."""
     commitment: float = 0.25
-    """Weight of the distance between the encoder's vectors and their codes."""
+    """The distance between the encoder's vectors and their codes has this weight in the loss."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform."""
+    """The clean waveform has about this standard deviation (full scale is 1)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "VQVAEPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return VQVAEPrior(self, sample_rate, channels)
 
 
 class VQVAEPrior(Prior):
-    """log p_sigma(x) >= log p_sigma(x | c) + log P_sigma(c), c the codes of x: a bound, since p(x) is the sum
-    of p(x | c) P(c) over all codes.
+    """log p_sigma(x) >= log p_sigma(x | c) + log P_sigma(c), c the codes of x. This is a bound, since p(x) is
+    the sum of p(x | c) P(c) over all codes.
 
     Both parts are autoregressive and exact: the decoder over samples, the code prior over frames. The bound's
     gradient in x is that of the decoder: codes are constant where they do not jump.
@@ -97,16 +106,16 @@ class VQVAEPrior(Prior):
         )  # fmt: skip
 
     def encode(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """The encoder's vectors before they are quantised. Shape: (B, C, T), (B,) -> (B, D, N)."""
+        """Returns the encoder's vectors before they are quantised. Shape: (B, C, T), (B,) -> (B, D, N)."""
         if self.config.encoder == "waveform":
-            scale = torch.rsqrt(noise_std**2 + self.config.data_std**2)[:, None, None]
+            scale = unit_scale(noise_std, self.config.data_std)[:, None, None]
             frames = fold(x * scale, self.config.hop)
         else:
             frames = mfcc(x, self.sample_rate, self.config.hop, coefficients=COEFFICIENTS).flatten(1, 2)
         return self.encoder(with_level(frames, self.embedding(noise_std)))
 
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; a lower bound, differentiable."""
         self.check(x, noise_std)
         with torch.no_grad():
             codes = self.codebook.nearest(self.encode(x, noise_std))
@@ -124,13 +133,14 @@ class VQVAEPrior(Prior):
         log_probs = torch.log_softmax(self.code_prior(past, self.embedding(noise_std)), 1)
         return log_probs.gather(1, codes[:, None]).sum((1, 2))
 
+    @override
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; the gradient of the bound, by automatic differentiation."""
         return autograd_score(self, x, noise_std)
 
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: codes from their prior, then the decoder."""
+        """Returns draws of the decoder, for codes that are drawn from their prior."""
         self.check_length(length)
         levels = self.levels(num, noise_std)
         vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, levels, temperature))
@@ -146,9 +156,11 @@ class VQVAEPrior(Prior):
             inputs = _started(self.codebook.lookup(codes[-1]))[..., 0]
         return torch.cat(codes, 1)
 
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """The negative bound of x + sigma e, sigma log-uniform, in nats per sample, and the commitment; where
-        all codes are in use, the perplexity is ``codes``.
+    @override
+    def loss(self, x: Tensor) -> dict[str, Tensor]:
+        """Returns the negative bound of x + sigma e in nats per sample plus the commitment, and their parts.
+        Every item draws its sigma, log-uniform in `noise_range`; where all codes are in use, the perplexity
+        is ``codes``.
         """
         noise_std = draw_noise_levels(len(x), self.noise_range, x)
         noisy = per_item_noise(x, noise_std)
@@ -157,7 +169,7 @@ class VQVAEPrior(Prior):
         distortion = -self._log_given(noisy, vectors, noise_std) / x[0].numel()
         rate = -self._log_codes(codes, noise_std) / x[0].numel()
         commitment = (encoded - vectors.detach()).square().mean()
-        excess = distortion + rate - noise_std.log() - 0.5 * (1 + LOG_2PI)
+        excess = above_noise(distortion + rate, noise_std)
         return {
             "loss": (distortion + rate).mean() + self.config.commitment * commitment,
             "distortion": distortion.mean().detach(),
@@ -169,5 +181,8 @@ class VQVAEPrior(Prior):
 
 
 def _started(vectors: Tensor) -> Tensor:
-    """A channel of ones tells the first code from those after it. Shape: (B, D, N) -> (B, D + 1, N)."""
+    """Returns the vectors and a channel of ones, which tells the first code from those after it.
+
+    Shape: (B, D, N) -> (B, D + 1, N).
+    """
     return torch.cat([vectors, torch.ones_like(vectors[:, :1])], 1)

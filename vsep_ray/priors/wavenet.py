@@ -5,9 +5,10 @@ from typing import Literal
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray.nn.autoregressive import Autoregressive, LogisticMixture, MuLaw
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, autograd_score, noise_likelihood
+from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding
 
 
 @dataclass(frozen=True)
@@ -15,36 +16,35 @@ class WaveNetConfig:
     """An autoregressive density: a causal gated stack and the law of the next sample."""
 
     output: Literal["logistics", "mulaw"] = "logistics"
-    """Law of the next sample: a mixture of logistics around a linear prediction, or 256 mu-law codes (for
-    waveforms within +-1)."""
+    """The law of the next sample is a mixture of logistics around a linear prediction, or a choice of 256 mu-
+    law codes (for waveforms within +-1)."""
     width: int = 48
-    """Channels of the network."""
+    """The network has this number of channels."""
     layers: int = 9
-    """Gated layers."""
+    """The network has this number of gated layers."""
     cycle: int = 9
-    """Layers after which the dilation starts again at 1; the network sees 2^cycle samples back for each
-    cycle."""
+    """The dilation starts again at 1 after this number of layers; each cycle sees 2^cycle samples back."""
     components: int = 4
-    """Logistics in the mixture."""
+    """The mixture has this number of logistics."""
     taps: int = 64
-    """Order of the linear prediction (samples)."""
+    """The linear prediction reads this number of samples before the next one."""
     embedding: int = 32
-    """Length of the noise-level embedding."""
+    """The noise level is embedded in a vector of this length."""
     warm: int = 48
-    """Samples at the start of a draw that are drawn at temperature 1 in any case."""
+    """The first samples of a draw have temperature 1 in any case, up to this number."""
     data_std: float = 0.35
-    """Rough standard deviation of the clean waveform."""
+    """The clean waveform has about this standard deviation (full scale is 1)."""
     noise_min: float = 0.003
-    """Smallest noise level (units of the waveform)."""
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 1.0
-    """Largest noise level (units of the waveform)."""
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "WaveNetPrior":
-        """The untrained prior."""
+        """Returns the untrained prior."""
         return WaveNetPrior(self, sample_rate, channels)
 
 
-class WaveNetPrior(Prior):
+class WaveNetPrior(ExactPrior):
     """log p_sigma(x) = sum_t log p_sigma(x_t | x_1 .. x_(t-1)): exact, with a gradient in every sample.
 
     Every layer sees log sigma. Training draws sigma log-uniformly in [noise_min, noise_max] and maximises
@@ -54,8 +54,6 @@ class WaveNetPrior(Prior):
     Deviations: noise levels as an input; a mixture of logistics around a linear prediction, or interpolated
     mu-law codes (`vsep_ray.nn.autoregressive`); no one-hot input, whose gradient in the waveform is zero.
     """
-
-    kind = "exact"
 
     def __init__(self, config: WaveNetConfig, sample_rate: int, channels: int) -> None:
         super().__init__()
@@ -68,23 +66,19 @@ class WaveNetPrior(Prior):
             channels, law, config.width, config.layers, config.cycle, config.embedding
         )
 
+    @override
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.log_prob`; exact and differentiable."""
         self.check(x, noise_std)
         return self.density.log_prob(x, self.embedding(noise_std), noise_std)
 
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        """See `Prior.score`; exact, by automatic differentiation."""
-        return autograd_score(self, x, noise_std)
-
+    @override
     @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        """See `Prior.sample`: sample by sample through the cache. At a noise level near 0.03 the prediction
-        averages over its taps, and the draws hold their pitch where those of the smallest level decay."""
+        """Returns draws, made sample by sample through the cache.
+
+        At a noise level near 0.03 the prediction averages over its taps, and the draws hold their pitch; at
+        the smallest level they decay.
+        """
         levels = self.levels(num, noise_std)
         context = self.embedding(levels)
         return self.density.sample(length, context, levels, temperature, self.config.warm)
-
-    def loss(self, x: Tensor, step: int) -> dict[str, Tensor]:
-        """-log p_sigma(x + sigma e) in nats per sample."""
-        return noise_likelihood(self, x)

@@ -17,7 +17,7 @@ def catalog_page(
     stems: Sequence[str],
     clips: Sequence[Clip],
 ) -> str:
-    """One HTML document that makes no request.
+    """Returns one HTML document that makes no request.
 
     Args:
         title: the heading.

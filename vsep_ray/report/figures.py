@@ -19,7 +19,7 @@ PANELS = 4
 
 
 def cross_likelihood_figure(result: Discrimination) -> "Figure":
-    """The matrix of mean log densities at each noise level, and the accuracy over noise levels.
+    """Draws the matrix of mean log densities at each noise level, and the accuracy over noise levels.
 
     Rows are clips and probes, columns priors. Colours compare within a row: the best prior of a row is
     brightest, so a working set of priors shows a bright diagonal.
@@ -42,8 +42,8 @@ def cross_likelihood_figure(result: Discrimination) -> "Figure":
 
 
 def noise_response_figure(result: Discrimination) -> "Figure":
-    """How each prior answers to noise: the negative log density of all clips and probes, in nats per sample
-    above the noise's own entropy, over the noise level; a panel per prior.
+    """Draws how each prior answers to noise: the negative log density of all clips and probes over the noise
+    level, a panel per prior. The unit is nats per sample above the noise's own entropy.
 
     Its own clips should lie lowest, and reach 0 where the noise drowns them.
     """
@@ -65,7 +65,7 @@ def noise_response_figure(result: Discrimination) -> "Figure":
 
 
 def curves_figure(curves: Mapping[str, Sequence[tuple[int, float]]], titles: Sequence[str]) -> "Figure":
-    """Scalars over the steps, a panel for each of ``titles`` that begins the name of a curve."""
+    """Draws scalars over the steps, in a panel for each of ``titles`` that begins the name of a curve."""
     from matplotlib.figure import Figure
 
     titles = [t for t in titles if any(name.startswith(t) for name in curves)]
@@ -81,7 +81,7 @@ def curves_figure(curves: Mapping[str, Sequence[tuple[int, float]]], titles: Seq
 
 
 def samples_figure(samples: np.ndarray, sample_rate: int) -> "Figure":
-    """Spectrograms side by side, in dB. Shape: (N, T), units of the waveform, at ``sample_rate`` Hz."""
+    """Draws spectrograms side by side, in dB. Shape: (N, T), units of the waveform, at ``sample_rate`` Hz."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(3.2 * len(samples), 3), layout="constrained")
@@ -97,7 +97,7 @@ def samples_figure(samples: np.ndarray, sample_rate: int) -> "Figure":
 def uncertainty_figure(
     predicted: np.ndarray, actual: np.ndarray, frame_seconds: float, sources: Sequence[str]
 ) -> "Figure":
-    """A posterior's standard deviation beside the error of its mean, per source over time.
+    """Draws a posterior's standard deviation beside the error of its mean, per source over time.
 
     Shape: (K, N) each, units of the waveform, a column every ``frame_seconds``.
     """
@@ -116,8 +116,9 @@ def uncertainty_figure(
 
 
 def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str) -> "Figure":
-    """The mean of ``metric`` over all other axes, as a grid over two search dimensions, in the order of their
-    values among the rows."""
+    """Draws the mean of ``metric`` over all other axes as a grid over two search dimensions. The values stand
+    in the order in which the rows have them.
+    """
     from matplotlib.figure import Figure
 
     xs, ys = (list(dict.fromkeys(str(r[name]) for r in rows)) for name in (x, y))  # a value may be a list
@@ -139,8 +140,9 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
 
 
 def dependence_figure(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure":
-    """A metric over the values of each axis, mean and deviation over seeds, a panel per axis; rows as
-    `vsep_ray.evaluation.sweeps.dependence` gives them."""
+    """Draws a metric over the values of each axis, mean and deviation over seeds, in a panel per axis. The
+    rows are those of `vsep_ray.evaluation.sweeps.dependence`.
+    """
     from matplotlib.figure import Figure
 
     axes = list(dict.fromkeys(r["axis"] for r in rows))
@@ -168,13 +170,15 @@ def _matrix(axis: "Axes", values: np.ndarray, result: Discrimination, title: str
 
 
 def _ink(image: "AxesImage", value: float) -> str:
-    """The colour in which a number can be read on the cell of ``value``: viridis ends in a bright yellow."""
+    """Returns the colour in which a number can be read on the cell of ``value``: viridis ends in a bright
+    yellow.
+    """
     low, high = image.get_clim()
     return "black" if value > low + 0.6 * (high - low) else "white"
 
 
 def score_figure(rows: Sequence[Mapping[str, Any]], metric: str = "si_sdr_db") -> "Figure":
-    """Box plots of a metric (dB) per source, one box per method; silent references are left out."""
+    """Draws box plots of a metric (dB) per source, one box per method; silent references are left out."""
     from matplotlib.figure import Figure
 
     sources, methods = (list(dict.fromkeys(r[key] for r in rows)) for key in ("source", "method"))

@@ -5,6 +5,9 @@ import io
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from vsep_ray.transforms.stft import stft
 
 WAV_SECONDS = 2.0  # shorter clips are wav: lossless, and no codec delay where every millisecond shows
 BLOCK = 65_536  # frames per write: libsndfile's Vorbis encoder overflows its stack on long ones
@@ -20,7 +23,8 @@ class Clip:
     Attributes:
         track: the track's id.
         name: what is heard: ``mixture`` or a source.
-        method: ``mixture``, ``reference``, ``model`` or ``oracle``; sounds of one method play together.
+        method: ``mixture``, ``reference``, or what made it, such as a contender's name. All sounds of a track
+            play together, and at first the mixture alone is heard.
         audio: (C, T), full scale +-1.
         sample_rate: Hz.
     """
@@ -33,7 +37,7 @@ class Clip:
 
 
 def audio_uri(clip: Clip, gain: float) -> str:
-    """The sound, times a gain, as a data URI: 16-bit wav if it is short, else Ogg Vorbis."""
+    """Returns the sound, times a gain, as a data URI: 16-bit wav if it is short, else Ogg Vorbis."""
     import soundfile
 
     frames = np.clip(gain * clip.audio.T, -1, 1)
@@ -47,7 +51,7 @@ def audio_uri(clip: Clip, gain: float) -> str:
 
 
 def spectrogram_uri(clip: Clip) -> str:
-    """The log-magnitude spectrogram of the channels' mean as a PNG data URI, low tones at the bottom."""
+    """Returns the log-magnitude spectrogram of the channels' mean as a PNG data URI, low tones below."""
     from matplotlib import image
 
     level = 10 * np.log10(_spectrogram(clip.audio.mean(0)) + LOWEST**2)
@@ -58,16 +62,17 @@ def spectrogram_uri(clip: Clip) -> str:
 
 
 def _spectrogram(signal: np.ndarray) -> np.ndarray:
-    """(T,) -> (rows, columns) of mean power in bins and frames that are pooled to the size of an image."""
+    """Returns the mean power in bins and frames, pooled to the size of an image.
+
+    Shape: (T,) -> (rows, columns).
+    """
     size = min(1024, max(64, 1 << (len(signal) // 8).bit_length()))
-    padded = np.pad(signal, size // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, size)[:: max(1, size // 4)]
-    power = np.abs(np.fft.rfft(frames * np.hanning(size), axis=-1)).T ** 2
+    power = stft(torch.from_numpy(signal), size, size // 4).abs().square().numpy()
     return _pooled(_pooled(power, 0, IMAGE[0]), 1, IMAGE[1])
 
 
 def _pooled(values: np.ndarray, axis: int, size: int) -> np.ndarray:
-    """Means of at most ``size`` runs of rows (axis 0) or columns (axis 1) of nearly equal length."""
+    """Returns the means of at most ``size`` runs, of nearly equal length, of rows (axis 0) or columns (1)."""
     edges = np.unique(np.linspace(0, values.shape[axis], size + 1).astype(int)[:-1])
     lengths = np.diff(edges, append=values.shape[axis])
     return np.add.reduceat(values, edges, axis) / np.expand_dims(lengths, 1 - axis)

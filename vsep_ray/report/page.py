@@ -16,7 +16,7 @@ LABELS = {"mixture": "mixture (floor)", "oracle": "oracle mask (ceiling)"}
 
 
 def page(title: str, rows: Sequence[Row], clips: Sequence[Clip], facts: Mapping[str, Any]) -> str:
-    """One HTML document that makes no request: style, script, sounds and pictures are all inside.
+    """Returns one HTML document that makes no request: style, script, sounds and pictures are all inside.
 
     Args:
         title: the heading.
@@ -45,8 +45,13 @@ def _score_table(rows: Sequence[Row]) -> str:
         mine = [r for r in rows if r["method"] == method]
         heard = len(_heard(mine, "si_sdr_db"))
         cells = [LABELS.get(method, method), *(_cell(mine, c) for c in columns), heard, len(mine) - heard]
-        body.append((method, cells))
+        body.append((_kind(method), cells))
     return parts.table(head, body)
+
+
+def _kind(method: str) -> str:
+    """Returns the class of a method's rows, by which the page's style sets off what was evaluated."""
+    return "bound" if method in LABELS else "model"
 
 
 def _source_tables(rows: Sequence[Row]) -> str:
@@ -57,7 +62,7 @@ def _source_tables(rows: Sequence[Row]) -> str:
         for method in _distinct(rows, "method"):
             mine = [r for r in rows if r["method"] == method]
             cells = [_cell([r for r in mine if r["source"] == s], metric) for s in sources]
-            body.append((method, [LABELS.get(method, method), *cells]))
+            body.append((_kind(method), [LABELS.get(method, method), *cells]))
         tables.append(parts.table([METRICS[metric], *sources], body))
     return "<br>".join(tables)
 

@@ -1,4 +1,4 @@
-"""What all pages are built of: the document, facts, tables, and players that stay in step."""
+"""The parts that all pages are built of: the document, facts, tables, and players that stay in step."""
 
 import html
 import json
@@ -14,7 +14,7 @@ SHORT_SECONDS = 2.0
 
 
 def document(title: str, parts: Sequence[str]) -> str:
-    """One HTML document that makes no request: style, script, sounds and pictures are all inside."""
+    """Returns one HTML document that makes no request: style, script, sounds and pictures are all inside."""
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{text(title)}</title>'
         f'<meta name="viewport" content="width=device-width"><style>{STYLE}</style></head>'
@@ -23,12 +23,12 @@ def document(title: str, parts: Sequence[str]) -> str:
 
 
 def facts(values: Mapping[str, Any]) -> str:
-    """A list of names and values."""
+    """Returns a list of names and values."""
     return "<dl>" + "".join(f"<dt>{text(k)}</dt><dd>{text(v)}</dd>" for k, v in values.items()) + "</dl>"
 
 
 def table(head: Sequence[str], body: Sequence[tuple[str, Sequence[Any]]]) -> str:
-    """A table; each row has a class and cells."""
+    """Returns a table; each row has a class and cells."""
     lines = [
         f'<tr class="{text(kind)}">{"".join(f"<td>{text(c)}</td>" for c in cells)}</tr>'
         for kind, cells in body
@@ -38,14 +38,15 @@ def table(head: Sequence[str], body: Sequence[tuple[str, Sequence[Any]]]) -> str
 
 
 def players(clips: Sequence[Clip], caption: Callable[[Clip], str]) -> str:
-    """A section per track with its sounds, which play together under one gain; ``caption`` says what is
-    known of one."""
+    """Returns a section per track with its sounds, which play together under one gain; ``caption`` says what
+    is known of a sound.
+    """
     tracks = dict.fromkeys(clip.track for clip in clips)
     return "".join(_track(track, [c for c in clips if c.track == track], caption) for track in tracks)
 
 
 def text(value: Any) -> str:
-    """A value as escaped text."""
+    """Returns a value as escaped text."""
     return html.escape(value if isinstance(value, str) else json.dumps(value))
 
 

@@ -11,19 +11,19 @@ KERNEL, STRIDE = 8, 4
 
 @dataclass(frozen=True)
 class DemucsConfig:
-    """Strided convolutions with gated linear units, a bidirectional LSTM at the bottom, the way back up."""
+    """Strided convolutions down and up again, with gated units, around a bidirectional LSTM."""
 
     levels: int = 3
-    """Divisions of the sample rate by 4 (the paper: 6)."""
+    """The network divides the sample rate by 4 this number of times (the paper: 6)."""
     width: int = 32
-    """Channels of the first level (the paper: 64 to 100)."""
+    """The first level has this number of channels (the paper: 64 to 100)."""
     growth: float = 2.0
-    """Factor of the channels from level to level."""
+    """Each level has this factor more channels than the one before."""
     lstm: int = 2
-    """Layers of the LSTM; 0: none."""
+    """The LSTM has this number of layers; at 0 there is none."""
 
     def build(self, num_sources: int, channels: int) -> "Demucs":
-        """The untrained backbone."""
+        """Returns the untrained backbone."""
         return Demucs(self, num_sources, channels)
 
 
@@ -54,7 +54,7 @@ class Demucs(nn.Module):
         self.join = nn.Linear(2 * deepest, deepest) if config.lstm else None
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
         x, skips = mixture, []
         for level in self.encoder:
             x = level(x)

@@ -20,14 +20,17 @@ class ConditionedNormalConfig:
     """A factorised normal conditioned exactly on the mixture (the default)."""
 
     log_std_min: float = -6.0
-    """Smallest log standard deviation, relative to the level of the mixture."""
+    """The log standard deviation of a source is at least this, relative to the level of the mixture."""
     log_std_max: float = 1.0
-    """Largest log standard deviation, relative to the level of the mixture."""
+    """The log standard deviation of a source is at most this, relative to the level of the mixture."""
 
     def posterior(
         self, parameters: Tensor, mixture: Tensor, level: Tensor, mixing: LinearMixing
     ) -> Distribution:
-        """Shape: (B, K, P, C, T), (B, C, T), level (B, 1, 1) -> batch (B,), event (K, C, T)."""
+        """Returns q(s | m).
+
+        Shape: (B, K, P, C, T), (B, C, T), level (B, 1, 1) -> batch (B,), event (K, C, T).
+        """
         mean, std = _mean_and_std(parameters, level, mixing, self.log_std_min, self.log_std_max)
         return mixing.condition(mean, std, mixture)
 
@@ -37,14 +40,17 @@ class FactorisedNormalConfig:
     """The founding proposal's prod_k N(s_k; mu_k, std_k^2), blind to the mixing constraint: the control."""
 
     log_std_min: float = -6.0
-    """Smallest log standard deviation, relative to the level of the mixture."""
+    """The log standard deviation of a source is at least this, relative to the level of the mixture."""
     log_std_max: float = 1.0
-    """Largest log standard deviation, relative to the level of the mixture."""
+    """The log standard deviation of a source is at most this, relative to the level of the mixture."""
 
     def posterior(
         self, parameters: Tensor, mixture: Tensor, level: Tensor, mixing: LinearMixing
     ) -> Distribution:
-        """Shape: (B, K, P, C, T), (B, C, T), level (B, 1, 1) -> batch (B,), event (K, C, T)."""
+        """Returns q(s | m).
+
+        Shape: (B, K, P, C, T), (B, C, T), level (B, 1, 1) -> batch (B,), event (K, C, T).
+        """
         mean, std = _mean_and_std(parameters, level, mixing, self.log_std_min, self.log_std_max)
         return Independent(normal(mean, std.expand_as(mean)), 3, validate_args=False)
 
@@ -55,7 +61,9 @@ PosteriorConfig = ConditionedNormalConfig | FactorisedNormalConfig
 def _mean_and_std(
     parameters: Tensor, level: Tensor, mixing: LinearMixing, low: float, high: float
 ) -> tuple[Tensor, Tensor]:
-    """Undo level and scales a_k; log std is bounded smoothly, so that its gradient never dies."""
+    """Returns means and standard deviations, with level and scales a_k undone; log std is bounded smoothly,
+    so that its gradient never dies.
+    """
     share, raw = parameters.unbind(2)
     log_std = low + (high - low) * (raw * 4 / (high - low) + 1).sigmoid()
     scale = level.unsqueeze(1) / mixing.scales[:, None, None]
@@ -63,6 +71,9 @@ def _mean_and_std(
 
 
 def with_equal_parts(raw: Tensor, mixture: Tensor, num_sources: int) -> Tensor:
-    """m / K added to the shares. Shape: (B, K 2 C, T), (B, C, T) -> (B, K, 2, C, T)."""
+    """Returns the parameters with m / K added to the shares.
+
+    Shape: (B, K 2 C, T), (B, C, T) -> (B, K, 2, C, T).
+    """
     share, log_std = raw.unflatten(1, (num_sources, PARAMETERS, -1)).unbind(2)
     return torch.stack([share + mixture.unsqueeze(1) / num_sources, log_std], 2)

@@ -21,24 +21,26 @@ SILENCE = 1e-4  # level (RMS) below which a chunk is not amplified any further: 
 
 @dataclass(frozen=True)
 class SeparatorConfig:
-    """All that rebuilds a separator."""
+    """All that it takes to rebuild a separator."""
 
     sources: tuple[str, ...] = ()
-    """Names of the K sources, in the order of the source axis. Default: those of the crop store."""
+    """The K sources have these names, in the order of the source axis. Default: those of the crop store."""
     sample_rate: int = 0
-    """Hz. Default: that of the crop store."""
+    """The separator works at this sample rate (Hz). Default: that of the crop store."""
     channels: int = 0
-    """Audio channels. Default: those of the crop store."""
+    """The separator works on this number of audio channels. Default: those of the crop store."""
     scales: tuple[float, ...] = ()
-    """The a_k of m = sum_k a_k s_k. Default: those of the crop store."""
+    """The mixture is m = sum_k a_k s_k with these a_k. Default: those of the crop store."""
     noise_std: float = 0.0
-    """Standard deviation of the mixing noise (units of the waveform); 0: stems sum to the mixture exactly."""
+    """The mixing adds noise of this standard deviation (full scale is 1); at 0 the sources sum to the mixture
+    exactly."""
     backbone: BackboneConfig = field(default_factory=SpectrogramUNetConfig)
     posterior: PosteriorConfig = field(default_factory=ConditionedNormalConfig)
 
 
 class Separator(nn.Module):
-    """Mixture in, distribution over its sources out; levels, padding and cropping are its own affair.
+    """A module from a mixture to the distribution over its sources; levels, padding and cropping are its own
+    affair.
 
     Each mixture is divided by its RMS over channels and samples before the backbone, and the posterior is
     scaled back, so that the same music at another level gives the same stems at that level. Use it chunk by
@@ -51,7 +53,7 @@ class Separator(nn.Module):
     Shape: (B, C, T) -> batch (B,), event (K, C, T), any T >= 1.
 
     Raises:
-        UserError: as many scales as sources are needed.
+        UserError: the numbers of scales and sources differ.
     """
 
     def __init__(self, config: SeparatorConfig) -> None:
@@ -65,10 +67,10 @@ class Separator(nn.Module):
         self.multiple = self.backbone.multiple
 
     def forward(self, mixture: Tensor) -> Distribution:
-        """q(s | m).
+        """Returns q(s | m).
 
         Raises:
-            ValueError: a mixture of another shape or channel count.
+            ValueError: the mixture has another shape or channel count.
         """
         if mixture.ndim != 3 or mixture.shape[1] != self.channels or mixture.shape[2] == 0:
             raise ValueError(

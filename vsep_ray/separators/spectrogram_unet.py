@@ -15,20 +15,20 @@ class SpectrogramUNetConfig:
     """Complex masks by a U-Net over frames; all bins of a frame enter together as channels."""
 
     n_fft: int = 512
-    """Samples per frame of the short-time Fourier transform."""
+    """Each frame of the short-time Fourier transform has this number of samples."""
     hop: int = 128
-    """Samples between frames."""
+    """Frames begin this number of samples apart."""
     width: int = 192
-    """Channels of the U-Net."""
+    """The U-Net has this number of channels."""
     levels: int = 1
-    """Halvings of the frame rate."""
+    """The U-Net halves the frame rate this number of times."""
     blocks: int = 3
-    """Residual blocks per level and direction."""
+    """The U-Net has this number of residual blocks per level and direction."""
     compression: float = 0.3
-    """Exponent of the magnitude in the input features."""
+    """The network reads magnitudes raised to this power."""
 
     def build(self, num_sources: int, channels: int) -> "SpectrogramUNet":
-        """The untrained backbone."""
+        """Returns the untrained backbone."""
         return SpectrogramUNet(self, num_sources, channels)
 
 
@@ -57,7 +57,7 @@ class SpectrogramUNet(nn.Module):
         self.log_std = nn.Conv1d(config.width, num_sources * channels, 1)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
         spectrum = stft(mixture, self.config.n_fft, self.config.hop)
         hidden = self.unet(self.encode(compress(spectrum, self.config.compression)))
         masked = self._masks(hidden, spectrum) * spectrum.unsqueeze(1)
@@ -72,7 +72,7 @@ class SpectrogramUNet(nn.Module):
 
 
 def _upsample(frames: Tensor, hop: int) -> Tensor:
-    """Linear interpolation between frames at samples 0, hop, 2 hop and so on.
+    """Returns the frames interpolated linearly, frame n at sample n hop.
 
     Shape: (B, W, N) -> (B, W, (N - 1) hop + 1).
     """

@@ -14,22 +14,22 @@ class WaveUNetConfig:
     """A U-Net on the waveform that halves the rate at every level."""
 
     levels: int = 8
-    """Halvings of the sample rate (the paper: 12)."""
+    """The network halves the sample rate this number of times (the paper: 12)."""
     width: int = 16
-    """Channels that every level adds (the paper: 24)."""
+    """Each level adds this number of channels (the paper: 24)."""
     down_kernel: int = 15
-    """Taps on the way down; odd."""
+    """Convolutions on the way down have this number of taps, an odd one."""
     up_kernel: int = 5
-    """Taps on the way up; odd."""
+    """Convolutions on the way up have this number of taps, an odd one."""
 
     def build(self, num_sources: int, channels: int) -> "WaveUNet":
-        """The untrained backbone."""
+        """Returns the untrained backbone."""
         return WaveUNet(self, num_sources, channels)
 
 
 class WaveUNet(nn.Module):
-    """share_k = m / K + f_k(m): convolve, drop every other sample; at the bottom turn round, interpolate
-    linearly, join what the way down saw at that rate.
+    """share_k = m / K + f_k(m): the way down convolves and drops every other sample. The way back up
+    interpolates linearly and joins what the way down saw at that rate.
 
     Shape: (B, C, T) -> (B, K, 2, C, T), T a multiple of `multiple` = 2^levels.
 
@@ -48,7 +48,7 @@ class WaveUNet(nn.Module):
         self.out = nn.Conv1d(widths[1] + channels, num_sources * PARAMETERS * channels, 1)
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
         x, skips = mixture, []
         for layer in self.down:
             skips.append(layer(x))
@@ -64,6 +64,9 @@ def _convolve(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 
 def _double(x: Tensor) -> Tensor:
-    """Linear interpolation to twice the rate, the last sample held. Shape: (B, W, T) -> (B, W, 2 T)."""
+    """Returns the signal interpolated linearly to twice the rate, the last sample held.
+
+    Shape: (B, W, T) -> (B, W, 2 T).
+    """
     after = torch.cat([x[..., 1:], x[..., -1:]], -1)
     return torch.stack([x, (x + after) / 2], -1).flatten(-2)

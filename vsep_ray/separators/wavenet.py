@@ -14,16 +14,17 @@ class NonCausalWaveNetConfig:
     """Stacks of dilated gated convolutions that look to both sides, on the waveform."""
 
     width: int = 64
-    """Channels of the gated layers."""
+    """The gated layers have this number of channels."""
     layers: int = 18
-    """Gated layers; dilation 2^(i mod cycle)."""
+    """The network has this number of gated layers; layer i has dilation 2^(i mod cycle)."""
     cycle: int = 9
-    """Layers after which the dilation starts again at 1; a cycle sees 2^cycle - 1 samples to both sides."""
+    """The dilation starts again at 1 after this number of layers; a cycle sees 2^cycle - 1 samples to both
+    sides."""
     post: int = 128
-    """Channels of the two layers after the sum of the skip outputs."""
+    """The two layers after the sum of the skip outputs have this number of channels."""
 
     def build(self, num_sources: int, channels: int) -> "NonCausalWaveNet":
-        """The untrained backbone."""
+        """Returns the untrained backbone."""
         return NonCausalWaveNet(self, num_sources, channels)
 
 
@@ -53,7 +54,7 @@ class NonCausalWaveNet(nn.Module):
         )  # fmt: skip
 
     def forward(self, mixture: Tensor) -> Tensor:
-        """Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
         x = self.inp(mixture)
         total = torch.zeros_like(x)
         for layer in self.layers:

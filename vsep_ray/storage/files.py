@@ -16,24 +16,24 @@ from vsep_ray.storage.uris import is_remote, local_path, split
 
 
 def read_bytes(uri: str) -> bytes:
-    """The content of a small file."""
+    """Returns the content of a small file."""
     system, path = open_filesystem(uri)
     with system.open_input_stream(path) as stream:
         return stream.read()
 
 
 def write_bytes(uri: str, content: bytes) -> None:
-    """Write a small file atomically: readers see the old content or the new one."""
+    """Writes a small file atomically: readers see the old content or the new one."""
     with write_local(uri) as path:
         path.write_bytes(content)
 
 
 @contextlib.contextmanager
 def read_local(uri: str) -> Iterator[Path]:
-    """A local path with the content of ``uri``: the file itself, or a temporary copy of a remote one.
+    """Yields a local path with the content of ``uri``: the file itself, or a temporary copy of a remote one.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: there is no such file.
     """
     if not is_remote(uri):
         yield local_path(uri)
@@ -46,7 +46,9 @@ def read_local(uri: str) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def write_local(uri: str) -> Iterator[Path]:
-    """A local path to write to, which becomes ``uri`` atomically when the block ends without an exception."""
+    """Yields a local path to write to, which becomes ``uri`` atomically when the block ends without an
+    exception.
+    """
     if is_remote(uri):
         with tempfile.TemporaryDirectory(prefix="vsep-") as folder:
             path = Path(folder, "copy" + Path(split(uri)[2]).suffix)
@@ -65,7 +67,7 @@ def write_local(uri: str) -> Iterator[Path]:
 
 
 def download(uri: str, path: Path) -> None:
-    """Copy a file or a directory to a local path."""
+    """Copies a file or a directory to a local path."""
     system, source = open_filesystem(uri)
     folder = path if is_directory(uri) else path.parent
     folder.mkdir(parents=True, exist_ok=True)
@@ -73,12 +75,12 @@ def download(uri: str, path: Path) -> None:
 
 
 def temporary_root() -> Path:
-    """This user's folder for what a job keeps on a node's own disk (below ``TMPDIR``)."""
+    """Returns this user's folder for what a job keeps on a node's own disk (below ``TMPDIR``)."""
     return Path(tempfile.gettempdir(), f"vsep_ray-{os.getuid()}")
 
 
 def fill(target: Path, make: Callable[[Path], Path]) -> Path:
-    """Make a local directory once, whole, even where several processes try to at once.
+    """Makes a local directory once, whole, even where several processes try to at once.
 
     Args:
         target: the directory; nothing is done where it is there.
@@ -98,7 +100,7 @@ def fill(target: Path, make: Callable[[Path], Path]) -> Path:
 
 
 def upload(path: Path, uri: str) -> None:
-    """Copy a local file to a URI, atomically."""
+    """Copies a local file to a URI, atomically."""
     if not is_remote(uri):
         with write_local(uri) as part:
             shutil.copyfile(path, part)
@@ -109,7 +111,7 @@ def upload(path: Path, uri: str) -> None:
 
 
 def publish(path: Path, uri: str) -> None:
-    """Move a local file to a URI, atomically; it is on the disk when this returns."""
+    """Moves a local file to a URI, atomically; it is on the disk when this returns."""
     if is_remote(uri):
         upload(path, uri)
         return
@@ -126,14 +128,14 @@ def publish(path: Path, uri: str) -> None:
 
 
 def delete(uri: str) -> None:
-    """Remove a file; nothing happens where there is none."""
+    """Removes a file; nothing happens where there is none."""
     system, path = open_filesystem(uri)
     with contextlib.suppress(FileNotFoundError):
         system.delete_file(path)
 
 
 def delete_folder(uri: str) -> None:
-    """Remove a folder with all that is in it; nothing happens where there is none."""
+    """Removes a folder with all that is in it; nothing happens where there is none."""
     system, path = open_filesystem(uri)
     with contextlib.suppress(FileNotFoundError):
         system.delete_dir(path)
@@ -145,8 +147,9 @@ def _fsync(path: Path) -> None:
 
 
 def _forget(path: Path) -> None:
-    """Give back the page cache of a file that nobody reads soon: a catalog's stems would soon fill all
-    memory, and on a virtual machine a page used for the first time costs more than what is copied into it."""
+    """Gives back the page cache of a file that nobody reads soon. A catalog's stems would soon fill all
+    memory, and on a virtual machine a page used for the first time costs more than what is copied into it.
+    """
     if hasattr(os, "posix_fadvise"):  # macOS has no such call
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

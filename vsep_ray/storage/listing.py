@@ -1,4 +1,4 @@
-"""What lies where: files and folders of local paths and buckets, looked at and listed."""
+"""Files and folders of local paths and buckets are looked at and listed here."""
 
 import functools
 import os
@@ -15,10 +15,10 @@ REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 
 
 def open_filesystem(uri: str) -> tuple[fs.FileSystem, str]:
-    """The file system of a URI and the path in it.
+    """Returns the file system of a URI and the path in it.
 
     Raises:
-        UserError: a scheme that is not served, or a bucket that cannot be reached.
+        UserError: the scheme is not served, or the bucket cannot be reached.
     """
     if not is_remote(uri):
         return fs.LocalFileSystem(), str(local_path(uri))
@@ -41,24 +41,25 @@ def _open_bucket(scheme: str, bucket: str, options: str) -> tuple[fs.FileSystem,
 
 
 def exists(uri: str) -> bool:
-    """Whether there is a file or a directory."""
+    """Returns whether there is a file or a directory."""
     return _info(uri).type != fs.FileType.NotFound
 
 
 def is_directory(uri: str) -> bool:
-    """Whether there is a directory (in object stores: a prefix with something below it)."""
+    """Returns whether there is a directory (in object stores: a prefix with something below it)."""
     return _info(uri).type == fs.FileType.Directory
 
 
 def size(uri: str) -> int:
-    """Bytes of a file; -1 where there is none."""
+    """Returns the bytes of a file, -1 where there is none."""
     info = _info(uri)
     return info.size if info.type == fs.FileType.File else -1
 
 
 def stamps(uris: Sequence[str]) -> list[tuple[int, int]]:
-    """Bytes and time of the last change (ns since 1970) of many files, (-1, 0) where there is none; remote
-    ones are asked for side by side."""
+    """Returns bytes and time of the last change (ns since 1970) of many files, (-1, 0) where there is none.
+    Remote ones are asked for side by side.
+    """
     if not any(map(is_remote, uris)):
         found = fs.LocalFileSystem().get_file_info([str(local_path(uri)) for uri in uris])
         return [_stamp(info) for info in found]
@@ -67,12 +68,13 @@ def stamps(uris: Sequence[str]) -> list[tuple[int, int]]:
 
 
 def sizes(uris: Sequence[str]) -> list[int]:
-    """Bytes of many files, -1 where there is none."""
+    """Returns the bytes of many files, -1 where there is none."""
     return [size for size, _ in stamps(uris)]
 
 
 def list_files(uri: str) -> list[str]:
-    """Paths relative to ``uri`` of all files below it, with ``/``, sorted; links are followed, loops cut.
+    """Returns the paths relative to ``uri`` of all files below it, with ``/``, sorted; links are followed,
+    loops cut.
 
     Broken links and entries that vanish meanwhile are listed too: somebody meant a file to be there.
     """
@@ -84,14 +86,16 @@ def list_files(uri: str) -> list[str]:
 
 
 def newest_first(uri: str, name: str) -> list[str]:
-    """Paths relative to ``uri`` of the files of this name below it, the one that was changed last first."""
+    """Returns the paths relative to ``uri`` of the files of this name below it, the one that was changed last
+    first.
+    """
     found = [path for path in list_files(uri) if path.rpartition("/")[2] == name]
     changed = [time for _, time in stamps([join(uri, path) for path in found])]
     return [path for _, path in sorted(zip(changed, found, strict=True), reverse=True)]
 
 
 def list_folder(uri: str) -> list[str]:
-    """Names of the files in a folder itself, sorted; none where there is no such folder."""
+    """Returns the names of the files in a folder itself, sorted; none where there is no such folder."""
     system, root = open_filesystem(uri)
     found = system.get_file_info(fs.FileSelector(root, allow_not_found=True))
     return sorted(f.base_name for f in found if f.type == fs.FileType.File)

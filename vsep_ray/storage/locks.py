@@ -26,7 +26,7 @@ class Staging:
         self.folder.mkdir()
 
     def close(self) -> None:
-        """Remove the folder."""
+        """Removes the folder."""
         shutil.rmtree(self.folder, ignore_errors=True)
         _lock_file(self.folder).unlink(missing_ok=True)
         if self._lock:
@@ -34,7 +34,7 @@ class Staging:
 
 
 def sweep(root: Path) -> int:
-    """Remove the folders below ``root`` whose owners are gone; returns how many others are still in use."""
+    """Removes the folders below ``root`` whose owners are gone; returns how many others are still in use."""
     busy = 0
     for path in sorted(root.glob("staging-*.lock")):
         lock = try_lock(path)
@@ -49,7 +49,7 @@ def sweep(root: Path) -> int:
 
 @contextlib.contextmanager
 def only_one(path: Path) -> Iterator[bool]:
-    """Whether no other process is inside this block for the same path."""
+    """Yields whether no other process is inside this block for the same path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = try_lock(path)
     try:
@@ -61,7 +61,7 @@ def only_one(path: Path) -> Iterator[bool]:
 
 
 def locks_work(folder: Path) -> bool:
-    """Whether the folder's file system has locks; some that are mounted over a network do not."""
+    """Returns whether the folder's file system has locks; some that are mounted over a network do not."""
     folder.mkdir(parents=True, exist_ok=True)
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -72,7 +72,7 @@ def locks_work(folder: Path) -> bool:
 
 
 def try_lock(path: Path) -> BufferedRandom | None:
-    """The opened and locked file; None where another process holds it, or has just removed it."""
+    """Returns the opened and locked file, None where another process holds it or has just removed it."""
     file = path.open("a+b")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -16,7 +16,7 @@ _URI = re.compile(
 
 
 def is_remote(uri: str) -> bool:
-    """Whether a URI names something that is not a local file.
+    """Returns whether a URI names something that is not a local file.
 
     Example:
         >>> is_remote("s3://bucket/song.wav"), is_remote("/music/song.wav"), is_remote("file:///music")
@@ -26,18 +26,18 @@ def is_remote(uri: str) -> bool:
 
 
 def absolute(uri: str) -> str:
-    """A URI that means the same on workers, which have another working directory."""
+    """Returns a URI that means the same on workers, which have another working directory."""
     return uri if is_remote(uri) else str(local_path(uri))
 
 
 def local_path(uri: str) -> Path:
-    """The path of a local URI, ``~`` expanded, absolute."""
+    """Returns the path of a local URI, ``~`` expanded, absolute."""
     assert not is_remote(uri), uri
     return Path(uri.removeprefix("file://")).expanduser().absolute()
 
 
 def join(uri: str, *parts: str) -> str:
-    """A URI below another one.
+    """Returns a URI below another one.
 
     Example:
         >>> join("s3://bucket/a?region=eu", "b c", "d.wav")
@@ -52,7 +52,7 @@ def join(uri: str, *parts: str) -> str:
 
 
 def parent(uri: str) -> str:
-    """The folder of a file.
+    """Returns the folder of a file.
 
     Example:
         >>> parent("s3://bucket/a/b.csv?region=eu"), parent("/music/a.csv")
@@ -65,7 +65,8 @@ def parent(uri: str) -> str:
 
 
 def relative(uri: str, folder: str) -> str:
-    """The path of a file below a folder; all of its path where it is not below it. Options do not count.
+    """Returns the path of a file below a folder, or all of its path where it is not below it. Options do not
+    count.
 
     Example:
         >>> relative("s3://bucket/a/b.wav?region=eu", "s3://bucket/a/"), relative("/x/y.wav", "/z")
@@ -75,7 +76,7 @@ def relative(uri: str, folder: str) -> str:
 
 
 def suffix(uri: str) -> str:
-    """The ending of a file's name, in lower case.
+    """Returns the ending of a file's name, in lower case.
 
     Example:
         >>> suffix("s3://bucket/Songs.CSV?region=eu")
@@ -85,7 +86,7 @@ def suffix(uri: str) -> str:
 
 
 def printable(name: str) -> str:
-    r"""A file name as text that Parquet and JSON take: bytes that are not UTF-8 are spelled out.
+    r"""Returns a file name as text that Parquet and JSON take: bytes that are not UTF-8 are spelled out.
 
     Example:
         >>> printable("caf\udce9")
@@ -95,15 +96,15 @@ def printable(name: str) -> str:
 
 
 def is_leftover(name: str) -> bool:
-    """Whether a file is what a killed `write_local` leaves behind."""
+    """Returns whether a file is what a killed `write_local` leaves behind."""
     return PurePosixPath(name).name.startswith(".") and name.endswith(".part")
 
 
 def split(uri: str) -> tuple[str, str, str, str]:
-    """Scheme, bucket, key and options of a remote URI.
+    """Returns scheme, bucket, key and options of a remote URI.
 
     Raises:
-        UserError: it is none.
+        UserError: the text is no URI.
     """
     match = _URI.fullmatch(uri)
     if match is None:

@@ -24,7 +24,9 @@ different ones at a time find some half made."""
 
 @functools.cache
 def client(tracking_uri: str) -> "MlflowClient":
-    """The client of one tracking store, with short time-outs unless the user's environment sets others."""
+    """Returns the client of one tracking store, with short time-outs unless the user's environment sets
+    others.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     with IMPORTING:
@@ -37,12 +39,12 @@ def client(tracking_uri: str) -> "MlflowClient":
 
 
 def database(tracking_uri: str) -> Path:
-    """The file of a ``sqlite:///`` tracking URI."""
+    """Returns the file of a ``sqlite:///`` tracking URI."""
     return Path(tracking_uri.removeprefix(SQLITE))
 
 
 def experiment_id(tracking_uri: str, name: str) -> str:
-    """The id of an experiment, made where it is missing; a sqlite store has its artefacts beside it."""
+    """Returns the id of an experiment, made where it is missing; a sqlite store keeps artefacts beside it."""
     from mlflow.exceptions import MlflowException
 
     api = client(tracking_uri)

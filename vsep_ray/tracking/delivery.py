@@ -43,7 +43,9 @@ class Delivery:
         return client(self.tracking_uri)
 
     def send_some(self) -> bool:
-        """Send the next events that go together, False where none is left; raises what MLflow raises."""
+        """Sends the next events that go together; returns False where none is left, and raises what MLflow
+        raises.
+        """
         events = self.spool.unsent(max(BATCH.values()))
         if not events:
             return False
@@ -55,7 +57,9 @@ class Delivery:
         return True
 
     def _deliver(self, kind: str, batch: list[Event]) -> None:
-        """Send, and drop with a warning what is refused for good; only a run's beginning is insisted on."""
+        """Sends events and drops, with a warning, what is refused for good; only a run's beginning is
+        insisted on.
+        """
         from mlflow.exceptions import MlflowException
 
         try:
@@ -118,7 +122,7 @@ class Delivery:
         return run_id
 
     def _remote_id(self, run_id: str) -> str:
-        """The server's id of a run that may have begun under a local id."""
+        """Returns the server's id of a run that may have begun under a local id."""
         if not run_id.startswith("local-"):
             return run_id
         found = self._find(run_id)

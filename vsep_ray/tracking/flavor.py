@@ -13,7 +13,7 @@ LOADER = "vsep_ray.pyfunc"
 
 
 def mlmodel(directory: Path, name: str) -> str:
-    """The text of the file: the loader, and the shapes of what goes in and out.
+    """Returns the text of the file: the loader, and the shapes of what goes in and out.
 
     Raises:
         OSError: the directory is no checkpoint.
@@ -29,7 +29,7 @@ def mlmodel(directory: Path, name: str) -> str:
 
 
 def _signature(kind: str) -> "ModelSignature":
-    """Separators: (C, T) -> (K, C, T). Priors: (B, C, T) -> (B,)."""
+    """Returns the shapes of a separator, (C, T) -> (K, C, T), or of a prior, (B, C, T) -> (B,)."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec

@@ -1,4 +1,4 @@
-"""Model URIs -> checkpoint directories on local disk."""
+"""Model URIs become checkpoint directories on the local disk."""
 
 import re
 from pathlib import Path
@@ -11,8 +11,8 @@ FORMS = "a checkpoint directory, runs:/<run id>/<path>, models:/<name>/<version>
 
 
 def resolve_model(uri: str, tracking_uri: str, cache: Path | str) -> Path:
-    """The directory of a model: a local one as it is, one in a bucket and ``runs:/`` and ``models:/`` from a
-    cache, downloaded once.
+    """Returns the directory of a model: a local one as it is, any other from a cache, into which it is
+    downloaded once. Others are one in a bucket, ``runs:/`` and ``models:/``.
 
     An alias and ``latest`` are looked up each time, so that a moved alias is followed.
 
@@ -27,7 +27,7 @@ def resolve_model(uri: str, tracking_uri: str, cache: Path | str) -> Path:
 
 
 def exact_model(uri: str, tracking_uri: str) -> str:
-    """A model's URI with alias or ``latest`` replaced by the version that they mean now.
+    """Returns a model's URI with alias or ``latest`` replaced by the version that they mean now.
 
     Raises:
         UserError: there is no such model, version or alias, or the store cannot be reached.
@@ -57,7 +57,7 @@ def _from_store(uri: str, tracking_uri: str, cache: Path) -> Path:
 
 
 def _exact(uri: str, tracking_uri: str) -> str:
-    """The URI with alias or ``latest`` replaced by the version they mean now."""
+    """Returns the URI with alias or ``latest`` replaced by the version they mean now."""
     if re.fullmatch(r"runs:/\w+(/[^/]+)+", uri) and ".." not in uri.split("/"):
         return uri
     match = re.fullmatch(r"models:/([^/@]+)(?:@([^/]+)|/(\d+|latest))", uri)

@@ -28,13 +28,13 @@ class Sender:
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there are new events."""
+        """Says that there are new events."""
         with self._changed:
             self._news, self._idle = True, False
             self._changed.notify_all()
 
     def wait(self, timeout_seconds: float) -> bool:
-        """Wait until everything is sent (True), one more try has failed, or the time is over (False)."""
+        """Waits until everything is sent (True), one more try has failed, or the time is over (False)."""
         with self._changed:
             failures, self._pause = self._failures, 0.0
             self._changed.notify_all()
@@ -42,7 +42,7 @@ class Sender:
             return self._idle
 
     def close(self, timeout_seconds: float) -> None:
-        """Wait as `wait` does, stop, and remove the spool if all of it was sent."""
+        """Waits as `wait` does, stops, and removes the spool if all of it was sent."""
         done = self.wait(timeout_seconds)
         with self._changed:
             self._closing = True
@@ -91,7 +91,7 @@ class Sender:
 
 
 def replay(spool: Path | str, tracking_uri: str, alive: Collection[str] = ()) -> int:
-    """Send what processes that are gone left in a spool for this tracking store; returns how many runs are
+    """Sends what processes that are gone left in a spool for this tracking store. Returns how many runs are
     now complete there.
 
     A run whose process ended without ending it is marked KILLED, unless its id is in ``alive``. Stops at the

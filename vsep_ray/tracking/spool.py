@@ -20,7 +20,7 @@ class SpoolBusyError(RuntimeError):
 
 
 class Spool:
-    """Append-only events of one writer, with a mark up to where they were sent.
+    """The append-only events of one writer, with a mark up to where they were sent.
 
     ``<folder>/events.jsonl`` has one event per line, ``<folder>/files/`` the copied files, ``<folder>/sent``
     the number of bytes that were sent. The event log is locked while it is open, and the lock falls with the
@@ -28,10 +28,10 @@ class Spool:
     """
 
     def __init__(self, folder: Path) -> None:
-        """Open or create the folder.
+        """Opens or creates the folder.
 
         Raises:
-            SpoolBusyError: it is open already.
+            SpoolBusyError: another spool has the folder open.
         """
         self.folder = folder
         try:
@@ -53,19 +53,21 @@ class Spool:
 
     @classmethod
     def create(cls, folder: Path) -> "Spool":
-        """A new spool; it gets its name once it is locked, lest a replay take it for one left behind."""
+        """Returns a new spool, which gets its name once it is locked, lest a replay take it for one left
+        behind.
+        """
         spool = cls(folder.with_name(f".{folder.name}"))
         spool.folder = spool.folder.rename(folder)
         return spool
 
     def append(self, event: dict[str, Any]) -> None:
-        """Write one event; it is in the file when this returns."""
+        """Writes one event, which is in the file when this returns."""
         with self._lock:  # "a+" writes at the end wherever reading has left the position
             self._log.write(json.dumps(event).encode() + b"\n")
             self._log.flush()
 
     def keep(self, path: Path) -> str:
-        """Copy a file or a folder into the spool; returns its path below ``files/``."""
+        """Copies a file or a folder into the spool; returns its path below ``files/``."""
         target = self.new_file(path.name)
         if path.is_dir():
             shutil.copytree(path, target)
@@ -74,7 +76,9 @@ class Spool:
         return str(target.relative_to(self.folder / "files"))
 
     def new_file(self, name: str) -> Path:
-        """A path below ``files/`` for the caller to write, in a folder of its own: names do not collide."""
+        """Returns a path below ``files/`` for the caller to write, in a folder of its own, so that names do
+        not collide.
+        """
         with self._lock:
             files = self.folder / "files"
             files.mkdir(exist_ok=True)
@@ -83,11 +87,13 @@ class Spool:
         return parent / name
 
     def file(self, relative: str) -> Path:
-        """The path of what `keep` or `new_file` made."""
+        """Returns the path of what `keep` or `new_file` made."""
         return self.folder / "files" / relative
 
     def unsent(self, limit: int) -> list[tuple[dict[str, Any], int]]:
-        """The next events, at most ``limit``, each with the mark that `mark_sent` takes once it was sent."""
+        """Returns the next events, at most ``limit``, each with the mark that `mark_sent` takes once it was
+        sent.
+        """
         events = []
         with self._lock:
             self._log.seek(self._sent)
@@ -99,30 +105,30 @@ class Spool:
         return events
 
     def ends(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The first and the last event of all, sent or not; ``{}`` where there is none."""
+        """Returns the first and the last event of all, sent or not, ``{}`` where there is none."""
         with self._lock:
             self._log.seek(0)
             lines = self._log.read().splitlines() or [b"{}"]
         return json.loads(lines[0]), json.loads(lines[-1])
 
     def mark_sent(self, mark: int) -> None:
-        """Remember that all events up to ``mark`` were sent."""
+        """Remembers that all events up to ``mark`` were sent."""
         self._sent = mark
         self.write_note(SENT, str(mark))
 
     def note(self, name: str) -> str:
-        """The text of a note beside the events, or ``""``."""
+        """Returns the text of a note beside the events, ``""`` where there is none."""
         path = self.folder / name
         return path.read_text() if path.exists() else ""
 
     def write_note(self, name: str, text: str) -> None:
-        """Write a note beside the events, atomically."""
+        """Writes a note beside the events, atomically."""
         partial = self.folder / f"{name}.partial"
         partial.write_text(text)
         partial.replace(self.folder / name)
 
     def close(self, *, remove: bool = False) -> None:
-        """Give the folder free for others, or remove it."""
+        """Gives the folder free for others, or removes it."""
         if remove:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._log.close()
@@ -132,14 +138,16 @@ class Spool:
         return path.exists() and os.path.samestat(path.stat(), os.fstat(self._log.fileno()))
 
     def _cut_torn_line(self) -> None:
-        """A writer that was killed may have left half a line."""
+        """Cuts off half a line, which a writer that was killed may have left."""
         self._log.seek(0)
         content = self._log.read()
         self._log.truncate(content.rfind(b"\n") + 1)
 
 
 def new_spool(root: Path | str) -> Spool:
-    """A fresh spool below ``root``; with a warning below a temporary folder where that cannot be written."""
+    """Returns a fresh spool below ``root``, or, with a warning, below a temporary folder where ``root``
+    cannot be written.
+    """
     name = f"local-{uuid.uuid4().hex[:12]}"
     try:
         return Spool.create(_local(root) / name)

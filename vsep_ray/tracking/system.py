@@ -21,7 +21,7 @@ SECONDS = 10.0
 
 @contextlib.contextmanager
 def system_metrics(tracker: Tracker, seconds: float = SECONDS) -> Iterator[None]:
-    """Log CPU, memory, disk, network and GPU of this node every few seconds, as ``system/...``, until the
+    """Logs CPU, memory, disk, network and GPU of this node every few seconds, as ``system/...``, until the
     block ends.
 
     MLflow measures, and the tracker's spool keeps it: MLflow's own monitor ends at the first call that its

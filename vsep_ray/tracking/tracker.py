@@ -29,7 +29,7 @@ LONGEST_PARAM, LONGEST_TAG = 6000, 8000  # MLflow's limits
 
 
 def _safely(method: Callable[P, None]) -> Callable[P, None]:
-    """Log instead of raising: a full disk below the spool must not end a training."""
+    """Returns a method that logs what it would raise: a full disk below the spool must not end a training."""
 
     @functools.wraps(method)
     def call(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -42,8 +42,8 @@ def _safely(method: Callable[P, None]) -> Callable[P, None]:
 
 
 class Tracker:
-    """One run. Every method returns at once, except `start`, `register` and `finish`, which wait for a
-    bounded time; none raises.
+    """The log of one run. Every method returns at once, except `start`, `register` and `finish`, which wait
+    for a bounded time; none raises.
 
     Use as a context manager: an exception ends the run as FAILED, an interrupt or exit as KILLED.
     """
@@ -67,8 +67,8 @@ class Tracker:
         params: Mapping[str, Any] = {},
         timeout_seconds: float = 30.0,
     ) -> Self:
-        """Create a run, or continue ``run_id``, and wait for its id; with the server away the id is a local
-        one, and the run is sent later.
+        """Creates a run, or continues ``run_id``, and waits for its id. With the server away the id is a
+        local one, and the run is sent later.
 
         Args:
             tracking_uri: http(s) server, or sqlite:/// with an absolute path (one node only).
@@ -102,7 +102,7 @@ class Tracker:
 
     @classmethod
     def attach(cls, tracking_uri: str, *, run_id: str, spool: Path | str) -> Self:
-        """Log to a run that another process starts and ends, as training workers do."""
+        """Returns a tracker of a run that another process starts and ends, as training workers need it."""
         return cls._open(tracking_uri, spool, {"kind": "attach", "run_id": run_id}, ends=False)
 
     @classmethod
@@ -118,7 +118,7 @@ class Tracker:
 
     @_safely
     def metrics(self, values: Mapping[str, Any], step: int = 0) -> None:
-        """Log numbers at a step; NaN and infinities too, and the metric ``nonfinite_values`` counts them."""
+        """Logs numbers at a step, NaN and infinities too; the metric ``nonfinite_values`` counts them."""
         for name, value in values.items():
             number = float(value)
             self._nonfinite += not math.isfinite(number)
@@ -128,31 +128,31 @@ class Tracker:
 
     @_safely
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log parameters once; nested mappings get dotted names, values are cut at 6,000 characters."""
+        """Logs parameters once; nested mappings get dotted names, values are cut at 6,000 characters."""
         for name, value in _flat(values):
             self._add({"kind": "param", "name": _clean(name), "value": str(value)[:LONGEST_PARAM]})
 
     @_safely
     def tags(self, values: Mapping[str, Any]) -> None:
-        """Set tags; a later value replaces an earlier one, values are cut at 8,000 characters."""
+        """Sets tags; a later value replaces an earlier one, values are cut at 8,000 characters."""
         for name, value in values.items():
             self._add({"kind": "tag", "name": _clean(name), "value": str(value)[:LONGEST_TAG]})
 
     @_safely
     def text(self, content: str, name: str) -> None:
-        """Store a text as the artefact ``name``, such as ``report.html`` or ``tables/scores.csv``."""
+        """Stores a text as the artefact ``name``, such as ``report.html`` or ``tables/scores.csv``."""
         self._store(content.encode(), name)
 
     @_safely
     def figure(self, figure: "Figure", name: str) -> None:
-        """Store a figure as the artefact ``name``, in the format of its ending."""
+        """Stores a figure as the artefact ``name``, in the format of its ending."""
         buffer = io.BytesIO()
         figure.savefig(buffer, format=Path(name).suffix.lstrip(".") or "png", dpi=120)
         self._store(buffer.getvalue(), name)
 
     @_safely
     def audio(self, audio: np.ndarray, sample_rate: int, name: str) -> None:
-        """Store audio (C, T) as a 16-bit wav that MLflow's page plays; over full scale it is scaled down."""
+        """Stores audio (C, T) as a 16-bit wav that MLflow's page plays; over full scale it is scaled down."""
         import soundfile
 
         buffer = io.BytesIO()
@@ -162,7 +162,7 @@ class Tracker:
 
     @_safely
     def artifact(self, path: Path | str, folder: str = "") -> None:
-        """Store a file below ``folder``, or a folder's content as ``folder`` (default: its own name)."""
+        """Stores a file below ``folder``, or a folder's content as ``folder`` (default: its own name)."""
         path = Path(path)
         self._add(
             {
@@ -174,14 +174,14 @@ class Tracker:
 
     @_safely
     def dataset(self, name: str, fingerprint: str, uri: str) -> None:
-        """Record which data the run read: name, fingerprint (MLflow's digest) and where it lies."""
+        """Records which data the run read: name, fingerprint (MLflow's digest) and where it lies."""
         self._add({"kind": "dataset", "name": name, "digest": fingerprint[:36], "uri": uri})
 
     def register(
         self, directory: Path | str, name: str, alias: str = "", timeout_seconds: float = 60.0
     ) -> str | None:
-        """Store a checkpoint directory as a new version of the registered model ``name`` and point ``alias``
-        at it; MLflow loads it as a pyfunc (`vsep_ray.pyfunc`).
+        """Stores a checkpoint directory as a new version of the registered model ``name`` and points
+        ``alias`` at it. MLflow loads it as a pyfunc (`vsep_ray.pyfunc`).
 
         Returns:
             ``models:/name/version``; None where the server did not answer in time (it is registered later,
@@ -198,7 +198,9 @@ class Tracker:
         self._store(mlmodel(directory, name).encode(), f"{name}/MLmodel")
 
     def finish(self, status: Status = "FINISHED", timeout_seconds: float = 30.0) -> None:
-        """End the run (an attached one goes on); wait until all is sent, a try fails or the time is over."""
+        """Ends the run (an attached one goes on) and waits until all is sent, a try fails or the time is
+        over.
+        """
         if self._finished:
             return
         self._finished = True
@@ -240,7 +242,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 
 
 def _clean(name: str) -> str:
-    """MLflow takes letters, digits and ``_-. /:`` in names."""
+    """Returns a name that MLflow takes: letters, digits and ``_-. /:``."""
     return re.sub(r"[^\w\-. /:]", "_", name, flags=re.ASCII)
 
 

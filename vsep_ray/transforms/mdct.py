@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def mdct(x: Tensor, bins: int) -> Tensor:
-    r"""Lapped cosine coefficients; the last frame overlaps the first.
+    r"""Returns the lapped cosine coefficients of a waveform; the last frame overlaps the first.
 
     :math:`X_{k,n} = \sum_i w_i \sqrt{2/F} \cos(\pi/F\,(i + 1/2 + F/2)(k + 1/2))\, x_{nF+i}`,
     i = 0..2F-1, with the sine window w. The map is orthonormal: it keeps energy, white noise and densities
@@ -24,7 +24,7 @@ def mdct(x: Tensor, bins: int) -> Tensor:
 
 
 def imdct(coefficients: Tensor) -> Tensor:
-    """The inverse of `mdct`, which is its transpose. Shape: (..., F, N) -> (..., F N)."""
+    """Returns the inverse of `mdct`, which is its transpose. Shape: (..., F, N) -> (..., F N)."""
     bins = coefficients.shape[-2]
     frames = coefficients.transpose(-1, -2) @ _basis(bins, coefficients).T
     return (frames[..., :bins] + frames[..., bins:].roll(1, -2)).flatten(-2)

@@ -12,7 +12,7 @@ FLOOR = 1e-6
 
 
 def mfcc(x: Tensor, sample_rate: int, hop: int, bands: int = 24, coefficients: int = 13) -> Tensor:
-    """The lowest cosine coefficients of the log power in mel bands, frame by frame; windows of 4 hops.
+    """Returns the lowest cosine coefficients of the log power in mel bands, for each window of 4 hops.
 
     Shape: (B, C, T) -> (B, C, coefficients, T / hop); T a multiple of ``hop``.
 
@@ -20,7 +20,7 @@ def mfcc(x: Tensor, sample_rate: int, hop: int, bands: int = 24, coefficients: i
         sample_rate: Hz.
         hop: samples between frames.
         bands: mel bands from 0 to the Nyquist frequency.
-        coefficients: number of them, the mean log power first.
+        coefficients: number of cosine coefficients, the mean log power first.
 
     Reference: Davis & Mermelstein, Comparison of parametric representations for monosyllabic word
     recognition, 1980; mel scale of O'Shaughnessy, 1987.
@@ -34,7 +34,10 @@ def mfcc(x: Tensor, sample_rate: int, hop: int, bands: int = 24, coefficients: i
 
 
 def mel_filters(bands: int, bins: int, sample_rate: int) -> Tensor:
-    """Triangles, equally spaced in mel = 2595 log10(1 + f / 700). Shape: -> (bands, bins)."""
+    """Returns triangular filters, equally spaced in mel = 2595 log10(1 + f / 700).
+
+    Shape: -> (bands, bins).
+    """
     top = 2595 * math.log10(1 + sample_rate / 2 / 700)
     edges = 700 * (10 ** (torch.linspace(0, top, bands + 2) / 2595) - 1)
     low, center, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]

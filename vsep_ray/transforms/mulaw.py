@@ -9,7 +9,8 @@ MU = 255
 
 
 def compand(x: Tensor) -> Tensor:
-    """u = sign(x) ln(1 + mu |x|) / ln(1 + mu), mu = 255; full scale 1 maps to 1, louder goes on beyond it.
+    """Returns u = sign(x) ln(1 + mu |x|) / ln(1 + mu), mu = 255. Full scale 1 maps to 1, and what is louder
+    goes on beyond it.
 
     Reference: ITU-T G.711, 1988; van den Oord et al., WaveNet, 2016, section 2.2.
 
@@ -21,7 +22,7 @@ def compand(x: Tensor) -> Tensor:
 
 
 def expand(u: Tensor) -> Tensor:
-    """The inverse of `compand`.
+    """Returns the inverse of `compand`.
 
     Example:
         >>> round(expand(compand(torch.tensor(0.3))).item(), 6)
@@ -31,7 +32,7 @@ def expand(u: Tensor) -> Tensor:
 
 
 def log_slope(x: Tensor) -> Tensor:
-    """log du/dx of `compand`: what a density over u gains as a density over x.
+    """Returns log du/dx of `compand`, which a density over u gains as a density over x.
 
     Example:
         >>> x = torch.tensor(0.1, requires_grad=True)

@@ -5,10 +5,11 @@ from torch import Tensor, nn
 
 
 def stft(x: Tensor, n_fft: int, hop: int) -> Tensor:
-    """Complex short-time spectrum: frames centred on multiples of ``hop`` samples, edges padded with silence.
+    """Returns the complex short-time spectrum, its frames centred on multiples of ``hop`` samples, its edges
+    padded with silence.
 
-    Shape: (..., T) -> (..., F, N) complex, F = n_fft / 2 + 1, N = ceil(T / hop) + 1.
-    Scaled by 1 / sqrt(n_fft), so that white noise keeps its variance up to the window's power.
+    Shape: (..., T) -> (..., F, N) complex, F = n_fft / 2 + 1, N = ceil(T / hop) + 1. Scaled by 1 /
+    sqrt(n_fft), so that white noise keeps its variance up to the window's power.
     """
     # to a multiple of hop: without a frame behind it, the window all but ends on the last sample
     flat = nn.functional.pad(x.reshape(-1, x.shape[-1]), (0, -x.shape[-1] % hop))
@@ -20,7 +21,7 @@ def stft(x: Tensor, n_fft: int, hop: int) -> Tensor:
 
 
 def istft(spectrum: Tensor, hop: int, length: int) -> Tensor:
-    """Inverse of `stft` by weighted overlap-add.
+    """Returns the inverse of `stft` by weighted overlap-add.
 
     Shape: (..., F, N) complex -> (..., T) with T = length samples.
     """
@@ -33,7 +34,7 @@ def istft(spectrum: Tensor, hop: int, length: int) -> Tensor:
 
 
 def compress(spectrum: Tensor, exponent: float) -> Tensor:
-    """What networks read of a spectrum X: r, r cos(phase), r sin(phase) with r = |X|^exponent.
+    """Returns what networks read of a spectrum X: r, r cos(phase) and r sin(phase) with r = |X|^exponent.
 
     Shape: (B, C, F, N) complex -> (B, 3 C F, N).
     Reference: Yin et al., PHASEN, 2020 (the compressed magnitude).

@@ -5,11 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import ray.data
+from stores import read_paired
 
 from vsep_ray.cluster.train.streams import crop_dataset, paired_dataset
 from vsep_ray.config import UserError
 from vsep_ray.crops.encoding import decode
-from vsep_ray.crops.reading import read_crops, read_paired
+from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.writing import UNIT_BYTES, Layout, begin, divide, finish, write_unit
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 

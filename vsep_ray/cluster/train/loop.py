@@ -125,8 +125,8 @@ class Reporter:
         self.task, self.launch, self.tracker, self.curves = task, launch, tracker, curves
         self.saved = saved
 
-    def __call__(self, state: FitState, metrics: dict[str, float]) -> bool:
-        """Log, and save where it is time; never asks to stop."""
+    def __call__(self, state: FitState, metrics: dict[str, float]) -> None:
+        """Log, and save where it is time."""
         if self.tracker:
             self._log("train", metrics, state.step)
             for sentence in alarms(metrics):
@@ -136,7 +136,6 @@ class Reporter:
             self.saved = state.step
             speed = {k: metrics[k] for k in ("steps_per_second", "data_wait")}
             self._save(state, speed | {"train_seconds": state.seconds})
-        return False
 
     def _log(self, kind: str, metrics: Mapping[str, float], step: int) -> None:
         assert self.tracker
