@@ -81,6 +81,6 @@ def test_the_breaker(ledger, messages, max_alike, stops):
     for i, (track, message) in enumerate(zip(["a.wav", "b.wav", "c.wav", "d.wav"], messages, strict=False)):
         ledger.append([row(track, message.replace("b.wav", track).replace("c.wav", track), time=float(i))])
         progress.poll()
-    assert bool(progress.stop) == stops
+    assert (progress.stop is not None) == stops
     if stops:
         assert "3 tracks in a row failed alike" in progress.stop and "--max-alike 0" in progress.stop

@@ -27,7 +27,7 @@ def worker(tmp_path, separator_directory):
 
 def separate(worker, *tasks):
     """What the ledger says of the tasks, by track."""
-    assert worker.separate(tasks) == ""
+    assert worker.separate(tasks) is None
     rows = worker.ledger.rows()
     assert rows.keys() >= {task.track for task in tasks}
     return rows

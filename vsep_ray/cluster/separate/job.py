@@ -79,22 +79,24 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
 
 
-def _separate(work: Work, worker: type[Worker], config: SeparateCatalogConfig, progress: Progress) -> str:
-    """Do all that is to do; why it had to stop, or ""."""
+def _separate(
+    work: Work, worker: type[Worker], config: SeparateCatalogConfig, progress: Progress
+) -> str | None:
+    """Do all that is to do; why it had to stop, or None if it came to its end."""
     todo: Sequence[Task] = work.todo
     size = min(config.num_actors or capacity.slots(config.device), len(todo))
     with pool(worker, work.settings, size, config.device) as actors:
         for limit in GROUPS:
             for fatal in results(actors, _grouped(todo, size, limit)):
                 progress.glance()
-                if stopped := fatal or progress.stop:
-                    log.error(stopped)
-                    return stopped
+                if stop := fatal or progress.stop:
+                    log.error(stop)
+                    return stop
             if not (todo := _lost(work)):
-                return ""
+                return None
             log.warning("%d tracks were lost with their actors: %s", len(todo), [t.track for t in todo[:10]])
     _record_crashes(work, todo)
-    return ""
+    return None
 
 
 def _void(work: Work) -> None:
@@ -165,7 +167,7 @@ def _of_catalog(work: Work) -> pa.Table:
 
 
 def _figures(
-    config: SeparateCatalogConfig, work: Work, table: pa.Table, wall_seconds: float, stopped: str
+    config: SeparateCatalogConfig, work: Work, table: pa.Table, wall_seconds: float, stopped: str | None
 ) -> dict[str, Any]:
     is_separated = pc.equal(table["status"], "separated")  # masks: the rows of a million tracks are 250 MB
     is_new = pc.and_(is_separated, pc.equal(table["run"], work.settings.run))

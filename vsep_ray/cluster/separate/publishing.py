@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsep_ray import storage, streaming
-from vsep_ray.audio.formats import SCARCE, AudioError
+from vsep_ray.audio.formats import SCARCE, AudioError, Failure
 from vsep_ray.catalog.ledger import LedgerRow
 from vsep_ray.catalog.listing import stem_names
 from vsep_ray.cluster.separate.settings import Task, WorkerSettings, failed, row_of
@@ -46,49 +46,60 @@ class Finisher:
     folder: Path
     threaded: bool
 
-    def encode(self, task: Task, outcome: Stems | AudioError) -> Encoded:
-        """Stems as files that nobody else sees yet.
+    def encode(self, task: Task, outcome: Stems | Failure) -> Encoded | Failure:
+        """Stems as files that nobody else sees yet, or what the track failed with.
 
         Raises:
-            AudioError: what the track failed with, or stage ``encode``.
-            OSError: no disk space.
+            FatalError: no disk space.
         """
-        if isinstance(outcome, AudioError):
-            raise outcome
+        if isinstance(outcome, Failure):
+            return outcome
+        try:
+            return self._write(task, outcome)
+        except AudioError as error:
+            return error.failure
+        except OSError as error:
+            return self._failure(error)
+        finally:
+            outcome.close()
+
+    def publish(self, task: Task, encoding: "Future[Encoded | Failure]") -> LedgerRow:
+        """The track's row for the ledger, once its stems are safely where they belong.
+
+        Raises:
+            FatalError: no disk space.
+        """
+        encoded = encoding.result()
+        if isinstance(encoded, Failure):
+            return failed(task, self.settings, encoded)
+        try:
+            with encoded.folder:
+                for path, name in zip(encoded.paths, encoded.row.stems, strict=True):
+                    storage.publish(path, storage.join(self.settings.output, name))
+        except OSError as error:
+            return failed(task, self.settings, self._failure(error))
+        return encoded.row
+
+    def _write(self, task: Task, stems: Stems) -> Encoded:
         s = self.settings
         names = stem_names(task.track, self.selection.stems, s.template, s.format)
         folder = tempfile.TemporaryDirectory(dir=self.folder)
         paths = [Path(folder.name, f"{i}.{s.format}") for i in range(len(names))]
         try:
             gain = streaming.encode(
-                outcome, paths, s.format, s.subtype, self._tags(outcome), threaded=self.threaded
+                stems, paths, s.format, s.subtype, self._tags(stems), threaded=self.threaded
             )
             sizes = tuple(path.stat().st_size for path in paths)
-            row = replace(self._row(task, outcome), gain=gain, stems=names, stem_bytes=sizes)
+            row = replace(self._row(task, stems), gain=gain, stems=names, stem_bytes=sizes)
         except BaseException:
             folder.cleanup()
             raise
-        finally:
-            outcome.close()
         return Encoded(row, folder, paths)
 
-    def publish(self, task: Task, encoding: "Future[Encoded]") -> LedgerRow:
-        """The track's row for the ledger, once its stems are safely where they belong.
-
-        Raises:
-            FatalError: no disk space.
-        """
-        try:
-            encoded = encoding.result()
-            with encoded.folder:
-                for path, name in zip(encoded.paths, encoded.row.stems, strict=True):
-                    storage.publish(path, storage.join(self.settings.output, name))
-        except AudioError as error:
-            return failed(task, self.settings, error.stage, error.message)
-        except OSError as error:
-            raise_if_fatal(error, self.settings.output)
-            return failed(task, self.settings, "encode", f"{type(error).__name__}: {error}")
-        return encoded.row
+    def _failure(self, error: OSError) -> Failure:
+        """What a track failed with that cannot be written, unless no track can."""
+        raise_if_fatal(error, self.settings.output)
+        return Failure("encode", f"{type(error).__name__}: {error}")
 
     def _row(self, task: Task, stems: Stems) -> LedgerRow:
         return replace(

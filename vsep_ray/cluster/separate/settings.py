@@ -5,7 +5,7 @@ import platform
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vsep_ray.audio.formats import Stage
+from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import LedgerRow
 from vsep_ray.presets.job import Device
 
@@ -56,7 +56,7 @@ def row_of(task: Task, settings: WorkerSettings, status: Literal["separated", "f
     )
 
 
-def failed(task: Task, settings: WorkerSettings, stage: Stage, message: str) -> LedgerRow:
+def failed(task: Task, settings: WorkerSettings, failure: Failure) -> LedgerRow:
     """The row of a track that could not be separated."""
-    log.warning("track %s failed: %s: %s", task.track, stage, message)
-    return replace(row_of(task, settings, "failed"), stage=stage, message=message[:500])
+    log.warning("track %s failed: %s: %s", task.track, failure.stage, failure.message)
+    return replace(row_of(task, settings, "failed"), stage=failure.stage, message=failure.message[:500])

@@ -4,12 +4,13 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vsep_ray import storage, streaming
+from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import Ledger, LedgerRow, LedgerWriter
-from vsep_ray.cluster.separate.progress import Breaker
+from vsep_ray.cluster.separate.breaker import Breaker
 from vsep_ray.cluster.separate.publishing import FatalError, Finisher, raise_if_fatal
 from vsep_ray.cluster.separate.settings import Task, WorkerSettings, failed
 from vsep_ray.parallel.prefetch import ahead, crew
@@ -39,21 +40,20 @@ class Worker:
         sweep(root)
         self.staging = Staging(root)
 
-    def separate(self, tasks: Sequence[Task]) -> str:
-        """Separate the tracks and commit their rows to the ledger; why the job must stop, or ""."""
-        commits, breaker, fatal = LedgerWriter(self.ledger), Breaker(self.settings.max_alike), ""
+    def separate(self, tasks: Sequence[Task]) -> str | None:
+        """Separate the tracks and commit their rows to the ledger.
+
+        Returns:
+            Why the job must stop, or None if it may go on.
+        """
         try:
-            with closing(self.rows(tasks)) as rows:
-                for row in rows:
-                    commits.add(row)
-                    if fatal := breaker.feed([asdict(row)]):
-                        break
-            commits.flush()
-        except (FatalError, OSError) as error:
-            where = f"cannot write to the ledger {self.ledger.uri}: " if isinstance(error, OSError) else ""
-            fatal = f"{where}{error}"
-            log.error(fatal)
-        return fatal
+            return self._commit(tasks)
+        except FatalError as error:
+            stop = str(error)
+        except OSError as error:
+            stop = f"cannot write to the ledger {self.ledger.uri}: {error}"
+        log.error(stop)
+        return stop
 
     def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
         """A ledger row for each task, in order. Where the model raises, the tasks are done one by one.
@@ -74,6 +74,16 @@ class Worker:
         for task in tasks[done:]:
             yield clock.stamp(self._alone(task))
 
+    def _commit(self, tasks: Sequence[Task]) -> str | None:
+        commits, breaker, stop = LedgerWriter(self.ledger), Breaker(self.settings.max_alike), None
+        with closing(self.rows(tasks)) as rows:
+            for row in rows:
+                commits.add(row)
+                if stop := breaker.feed(row.track, row.failure):
+                    break
+        commits.flush()
+        return stop
+
     def _alone(self, task: Task) -> LedgerRow:
         for grid in ladder(self.grid):
             try:
@@ -83,11 +93,11 @@ class Worker:
                 raise_if_fatal(error, self.settings.output)
                 if not is_out_of_memory(error):
                     log.exception("track %s", task.track)  # a mistake of ours: the row has the line
-                    return failed(task, self.settings, "separate", f"{type(error).__name__}: {error}")
+                    failure = Failure("separate", f"{type(error).__name__}: {error}")
+                    return failed(task, self.settings, failure)
                 log.warning("track %s: out of memory with %s", task.track, grid)
-        return failed(
-            task, self.settings, "separate", "out of memory with the smallest batch and the shortest chunk"
-        )
+        words = "out of memory with the smallest batch and the shortest chunk"
+        return failed(task, self.settings, Failure("separate", words))
 
     def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Generator[LedgerRow, None, None]:
         """The rows of the tasks, in order; the last tracks are finished while the next is separated."""
