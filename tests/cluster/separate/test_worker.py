@@ -17,12 +17,18 @@ from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
 from vsep_ray.cluster.separate.settings import Task, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
+from vsep_ray.presets import SeparateCatalogConfig
 
 
 @pytest.fixture
 def worker(tmp_path, separator_directory):
-    options = {"format": "flac", "chunk_seconds": 0.5, "batch_size": 2}
-    return Worker(WorkerSettings(separator_directory, "the model", "print", str(tmp_path / "out"), **options))
+    config = SeparateCatalogConfig(format="flac", chunk_seconds=0.5, batch_size=2)
+    return Worker(WorkerSettings(config, separator_directory, "the model", "print", str(tmp_path / "out")))
+
+
+def changed(settings, **options):
+    """The settings with other options of the job."""
+    return dataclasses.replace(settings, config=dataclasses.replace(settings.config, **options))
 
 
 def separate(worker, *tasks):
@@ -123,7 +129,7 @@ def test_one_track_that_the_model_cannot_take_does_not_take_its_group_along(work
 
 def test_some_stems_and_their_confidence(worker, tmp_path):
     (task,) = songs(tmp_path, 1)
-    settings = dataclasses.replace(worker.settings, sources=("bass", "rest"), samples=3)
+    settings = changed(worker.settings, sources=("bass", "rest"), samples=3)
     rows = [separate(Worker(settings), task)[task.track] for _ in range(2)]
     assert rows[0].stems == ("0/bass.flac", "0/rest.flac")
     assert rows[0].confidence_db == rows[1].confidence_db  # the draws are seeded
@@ -135,7 +141,7 @@ def test_some_stems_and_their_confidence(worker, tmp_path):
 
 
 def test_many_equal_failures_stop_the_job_inside_a_group(worker, tmp_path):
-    worker.settings = dataclasses.replace(worker.settings, max_alike=3)
+    worker.settings = changed(worker.settings, max_alike=3)
     fatal = worker.separate([Task(f"{i}.wav", str(tmp_path / f"gone {i}.wav")) for i in range(9)])
     assert "3 tracks in a row failed alike" in fatal and len(worker.ledger.rows()) == 3
     assert len(worker.ledger.rows()) == 3

@@ -70,20 +70,19 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
             system_metrics(tracker),
             Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress,
         ):
-            stopped = _separate(work, worker, config, progress)
+            stopped = _separate(work, worker, progress)
         ledger = _tidy(work)
         table = _of_catalog(work)
-        figures = _figures(config, work, table, time.perf_counter() - started, stopped)
-        report.record(tracker, config, work, table, figures)
+        figures = _figures(work, table, time.perf_counter() - started, stopped)
+        report.record(tracker, work, table, figures)
         tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
 
 
-def _separate(
-    work: Work, worker: type[Worker], config: SeparateCatalogConfig, progress: Progress
-) -> str | None:
+def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | None:
     """Do all that is to do; why it had to stop, or None if it came to its end."""
     todo: Sequence[Task] = work.todo
+    config = work.settings.config
     size = min(config.num_actors or capacity.slots(config.device), len(todo))
     with pool(worker, work.settings, size, config.device) as actors:
         for limit in GROUPS:
@@ -166,9 +165,7 @@ def _of_catalog(work: Work) -> pa.Table:
     return table.filter(pc.and_(same, pc.is_in(table["track"], tracks)))
 
 
-def _figures(
-    config: SeparateCatalogConfig, work: Work, table: pa.Table, wall_seconds: float, stopped: str | None
-) -> dict[str, Any]:
+def _figures(work: Work, table: pa.Table, wall_seconds: float, stopped: str | None) -> dict[str, Any]:
     is_separated = pc.equal(table["status"], "separated")  # masks: the rows of a million tracks are 250 MB
     is_new = pc.and_(is_separated, pc.equal(table["run"], work.settings.run))
     separated, new = (pc.sum(mask).as_py() or 0 for mask in (is_separated, is_new))
@@ -176,7 +173,7 @@ def _figures(
     audio_seconds = pc.sum(table["audio_seconds"].filter(is_new)).as_py() or 0.0
     words = {"error": stopped} if stopped else {}
     return {
-        "status": "failed" if stopped or failed > config.max_failed * total else "done",
+        "status": "failed" if stopped or failed > work.settings.config.max_failed * total else "done",
         **words,
         "tracks": total,
         "separated": new,

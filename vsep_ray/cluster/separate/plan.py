@@ -78,7 +78,7 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     )
     settings = _settings(config, uri, directory, output)
     before = Ledger(output).read(*PLANNING)
-    return Work(settings, stems, tracks, before, _todo(config, settings, tracks, before))
+    return Work(settings, stems, tracks, before, _todo(settings, tracks, before))
 
 
 def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
@@ -139,8 +139,7 @@ def _check(config: SeparateCatalogConfig) -> None:
 def _settings(config: SeparateCatalogConfig, uri: str, directory: str, output: str) -> WorkerSettings:
     options = {name: getattr(config, name) for name in CHANGES_STEMS}
     identity = fingerprint({"model": checkpoint.identity(directory), **options})
-    options |= {name: getattr(config, name) for name in ("batch_size", "max_alike", "device")}
-    return WorkerSettings(directory, uri, identity, output, **options)
+    return WorkerSettings(config, directory, uri, identity, output)
 
 
 def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> None:
@@ -151,24 +150,20 @@ def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> N
         )
 
 
-def _todo(
-    config: SeparateCatalogConfig, settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table
-) -> list[Task]:
+def _todo(settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table) -> list[Task]:
     same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
     done: set[str] = set()
-    if not (config.overwrite or config.fresh):
-        done = _finished(
-            same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), config, settings
-        )
+    if not (settings.config.overwrite or settings.config.fresh):
+        done = _finished(same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), settings)
     tried = zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True)
     attempts = {track: count for track, count in tried if track not in done}
     return [Task(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
 
 
-def _finished(rows: pa.Table, config: SeparateCatalogConfig, settings: WorkerSettings) -> set[str]:
+def _finished(rows: pa.Table, settings: WorkerSettings) -> set[str]:
     """The tracks that need no more work: separated with every stem there in full size, or failed for good."""
     separated = rows.filter(pc.equal(rows["status"], "separated"))
-    tracks = separated if config.retry_failed else rows
+    tracks = separated if settings.config.retry_failed else rows
     incomplete = Ledger(settings.output).incomplete(separated)
     return set(tracks["track"].to_pylist()) - set(incomplete)
 

@@ -81,13 +81,13 @@ class Finisher:
         return encoded.row
 
     def _write(self, task: Task, stems: Stems) -> Encoded:
-        s = self.settings
-        names = stem_names(task.track, self.selection.stems, s.template, s.format)
+        c = self.settings.config
+        names = stem_names(task.track, self.selection.stems, c.template, c.format)
         folder = tempfile.TemporaryDirectory(dir=self.folder)
-        paths = [Path(folder.name, f"{i}.{s.format}") for i in range(len(names))]
+        paths = [Path(folder.name, f"{i}.{c.format}") for i in range(len(names))]
         try:
             gain = streaming.encode(
-                stems, paths, s.format, s.subtype, self._tags(stems), threaded=self.threaded
+                stems, paths, c.format, c.subtype, self._tags(stems), threaded=self.threaded
             )
             sizes = tuple(path.stat().st_size for path in paths)
             row = replace(self._row(task, stems), gain=gain, stems=names, stem_bytes=sizes)

@@ -7,30 +7,29 @@ from typing import Literal
 
 from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import LedgerRow
-from vsep_ray.presets.job import Device
+from vsep_ray.presets import SeparateCatalogConfig
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker needs to know: a checkpoint directory that every node finds, names for the records, and
-    `SeparateCatalogConfig`'s fields."""
+    """What a worker needs to know: how to separate, and what the config's names turned out to be.
 
+    Attributes:
+        config: of the job, as it was given.
+        directory: a checkpoint directory that every node finds.
+        model_uri: of the same model, for the records.
+        fingerprint: of the model and all options that change the stems.
+        output: folder of the stems and the ledger.
+        run: id of the MLflow run.
+    """
+
+    config: SeparateCatalogConfig
     directory: str
     model_uri: str
     fingerprint: str
     output: str
-    template: str = "{path}/{source}.{ext}"
-    format: str = "wav"
-    subtype: str = "auto"
-    chunk_seconds: float = 6.0
-    overlap: float = 0.25
-    batch_size: int = 4
-    sources: tuple[str, ...] = ()
-    samples: int = 0
-    max_alike: int = 0
-    device: Device = "auto"
     run: str = ""
 
 

@@ -29,12 +29,13 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings, self.ledger = settings, Ledger(settings.output)
-        device = torch_device(settings.device)
+        config = settings.config
+        device = torch_device(config.device)
         self.on_gpu = device.type != "cpu"
         separator = load(settings.directory)
-        self.selection = Selection.of(separator.sources, settings.sources)
-        self.model = stream_model(separator, self.selection, settings.samples, device)
-        self.grid = chunking(separator, settings.chunk_seconds, settings.overlap, settings.batch_size)
+        self.selection = Selection.of(separator.sources, config.sources)
+        self.model = stream_model(separator, self.selection, config.samples, device)
+        self.grid = chunking(separator, config.chunk_seconds, config.overlap, config.batch_size)
         self.span = may_span(self.model, self.grid)
         root = staging_root(settings.output)
         sweep(root)
@@ -75,7 +76,7 @@ class Worker:
             yield clock.stamp(self._alone(task))
 
     def _commit(self, tasks: Sequence[Task]) -> str | None:
-        commits, breaker, stop = LedgerWriter(self.ledger), Breaker(self.settings.max_alike), None
+        commits, breaker, stop = LedgerWriter(self.ledger), Breaker(self.settings.config.max_alike), None
         with closing(self.rows(tasks)) as rows:
             for row in rows:
                 commits.add(row)
@@ -105,8 +106,9 @@ class Worker:
         # one waits for a GPU, or for files that are fetched: the case for threads (`crew`)
         threaded = self.on_gpu or any(map(storage.is_remote, uris))
         files = streaming.separate_files(
-            uris, self.model, grid, self.selection, self.settings.format, span=self.span, threaded=threaded
-        )
+            uris, self.model, grid, self.selection, self.settings.config.format,
+            span=self.span, threaded=threaded,
+        )  # fmt: skip
         finisher = Finisher(self.settings, self.selection, grid, self.staging.folder, threaded)
         with (
             closing(files) as outcomes,
