@@ -10,7 +10,7 @@ import pytest
 from ray.exceptions import RayActorError
 
 from vsep_ray.cluster.separate.pool import pool, results
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.presets import SeparateCatalogConfig
 
@@ -25,8 +25,8 @@ class Scribe(Worker):
         if first:
             Path(settings.output).touch()
 
-    def separate(self, tasks):
-        names = " ".join(task.track for task in tasks)
+    def separate(self, assignments):
+        names = " ".join(assignment.track for assignment in assignments)
         if "poison" in names:
             os.kill(os.getpid(), signal.SIGKILL)
         if "mistake" in names:
@@ -35,7 +35,7 @@ class Scribe(Worker):
 
 
 def groups(*names):
-    return [[Task(track, track) for track in name.split()] for name in names]
+    return [[Assignment(track, track) for track in name.split()] for name in names]
 
 
 def said(settings, size, *names):

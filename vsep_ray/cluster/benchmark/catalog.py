@@ -29,7 +29,7 @@ from vsep_ray.chunking import Chunker
 from vsep_ray.cluster.benchmark.cases import Row, overlap_add_in_memory
 from vsep_ray.cluster.runtime.session import MALLOC, start_ray
 from vsep_ray.cluster.separate import job as separate
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings, row_of
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, row_of
 from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.presets import BenchmarkConfig, SeparateCatalogConfig
 
@@ -38,13 +38,16 @@ RATE_FLOOR = 2_000.0
 
 
 class Idle(Worker):
-    """A worker that says of every task that it is done, and does nothing."""
+    """A worker that says of every assignment that it is done, and does nothing."""
 
-    def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
-        """A row for each task, as of a silent track without stems."""
-        for task in tasks:
+    def rows(self, assignments: Sequence[Assignment]) -> Generator[LedgerRow, None, None]:
+        """A row for each assignment, as of a silent track without stems."""
+        for assignment in assignments:
             yield replace(
-                row_of(task, self.settings, "separated"), audio_seconds=1.0, sample_rate=8_000, channels=1
+                row_of(assignment, self.settings, "separated"),
+                audio_seconds=1.0,
+                sample_rate=8_000,
+                channels=1,
             )
 
 

@@ -1,12 +1,13 @@
 """Separate every track of a catalog over the cluster, resumably: the work of ``jobs/separate_catalog.py``.
 
-    catalog -> tracks minus those finished in the ledger -> groups of tracks -> a pool of actors -> stems +
-    ledger rows
+    catalog - tracks that the ledger says are finished -> assignments -> groups -> a pool of actors
+    each actor: a track -> its stems in the output folder, then its row in the ledger
+    the driver: the ledger's new rows -> progress, and whether to stop
 
-Audio never enters the object store: names of tracks go to the actors, and nothing comes back. What became of
-the tracks is in the ledger alone, which the driver follows. An actor that dies loses the tracks of its group
-that it had not committed; they come again in smaller groups, in the end alone and twice, so that one that
-kills its process ends as a failed row of stage ``crash`` and takes no other with it.
+Audio never enters the object store: names of tracks go to the actors, and of each group comes back only
+whether the job must stop. What became of the tracks is in the ledger alone. An actor that dies loses the
+tracks of its group that it had not committed; they come again in smaller groups, in the end alone and twice.
+A track that kills its process each time ends as a failed row of stage ``crash`` and takes no other with it.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ from vsep_ray.cluster.separate import report
 from vsep_ray.cluster.separate.plan import Work, plan, prepare
 from vsep_ray.cluster.separate.pool import pool, results
 from vsep_ray.cluster.separate.progress import Progress
-from vsep_ray.cluster.separate.settings import Task
+from vsep_ray.cluster.separate.settings import Assignment
 from vsep_ray.cluster.separate.worker import Worker, staging_root
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.presets import SeparateCatalogConfig
@@ -81,7 +82,7 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
 
 def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | None:
     """Do all that is to do; why it had to stop, or None if it came to its end."""
-    todo: Sequence[Task] = work.todo
+    todo: Sequence[Assignment] = work.todo
     config = work.settings.config
     size = min(config.num_actors or capacity.slots(config.device), len(todo))
     with pool(worker, work.settings, size, config.device) as actors:
@@ -108,13 +109,15 @@ def _void(work: Work) -> None:
     work.ledger.append(replace(row, track=t.track) for t in work.todo if t.track in replaced)
 
 
-def _record_crashes(work: Work, tasks: Sequence[Task]) -> None:
+def _record_crashes(work: Work, assignments: Sequence[Assignment]) -> None:
     s, words = work.settings, "its process died each time (killed, out of memory, or a crash in a decoder)"
     row = LedgerRow("", "failed", s.fingerprint, s.model_uri, stage="crash", message=words, run=s.run)
-    work.ledger.append(replace(row, track=task.track, attempts=task.attempts + 1) for task in tasks)
+    work.ledger.append(
+        replace(row, track=assignment.track, attempts=assignment.attempts + 1) for assignment in assignments
+    )
 
 
-def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence[Task]]:
+def _grouped(todo: Sequence[Assignment], actors: int, limit: int) -> Iterator[Sequence[Assignment]]:
     """Groups that get smaller to the end, so that all actors end together."""
     start = 0
     while start < len(todo):
@@ -123,11 +126,11 @@ def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence
         start += size
 
 
-def _lost(work: Work) -> list[Task]:
-    """The tasks that have no row of this run."""
+def _lost(work: Work) -> list[Assignment]:
+    """The assignments that have no row of this run."""
     table = work.ledger.read("run")
     mine = set(table.filter(pc.equal(table["run"], work.settings.run))["track"].to_pylist())
-    return [task for task in work.todo if task.track not in mine]
+    return [assignment for assignment in work.todo if assignment.track not in mine]
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
 from vsep_ray.catalog import listing
 from vsep_ray.catalog.ledger import Ledger
 from vsep_ray.cluster.inputs import find_separator
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.datasets import manifest
 from vsep_ray.datasets.track import Track
@@ -52,7 +52,7 @@ class Work:
     stems: tuple[str, ...]
     tracks: list[Track]
     before: pa.Table
-    todo: list[Task]
+    todo: list[Assignment]
 
     @property
     def ledger(self) -> Ledger:
@@ -89,7 +89,7 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     """
     work = prepare(config)
     count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
-    infos = [info for task in _spread(work.todo, count) if (info := _probe(task.uri))]
+    infos = [info for assignment in _spread(work.todo, count) if (info := _probe(assignment.uri))]
     share = len(work.todo) / max(1, len(infos))
     hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
     samples = share * sum(i.length * i.channels for i in infos)
@@ -150,14 +150,14 @@ def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> N
         )
 
 
-def _todo(settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table) -> list[Task]:
+def _todo(settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table) -> list[Assignment]:
     same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
     done: set[str] = set()
     if not (settings.config.overwrite or settings.config.fresh):
         done = _finished(same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), settings)
     tried = zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True)
     attempts = {track: count for track, count in tried if track not in done}
-    return [Task(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
+    return [Assignment(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
 
 
 def _finished(rows: pa.Table, settings: WorkerSettings) -> set[str]:

@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from vsep_ray.cluster.runtime import capacity
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.presets import Device
 
@@ -40,7 +40,7 @@ def pool(worker: type[Worker], settings: WorkerSettings, size: int, device: Devi
             ray.kill(actor)
 
 
-def results(actors: Sequence[Any], groups: Iterable[Sequence[Task]]) -> Iterator[str | None]:
+def results(actors: Sequence[Any], groups: Iterable[Sequence[Assignment]]) -> Iterator[str | None]:
     """Give every group to an actor once, and yield after each group and at least every `GLANCE_SECONDS`.
 
     Yields:

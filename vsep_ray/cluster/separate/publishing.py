@@ -10,7 +10,7 @@ from vsep_ray import storage, streaming
 from vsep_ray.audio.formats import SCARCE, AudioError, Failure
 from vsep_ray.catalog.ledger import LedgerRow
 from vsep_ray.catalog.listing import stem_names
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings, failed, row_of
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, failed, row_of
 from vsep_ray.streaming import Chunking, Selection, Stems
 
 
@@ -46,7 +46,7 @@ class Finisher:
     folder: Path
     threaded: bool
 
-    def encode(self, task: Task, outcome: Stems | Failure) -> Encoded | Failure:
+    def encode(self, assignment: Assignment, outcome: Stems | Failure) -> Encoded | Failure:
         """Stems as files that nobody else sees yet, or what the track failed with.
 
         Raises:
@@ -55,7 +55,7 @@ class Finisher:
         if isinstance(outcome, Failure):
             return outcome
         try:
-            return self._write(task, outcome)
+            return self._write(assignment, outcome)
         except AudioError as error:
             return error.failure
         except OSError as error:
@@ -63,7 +63,7 @@ class Finisher:
         finally:
             outcome.close()
 
-    def publish(self, task: Task, encoding: "Future[Encoded | Failure]") -> LedgerRow:
+    def publish(self, assignment: Assignment, encoding: "Future[Encoded | Failure]") -> LedgerRow:
         """The track's row for the ledger, once its stems are safely where they belong.
 
         Raises:
@@ -71,18 +71,18 @@ class Finisher:
         """
         encoded = encoding.result()
         if isinstance(encoded, Failure):
-            return failed(task, self.settings, encoded)
+            return failed(assignment, self.settings, encoded)
         try:
             with encoded.folder:
                 for path, name in zip(encoded.paths, encoded.row.stems, strict=True):
                     storage.publish(path, storage.join(self.settings.output, name))
         except OSError as error:
-            return failed(task, self.settings, self._failure(error))
+            return failed(assignment, self.settings, self._failure(error))
         return encoded.row
 
-    def _write(self, task: Task, stems: Stems) -> Encoded:
+    def _write(self, assignment: Assignment, stems: Stems) -> Encoded:
         c = self.settings.config
-        names = stem_names(task.track, self.selection.stems, c.template, c.format)
+        names = stem_names(assignment.track, self.selection.stems, c.template, c.format)
         folder = tempfile.TemporaryDirectory(dir=self.folder)
         paths = [Path(folder.name, f"{i}.{c.format}") for i in range(len(names))]
         try:
@@ -90,7 +90,7 @@ class Finisher:
                 stems, paths, c.format, c.subtype, self._tags(stems), threaded=self.threaded
             )
             sizes = tuple(path.stat().st_size for path in paths)
-            row = replace(self._row(task, stems), gain=gain, stems=names, stem_bytes=sizes)
+            row = replace(self._row(assignment, stems), gain=gain, stems=names, stem_bytes=sizes)
         except BaseException:
             folder.cleanup()
             raise
@@ -101,9 +101,9 @@ class Finisher:
         raise_if_fatal(error, self.settings.output)
         return Failure("encode", f"{type(error).__name__}: {error}")
 
-    def _row(self, task: Task, stems: Stems) -> LedgerRow:
+    def _row(self, assignment: Assignment, stems: Stems) -> LedgerRow:
         return replace(
-            row_of(task, self.settings, "separated"),
+            row_of(assignment, self.settings, "separated"),
             audio_seconds=stems.length / stems.sample_rate,
             sample_rate=stems.sample_rate,
             channels=stems.channels,

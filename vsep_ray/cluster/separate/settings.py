@@ -34,7 +34,7 @@ class WorkerSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Assignment:
     """One track to do: its id, its file, and how often it was tried before."""
 
     track: str
@@ -42,20 +42,22 @@ class Task:
     attempts: int = 0
 
 
-def row_of(task: Task, settings: WorkerSettings, status: Literal["separated", "failed"]) -> LedgerRow:
+def row_of(
+    assignment: Assignment, settings: WorkerSettings, status: Literal["separated", "failed"]
+) -> LedgerRow:
     """A track's row for the ledger, without what its audio says."""
     return LedgerRow(
-        task.track,
+        assignment.track,
         status,
         settings.fingerprint,
         settings.model_uri,
-        attempts=task.attempts + 1,
+        attempts=assignment.attempts + 1,
         node=platform.node(),
         run=settings.run,
     )
 
 
-def failed(task: Task, settings: WorkerSettings, failure: Failure) -> LedgerRow:
+def failed(assignment: Assignment, settings: WorkerSettings, failure: Failure) -> LedgerRow:
     """The row of a track that could not be separated."""
-    log.warning("track %s failed: %s: %s", task.track, failure.stage, failure.message)
-    return replace(row_of(task, settings, "failed"), stage=failure.stage, message=failure.message[:500])
+    log.warning("track %s failed: %s: %s", assignment.track, failure.stage, failure.message)
+    return replace(row_of(assignment, settings, "failed"), stage=failure.stage, message=failure.message[:500])
