@@ -10,9 +10,9 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
-from vsep_ray.presets import TRAIN_PRIORS, TRAIN_SEPARATOR
+from vsep_ray.presets import TRAIN_PRIORS, TRAIN_SEPARATOR, SeparateCatalogConfig
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 
@@ -58,8 +58,9 @@ def test_a_separator_does_what_bulk_separation_does(separator, tracking_uri, tmp
     uri = registered(separator, "vsep-separator", tracking_uri, tmp_path)
     stems = predicted(uri, tracking_uri, tmp_path, mixture, "sample_rate", 44_100)
     io.write(tmp_path / "song.wav", mixture, 44_100, format="wav", subtype="float")
-    worker = Worker(WorkerSettings(str(tmp_path / "model"), "test", "test", str(tmp_path / "stems")))
-    (row,) = worker.rows([Task("song", str(tmp_path / "song.wav"))])
+    folders = {"directory": str(tmp_path / "model"), "output": str(tmp_path / "stems")}
+    worker = Worker(WorkerSettings(SeparateCatalogConfig(), model_uri="test", fingerprint="test", **folders))
+    (row,) = worker.rows([Assignment("song", str(tmp_path / "song.wav"))])
     assert row.status == "separated", row.message
     expected = np.stack([io.read(tmp_path / "stems" / name)[0] for name in row.stems])
     np.testing.assert_array_equal(stems, expected)

@@ -27,6 +27,10 @@ from torch.nn import functional as F
 
 from vsep_ray.inference import SeparateFn
 
+CHUNK_SECONDS = 6.0
+"""Seconds of audio in a chunk, where nobody asks for others."""
+OVERLAP = 0.25
+"""Fraction of a chunk that is cross-faded with its neighbour, likewise."""
 K = TypeVar("K")
 M = TypeVar("M")
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from vsep_ray import checkpoint
 from vsep_ray.audio import io
-from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.formats import Failure
 from vsep_ray.audio.resampling import Audio
 from vsep_ray.config import UserError
 from vsep_ray.presets import SeparateCatalogConfig
@@ -60,7 +60,7 @@ class SeparatorModel:
             path = Path(folder, "mixture.wav")
             io.write(path, np.asarray(mixture, np.float32), rate, format="wav", subtype="float")
             (stems,) = separate_files([str(path)], self.model, self.grid, self.selection, "wav")
-        if isinstance(stems, AudioError):
+        if isinstance(stems, Failure):
             raise UserError(stems.message)
         blocks = [block for block, _ in stems.blocks()]
         stems.close()

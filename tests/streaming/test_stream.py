@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from vsep_ray.audio import io
-from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.formats import Failure
 from vsep_ray.audio.resampling import map_channels, resample
 from vsep_ray.chunking import overlap_add
 from vsep_ray.streaming import Chunking, Model, Selection, Stems, encode, separate_files
@@ -34,10 +34,9 @@ def song(tmp_path, rate, channels, seconds=2.3, level=0.1):
     return str(tmp_path / "song.wav"), audio
 
 
-def separate(tmp_path, uri, model, format="wav", subtype="auto", chunking=CHUNKING, wanted=()):
-    (stems,) = separate_files([uri], model, chunking, Selection.of(model.sources, wanted), format)
-    if isinstance(stems, AudioError):
-        raise stems
+def separate(tmp_path, uri, model, format="wav", subtype="auto"):
+    (stems,) = separate_files([uri], model, CHUNKING, Selection.of(model.sources, ()), format)
+    assert isinstance(stems, Stems), stems
     paths = [tmp_path / f"{s}.{format}" for s in stems.selection.stems]
     stems.gain = encode(stems, paths, format, subtype, [{} for _ in paths])
     return stems, [io.read(path) for path in paths]
@@ -92,31 +91,31 @@ def test_silence_stays_silent(tmp_path):
 def test_a_model_without_numbers_is_an_error_of_the_model(tmp_path):
     uri, _ = song(tmp_path, 8000, 1)
     broken = Model(lambda m: m[:, None] * float("nan"), ("a",), 8000, 1)
-    with pytest.raises(AudioError) as caught:
-        separate(tmp_path, uri, broken)
-    assert caught.value.stage == "separate"
+    (failure,) = outcomes([uri], broken)
+    assert failure == Failure("separate", "the model returned samples that are not finite (NaN or infinite)")
 
 
 def test_a_format_that_cannot_hold_the_rate_is_refused_before_work(tmp_path):
     uri, _ = song(tmp_path, 44_100, 2)
     never = Model(lambda m: pytest.fail("the model ran"), ("a",), 8000, 1)
-    with pytest.raises(AudioError, match=r"format: opus cannot hold 44100 Hz.*wav"):
-        separate(tmp_path, uri, never, "opus")
+    (failure,) = outcomes([uri], never, format="opus")
+    assert failure.stage == "format"
+    assert failure.message.startswith("opus cannot hold 44100 Hz") and "wav" in failure.message
 
 
-def test_errors_in_a_thread_surface_and_no_thread_stays(tmp_path):
+def test_failures_in_a_thread_surface_and_no_thread_stays(tmp_path):
     uri, audio = song(tmp_path, 8000, 1, seconds=60)
     audio[0, 300_000] = np.nan
     io.write(uri, audio, 8000)
     before = threading.active_count()
-    with pytest.raises(AudioError, match="decode: sample 300000 is not finite"):
-        separate(tmp_path, uri, model())
+    (failure,) = outcomes([uri], model())
+    assert failure == Failure("decode", "sample 300000 is not finite (NaN or infinite)")
     assert threading.active_count() == before
 
 
-def outcomes(uris, m, wanted=(), threaded=True):
+def outcomes(uris, m, wanted=(), format="wav", threaded=True):
     selection = Selection.of(m.sources, wanted)
-    return list(separate_files(uris, m, CHUNKING, selection, "wav", threaded=threaded))
+    return list(separate_files(uris, m, CHUNKING, selection, format, threaded=threaded))
 
 
 def test_threads_change_no_bit_and_without_them_all_is_done_by_the_caller(tmp_path):
@@ -130,7 +129,7 @@ def test_threads_change_no_bit_and_without_them_all_is_done_by_the_caller(tmp_pa
     beside = outcomes(uris, m)
     here = outcomes(uris, Model(noting, m.sources, 8000, 1), threaded=False)
     assert callers == {threading.get_ident()}
-    assert [type(one) for one in here] == [type(one) for one in beside] == [Stems, AudioError, Stems]
+    assert [type(one) for one in here] == [type(one) for one in beside] == [Stems, Failure, Stems]
     for a, b in zip(here, beside, strict=True):
         if isinstance(a, Stems):
             for (stems, mixture), (stems_2, mixture_2) in zip(a.blocks(), b.blocks(), strict=True):

@@ -1,4 +1,4 @@
-"""What each container of sound holds, and the error of a file that cannot be read or written."""
+"""What each container of sound holds, and what is wrong with a file that cannot be read or written."""
 
 import errno
 from dataclasses import dataclass
@@ -13,9 +13,23 @@ _ENDINGS = (
 AUDIO_ENDINGS = frozenset("." + ending for ending in _ENDINGS.split())
 """Endings (lower case) of files that a catalog takes for sound, whatever is inside."""
 
-Stage = Literal["read", "decode", "format", "separate", "encode", "crash"]
+Stage = Literal["read", "decode", "format", "separate", "encode", "crash", "replaced"]
 """Where a file failed: to reach it, to understand it, to keep its rate and channels in the output format, to
-run the model, to write the stems; ``crash``: it took its process with it."""
+run the model, to write the stems; ``crash``: it took its process with it; ``replaced``: its stems are being
+made anew."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failure says what is wrong with one file, as a value that travels in the place of a result.
+
+    Attributes:
+        stage: where the file failed.
+        message: why, in words.
+    """
+
+    stage: Stage
+    message: str
 
 
 class AudioError(Exception):
@@ -27,6 +41,11 @@ class AudioError(Exception):
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.message}"
+
+    @property
+    def failure(self) -> Failure:
+        """The same as a value."""
+        return Failure(self.stage, self.message)
 
 
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
@@ -90,18 +109,16 @@ def libsndfile_subtype(format: str, subtype: str = "auto") -> str:
     return subtypes[subtype]
 
 
-def check_format(sample_rate: int, channels: int, format: str) -> None:
-    """Refuse a format that cannot hold a sample rate (Hz) or a number of channels.
+def check_format(sample_rate: int, channels: int, format: str) -> Failure | None:
+    """Check that a format can hold a sample rate (Hz) and a number of channels.
 
-    Raises:
-        AudioError: stage ``format``, naming the formats that can.
+    Returns:
+        None if it can; else a failure of stage ``format``, which names the formats that can.
     """
-    if not holds(format, sample_rate, channels):
-        others = [name for name in FORMATS if holds(name, sample_rate, channels)]
-        raise AudioError(
-            "format",
-            f"{format} cannot hold {sample_rate} Hz with {channels} channels; {', '.join(others)} can",
-        )
+    if holds(format, sample_rate, channels):
+        return None
+    others = ", ".join(name for name in FORMATS if holds(name, sample_rate, channels))
+    return Failure("format", f"{format} cannot hold {sample_rate} Hz with {channels} channels; {others} can")
 
 
 def holds(format: str, sample_rate: int, channels: int) -> bool:

@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
+from vsep_ray.audio.formats import Failure, Stage
 from vsep_ray.config import UserError
 
 FORMAT = 1
@@ -42,7 +43,7 @@ class LedgerRow:
     Attributes:
         track: its id in the catalog.
         status: ``separated`` or ``failed``.
-        stage, message: of an error; see `vsep_ray.audio.formats.Stage`.
+        stage, message: of a failure; empty where there is none.
         audio_seconds, wall_seconds: length of the track and time that it took its worker, seconds.
         sample_rate: Hz; likewise of the stems.
         channels: audio channels; likewise of the stems.
@@ -69,7 +70,7 @@ class LedgerRow:
     status: Literal["separated", "failed"]
     fingerprint: str
     model: str = ""
-    stage: str = ""
+    stage: Stage | Literal[""] = ""
     message: str = ""
     audio_seconds: float = 0.0
     wall_seconds: float = 0.0
@@ -89,6 +90,11 @@ class LedgerRow:
     node: str = ""
     run: str = ""
     time: float = field(default_factory=time.time)
+
+    @property
+    def failure(self) -> Failure | None:
+        """What the track failed with; None if it did not."""
+        return Failure(self.stage, self.message) if self.stage else None
 
 
 _TYPES: dict[Any, pa.DataType] = {

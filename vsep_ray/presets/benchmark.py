@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from vsep_ray.datasets.toy import ToyConfig
-from vsep_ray.presets.catalog import AudioFormat
+from vsep_ray.presets.catalog import AudioFormat, SeparateCatalogConfig
 from vsep_ray.presets.crops import SMOKE_TOY
 from vsep_ray.presets.job import JobConfig
 from vsep_ray.presets.training import SMOKE_BACKBONE
@@ -36,9 +36,9 @@ class BenchmarkConfig(JobConfig):
     """Length of the track of the overlap-add case (s)."""
     minutes: tuple[float, float] = (2.0, 12.0)
     """Lengths of the two 44.1 kHz stereo files of the memory case."""
-    chunk_seconds: float = 6.0
+    chunk_seconds: float = SeparateCatalogConfig.chunk_seconds
     """Seconds of audio in one forward pass."""
-    batch_size: int = 4
+    batch_size: int = SeparateCatalogConfig.batch_size
     """Chunks per forward pass."""
     tracks: int = 12
     """Tracks of the data cases: four sources at 44.1 kHz, stereo, as wav, FLAC, MP3 and .stem.mp4."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from vsep_ray.chunking import CHUNK_SECONDS, OVERLAP
 from vsep_ray.config import option
 from vsep_ray.presets.job import Device, JobConfig
 
@@ -28,9 +29,9 @@ class SeparateCatalogConfig(JobConfig):
     """Sample format of wav and flac: bits or float; auto: 24 for flac, float for wav."""
     template: str = "{path}/{source}.{ext}"
     """Output name relative to --output; {path} is the track's path in the catalog without its ending."""
-    chunk_seconds: float = 6.0
+    chunk_seconds: float = CHUNK_SECONDS
     """Seconds of audio in one forward pass of the model."""
-    overlap: float = 0.25
+    overlap: float = OVERLAP
     """Fraction of a chunk that is cross-faded with its neighbour, in [0, 0.5]."""
     batch_size: int = option(4, role="resource")
     """Chunks per forward pass; the last batch is padded to this size."""

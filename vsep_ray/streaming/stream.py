@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 from vsep_ray.audio import io
-from vsep_ray.audio.formats import AudioError, check_format
+from vsep_ray.audio.formats import AudioError, Failure, check_format
 from vsep_ray.audio.resampling import Audio, fit_length, map_channels, rechunk, resample_blocks
 from vsep_ray.chunking import Chunker, Stitcher, separate_chunks
 from vsep_ray.inference import SeparateFn
@@ -129,7 +129,7 @@ def separate_files(
     *,
     span: bool = True,
     threaded: bool = True,
-) -> Generator[Stems | AudioError, None, None]:
+) -> Generator[Stems | Failure, None, None]:
     """Separate files one after the other; for each its stems, or what is wrong with it.
 
     Args:
@@ -151,71 +151,73 @@ def separate_files(
         results = separate_chunks(model.separate, chunks, chunking.chunk, chunking.batch_size, span=span)
         separated = stack.enter_context(ahead(results, size))
         for file, items in itertools.groupby(separated, key=lambda item: item[0]):
-            try:
-                yield _finish(file, (item for _, item in items), chunking)
-            except AudioError as error:
-                file.dead = True
-                for _ in items:  # noqa: B031  (until its reader has seen that: it must not write to what is closed)
-                    pass
-                file.close()
-                yield error
+            yield _finish(file, (item for _, item in items), chunking, selection)
 
 
 class _File:
-    """A file on its way: nothing is known of it until it is opened, and nothing is wanted once it is dead."""
+    """A file on its way: nothing is known of it until it is opened, nothing is wanted once it has failed."""
 
     stems: Stems | None = None
-    dead = False
-
-    def close(self) -> None:
-        if self.stems:
-            self.stems.close()
+    failure: Failure | None = None
 
 
 def _read_files(
     uris: Sequence[str], model: Model, chunking: Chunking, selection: Selection, format: str
-) -> Iterator[tuple[_File, Tensor | AudioError | None]]:
-    """The chunks of all files; after the last of each None, or an error."""
+) -> Iterator[tuple[_File, Tensor | Failure | None]]:
+    """The chunks of all files; after the last of each None, or what is wrong with the file."""
     for uri in uris:
-        file = _File()
+        file, end = _File(), None
         try:
             with io.open_blocks(uri) as (info, blocks):
-                check_format(info.sample_rate, info.channels, format)
-                file.stems = Stems(selection, model, info)
-                mixture = file.stems.mixture.tee(rechunk(blocks, io.BLOCK))
-                mapped = (map_channels(block, model.channels) for block in mixture)
-                resampled = resample_blocks(mapped, info.sample_rate, model.sample_rate)
-                for chunk in Chunker(chunking.chunk, chunking.hop)(map(torch.from_numpy, resampled)):
-                    yield file, chunk
-                    if file.dead:
-                        break
+                end = check_format(info.sample_rate, info.channels, format)
+                if end is None:
+                    file.stems = Stems(selection, model, info)
+                    mixture = file.stems.mixture.tee(rechunk(blocks, io.BLOCK))
+                    for chunk in _chunks(mixture, info.sample_rate, model, chunking):
+                        yield file, chunk
+                        if file.failure:
+                            break
         except AudioError as error:
-            yield file, error
-        else:
-            yield file, None
+            end = error.failure
+        yield file, end
 
 
-def _finish(file: _File, items: Iterable[Tensor | AudioError | None], chunking: Chunking) -> Stems:
-    first = next(iter(items := iter(items)))
-    if isinstance(first, AudioError):
-        raise first
-    assert file.stems
-    doubt = _Doubt(file.stems.selection)
-    shares = doubt.split(_checked(itertools.chain([first], items)))
-    for block in Stitcher(chunking.chunk, chunking.hop)(shares):
+def _chunks(mixture: Iterable[Audio], sample_rate: int, model: Model, chunking: Chunking) -> Iterator[Tensor]:
+    """The chunks of a mixture (C, n) at the model's rate and channels."""
+    mapped = (map_channels(block, model.channels) for block in mixture)
+    resampled = resample_blocks(mapped, sample_rate, model.sample_rate)
+    return Chunker(chunking.chunk, chunking.hop)(map(torch.from_numpy, resampled))
+
+
+def _finish(
+    file: _File, items: Iterator[Tensor | Failure | None], chunking: Chunking, selection: Selection
+) -> Stems | Failure:
+    """The stems of a file from its separated chunks, or what it failed with; then its disk space is free."""
+    doubt = _Doubt(selection)
+    for block in Stitcher(chunking.chunk, chunking.hop)(doubt.split(_until_end(file, items))):
+        assert file.stems
         file.stems.shares.append(block.flatten(0, 1).numpy())
+    if file.failure:
+        for _ in items:  # until the file's reader has seen that: it must not write to what is closed
+            pass
+        if file.stems:
+            file.stems.close()
+        return file.failure
+    assert file.stems
     file.stems.confidence_db = doubt.confidence_db()
     return file.stems
 
 
-def _checked(items: Iterable[Tensor | AudioError | None]) -> Iterator[Tensor]:
+def _until_end(file: _File, items: Iterable[Tensor | Failure | None]) -> Iterator[Tensor]:
+    """The chunks of a file up to its end, or up to its failure, which the file is told."""
     for item in items:
-        if isinstance(item, AudioError):
-            raise item
-        if item is None:
+        if not isinstance(item, Tensor):
+            file.failure = item
             return
         if not (item.sum().isfinite() or item.isfinite().all()):  # the sum is quick, and may overflow
-            raise AudioError("separate", "the model returned samples that are not finite (NaN or infinite)")
+            words = "the model returned samples that are not finite (NaN or infinite)"
+            file.failure = Failure("separate", words)
+            return
         yield item
 
 

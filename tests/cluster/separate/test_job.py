@@ -113,10 +113,10 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
 @pytest.mark.ray
 def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, monkeypatch):
     class Poisoned(Worker):
-        def separate(self, tasks):
-            if any(task.track == "live/b.flac" for task in tasks):
+        def separate(self, assignments):
+            if any(assignment.track == "live/b.flac" for assignment in assignments):
                 os.kill(os.getpid(), signal.SIGKILL)
-            return super().separate(tasks)
+            return super().separate(assignments)
 
     monkeypatch.setattr(
         "vsep_ray.cluster.separate.job.GROUPS", (2, 1)

@@ -1,6 +1,7 @@
 """Groups of tracks on real actors: every group once, and what dies takes nothing else with it."""
 
 import collections
+import dataclasses
 import os
 import signal
 from pathlib import Path
@@ -9,8 +10,9 @@ import pytest
 from ray.exceptions import RayActorError
 
 from vsep_ray.cluster.separate.pool import pool, results
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
+from vsep_ray.presets import SeparateCatalogConfig
 
 
 class Scribe(Worker):
@@ -23,8 +25,8 @@ class Scribe(Worker):
         if first:
             Path(settings.output).touch()
 
-    def separate(self, tasks):
-        names = " ".join(task.track for task in tasks)
+    def separate(self, assignments):
+        names = " ".join(assignment.track for assignment in assignments)
         if "poison" in names:
             os.kill(os.getpid(), signal.SIGKILL)
         if "mistake" in names:
@@ -33,7 +35,7 @@ class Scribe(Worker):
 
 
 def groups(*names):
-    return [[Task(track, track) for track in name.split()] for name in names]
+    return [[Assignment(track, track) for track in name.split()] for name in names]
 
 
 def said(settings, size, *names):
@@ -41,7 +43,7 @@ def said(settings, size, *names):
         return collections.Counter(word for word in results(actors, groups(*names)) if word)
 
 
-SETTINGS = WorkerSettings("", "model", "print", "")
+SETTINGS = WorkerSettings(SeparateCatalogConfig(), "", "model", "print", "")
 
 
 @pytest.mark.ray
@@ -64,14 +66,14 @@ def test_actors_that_find_no_room_are_not_waited_for(ray_session):
 
 @pytest.mark.ray
 def test_the_others_go_on_where_an_actor_cannot_be_made(ray_session, tmp_path):
-    settings = WorkerSettings("", "one", "print", str(tmp_path / "made"))
+    settings = dataclasses.replace(SETTINGS, model_uri="one", output=str(tmp_path / "made"))
     assert said(settings, 3, *"abcdefgh").keys() == set("abcdefgh")
 
 
 @pytest.mark.ray
 def test_no_actor_at_all_is_an_error_with_the_reason(ray_session):
     with pytest.raises(RayActorError, match="no model here"):
-        said(WorkerSettings("", "nobody", "print", ""), 2, "a", "b")
+        said(dataclasses.replace(SETTINGS, model_uri="nobody"), 2, "a", "b")
 
 
 @pytest.mark.ray

@@ -15,21 +15,27 @@ import torch
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
+from vsep_ray.presets import SeparateCatalogConfig
 
 
 @pytest.fixture
 def worker(tmp_path, separator_directory):
-    options = {"format": "flac", "chunk_seconds": 0.5, "batch_size": 2}
-    return Worker(WorkerSettings(separator_directory, "the model", "print", str(tmp_path / "out"), **options))
+    config = SeparateCatalogConfig(format="flac", chunk_seconds=0.5, batch_size=2)
+    return Worker(WorkerSettings(config, separator_directory, "the model", "print", str(tmp_path / "out")))
 
 
-def separate(worker, *tasks):
-    """What the ledger says of the tasks, by track."""
-    assert worker.separate(tasks) == ""
+def changed(settings, **options):
+    """The settings with other options of the job."""
+    return dataclasses.replace(settings, config=dataclasses.replace(settings.config, **options))
+
+
+def separate(worker, *assignments):
+    """What the ledger says of the assignments, by track."""
+    assert worker.separate(assignments) is None
     rows = worker.ledger.rows()
-    assert rows.keys() >= {task.track for task in tasks}
+    assert rows.keys() >= {assignment.track for assignment in assignments}
     return rows
 
 
@@ -41,7 +47,7 @@ def song(tmp_path, **tags):
 
 def test_a_track_becomes_stems_and_a_row(worker, tmp_path):
     uri, audio = song(tmp_path, title="Łąka", comment="live")
-    row = separate(worker, Task("live/song.wav", uri, 1))["live/song.wav"]
+    row = separate(worker, Assignment("live/song.wav", uri, 1))["live/song.wav"]
     assert (row.sample_rate, row.channels, row.samples, row.attempts, row.gain) == (44_100, 2, 44_111, 2, 1)
     assert row.stems == ("live/song/bass.flac", "live/song/other.flac")
     assert row.status == "separated" and not list(worker.ledger.incomplete(worker.ledger.read()))
@@ -56,24 +62,24 @@ def test_the_same_track_gives_the_same_bytes(worker, tmp_path):
     uri, _ = song(tmp_path)
     found = set()
     for _ in range(2):
-        separate(worker, Task("song.wav", uri))
+        separate(worker, Assignment("song.wav", uri))
         found.add((tmp_path / "out" / "song" / "bass.flac").read_bytes())
     assert len(found) == 1
 
 
 def test_a_file_that_vanished_is_a_row(worker, tmp_path):
-    row = separate(worker, Task("gone.wav", str(tmp_path / "gone.wav")))["gone.wav"]
+    row = separate(worker, Assignment("gone.wav", str(tmp_path / "gone.wav")))["gone.wav"]
     assert (row.status, row.stage, row.message) == ("failed", "read", "No such file or directory")
 
 
 def songs(tmp_path, num):
     """Tasks of tracks between half a chunk and several chunks long."""
-    tasks = []
+    assignments = []
     for i in range(num):
         audio = np.random.default_rng(i).uniform(-0.3, 0.3, (1, 3_000 + 2_500 * i)).astype(np.float32)
         io.write(tmp_path / f"{i}.wav", audio, 8000)
-        tasks.append(Task(f"{i}.wav", str(tmp_path / f"{i}.wav")))
-    return tasks
+        assignments.append(Assignment(f"{i}.wav", str(tmp_path / f"{i}.wav")))
+    return assignments
 
 
 def stems(worker):
@@ -95,26 +101,26 @@ def test_a_group_gives_the_same_stems_as_its_tracks_one_by_one(worker, tmp_path,
     object.__setattr__(worker.model, "separate", separate_chunk)
     worker.span = places_are_equal(separate_chunk, 1, worker.grid.chunk, worker.grid.batch_size)
     assert worker.span == (separate_chunk is pointwise)
-    tasks = songs(tmp_path, 5)
-    tasks.insert(2, Task("gone.wav", str(tmp_path / "gone.wav")))
-    rows = separate(worker, *tasks)
+    assignments = songs(tmp_path, 5)
+    assignments.insert(2, Assignment("gone.wav", str(tmp_path / "gone.wav")))
+    rows = separate(worker, *assignments)
     assert {t: row.status for t, row in rows.items() if row.status == "failed"} == {"gone.wav": "failed"}
     together = stems(worker)
-    for task in tasks:
-        separate(worker, task)
+    for assignment in assignments:
+        separate(worker, assignment)
     assert stems(worker) == together and len(together) == 10
     assert all(row.wall_seconds > 0 and row.run == "" for row in rows.values())
 
 
 def test_one_track_that_the_model_cannot_take_does_not_take_its_group_along(worker, tmp_path):
-    tasks = songs(tmp_path, 4)
-    separate(worker, *tasks)
+    assignments = songs(tmp_path, 4)
+    separate(worker, *assignments)
     expected = stems(worker)
     poison = torch.from_numpy(io.read(tmp_path / "2.wav")[0])[0, :100]
     raised = RuntimeError("shape")
     fail(worker, raised, until=lambda m: not any(torch.equal(x[0, :100], poison) for x in m))
-    rows = separate(worker, *tasks)
-    assert [rows[t.track].status for t in tasks] == ["separated", "separated", "failed", "separated"]
+    rows = separate(worker, *assignments)
+    assert [rows[t.track].status for t in assignments] == ["separated", "separated", "failed", "separated"]
     assert (rows["2.wav"].stage, rows["2.wav"].message) == ("separate", "RuntimeError: shape")
     assert {n: b for n, b in stems(worker).items() if not n.startswith("2/")} == {
         n: b for n, b in expected.items() if not n.startswith("2/")
@@ -122,9 +128,9 @@ def test_one_track_that_the_model_cannot_take_does_not_take_its_group_along(work
 
 
 def test_some_stems_and_their_confidence(worker, tmp_path):
-    (task,) = songs(tmp_path, 1)
-    settings = dataclasses.replace(worker.settings, sources=("bass", "rest"), samples=3)
-    rows = [separate(Worker(settings), task)[task.track] for _ in range(2)]
+    (assignment,) = songs(tmp_path, 1)
+    settings = changed(worker.settings, sources=("bass", "rest"), samples=3)
+    rows = [separate(Worker(settings), assignment)[assignment.track] for _ in range(2)]
     assert rows[0].stems == ("0/bass.flac", "0/rest.flac")
     assert rows[0].confidence_db == rows[1].confidence_db  # the draws are seeded
     assert rows[0].lowest_confidence_db == min(rows[0].confidence_db)
@@ -135,8 +141,8 @@ def test_some_stems_and_their_confidence(worker, tmp_path):
 
 
 def test_many_equal_failures_stop_the_job_inside_a_group(worker, tmp_path):
-    worker.settings = dataclasses.replace(worker.settings, max_alike=3)
-    fatal = worker.separate([Task(f"{i}.wav", str(tmp_path / f"gone {i}.wav")) for i in range(9)])
+    worker.settings = changed(worker.settings, max_alike=3)
+    fatal = worker.separate([Assignment(f"{i}.wav", str(tmp_path / f"gone {i}.wav")) for i in range(9)])
     assert "3 tracks in a row failed alike" in fatal and len(worker.ledger.rows()) == 3
     assert len(worker.ledger.rows()) == 3
 
@@ -152,7 +158,7 @@ def test_a_row_does_not_wait_for_the_next_track(worker, tmp_path, monkeypatch):
 
     object.__setattr__(worker.model, "separate", wait_for_the_first_row)
     worker.span = False  # else the first track's one chunk would wait for a batch to fill
-    loud = Task("loud.wav", str(tmp_path / "loud.wav"))
+    loud = Assignment("loud.wav", str(tmp_path / "loud.wav"))
     io.write(loud.uri, np.full((1, 40_000), 0.9, np.float32), 8000)
     job = threading.Thread(target=worker.separate, args=([*songs(tmp_path, 1), loud],))
     job.start()
@@ -174,13 +180,13 @@ def fill_disk(monkeypatch, where):
 
 @pytest.mark.parametrize("where", ["streaming.stream.Scratch.append", "streaming.encode", "storage.publish"])
 def test_a_full_disk_fails_no_track_but_stops_the_job(worker, tmp_path, monkeypatch, where):
-    tasks = songs(tmp_path, 3)
+    assignments = songs(tmp_path, 3)
     with monkeypatch.context() as patched:
         fill_disk(patched, f"vsep_ray.{where}")
-        fatal = worker.separate(tasks)
+        fatal = worker.separate(assignments)
     assert "No space left on device" in fatal and not worker.ledger.rows()
     assert worker.ledger.rows() == {}
-    assert len(separate(worker, *tasks)) == 3  # the same worker goes on when there is room again
+    assert len(separate(worker, *assignments)) == 3  # the same worker goes on when there is room again
 
 
 def test_a_ledger_that_cannot_be_written_stops_the_job(worker, tmp_path, monkeypatch):
@@ -225,7 +231,7 @@ def test_out_of_memory_makes_batch_and_chunk_smaller_and_is_recorded(worker, tmp
         torch.OutOfMemoryError("CUDA out of memory"),
         until=lambda m: m.shape[0] == 1 and m.shape[2] < 3000,
     )
-    row = separate(worker, Task("song.wav", uri))["song.wav"]
+    row = separate(worker, Assignment("song.wav", uri))["song.wav"]
     assert row.status == "separated"
     assert (row.batch_size, row.chunk_seconds) == (1, 0.25)
 
@@ -240,6 +246,6 @@ def test_out_of_memory_makes_batch_and_chunk_smaller_and_is_recorded(worker, tmp
 def test_other_errors_are_rows_and_the_worker_lives(worker, tmp_path, error, stage, message):
     uri, _ = song(tmp_path)
     fail(worker, error)
-    row = separate(worker, Task("song.wav", uri))["song.wav"]
+    row = separate(worker, Assignment("song.wav", uri))["song.wav"]
     assert (row.status, row.stage) == ("failed", stage)
     assert message in row.message

@@ -17,8 +17,7 @@ from torch.nn import functional as F
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import fade, overlap_add
-from vsep_ray.cluster.separate.settings import Task as Track
-from vsep_ray.cluster.separate.settings import WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.cluster.train.launch import train
 from vsep_ray.cluster.train.separator import task_of
@@ -133,7 +132,7 @@ def memory(config: BenchmarkConfig, settings: WorkerSettings, folder: Path) -> R
 def peak_mib(settings: WorkerSettings, path: str) -> float:
     """Separate a file; the most memory that this process has held until then (MiB, as Linux counts)."""
     worker = Worker(settings)
-    worker.separate([Track("memory", path)])
+    worker.separate([Assignment("memory", path)])
     assert worker.ledger.rows()["memory"].status == "separated"
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

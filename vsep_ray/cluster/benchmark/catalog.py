@@ -29,7 +29,7 @@ from vsep_ray.chunking import Chunker
 from vsep_ray.cluster.benchmark.cases import Row, overlap_add_in_memory
 from vsep_ray.cluster.runtime.session import MALLOC, start_ray
 from vsep_ray.cluster.separate import job as separate
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings, row_of
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, row_of
 from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.presets import BenchmarkConfig, SeparateCatalogConfig
 
@@ -38,37 +38,39 @@ RATE_FLOOR = 2_000.0
 
 
 class Idle(Worker):
-    """A worker that says of every task that it is done, and does nothing."""
+    """A worker that says of every assignment that it is done, and does nothing."""
 
-    def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
-        """A row for each task, as of a silent track without stems."""
-        for task in tasks:
+    def rows(self, assignments: Sequence[Assignment]) -> Generator[LedgerRow, None, None]:
+        """A row for each assignment, as of a silent track without stems."""
+        for assignment in assignments:
             yield replace(
-                row_of(task, self.settings, "separated"), audio_seconds=1.0, sample_rate=8_000, channels=1
+                row_of(assignment, self.settings, "separated"),
+                audio_seconds=1.0,
+                sample_rate=8_000,
+                channels=1,
             )
 
 
-def songs(config: BenchmarkConfig, music: Path, folder: Path) -> Path:
-    """A catalog of the benchmark's FLAC files, each under as many names as there are copies."""
-    catalog = folder / "catalog"
+def songs(config: BenchmarkConfig, music: Path, catalog: Path) -> None:
+    """Make a catalog of the benchmark's FLAC files, each under as many names as there are copies."""
     for copy in range(config.catalog_copies):
         for path in sorted((music / "flac").rglob("*.flac")):
             link = catalog / str(copy) / path.parent.name / path.name
             link.parent.mkdir(parents=True, exist_ok=True)
             os.link(path, link)
-    return catalog
 
 
-def separation(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int, repeats: int) -> Row:
+def separation(settings: WorkerSettings, cores: int, repeats: int) -> Row:
     """The whole job on all cores, in turns with its parts in as many bare processes: decode, resample, model
     on audio in memory, resample back, encode the samples that the job has written."""
-    turns = [(run_job(job, cores), _parts(job, settings, cores)) for _ in range(repeats)]
+    job = settings.config
+    turns = [(run_job(job, cores), _parts(settings, cores)) for _ in range(repeats)]
     runs, parts = zip(*turns, strict=True)
     system = sorted(runs, key=lambda run: run.seconds)[repeats // 2]  # medians
     bare = sorted(parts, key=lambda part: sum(part.values()))[repeats // 2]
     details = {f"{name}_seconds": value for name, value in bare.items()}
     details |= {"realtime_factor": system.audio / system.seconds, "start_up_seconds": system.start_up}
-    error = _stem_error(settings, job, _songs(job)[0])
+    error = _stem_error(settings, _songs(job)[0])
     return Row("separation", "s", system.seconds, sum(bare.values()), error, details)
 
 
@@ -149,31 +151,30 @@ def _songs(job: SeparateCatalogConfig) -> list[Path]:
     return sorted(Path(job.catalog).rglob("*.flac"))
 
 
-def _parts(job: SeparateCatalogConfig, settings: WorkerSettings, cores: int) -> dict[str, float]:
+def _parts(settings: WorkerSettings, cores: int) -> dict[str, float]:
     """Seconds of CPU time of each part of the work, of the bare process that took longest."""
-    songs = _songs(job)
+    songs = _songs(settings.config)
     shares = [songs[i::cores] for i in range(cores)]
     with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
-        list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [1] * cores))  # imports, first pass
-        parts = list(pool.map(_bare, shares, [job] * cores, [settings] * cores, [len(songs)] * cores))
+        list(pool.map(_bare, shares, [settings] * cores, [1] * cores))  # imports, first pass
+        parts = list(pool.map(_bare, shares, [settings] * cores, [len(songs)] * cores))
     return max(parts, key=lambda part: sum(part.values()))
 
 
-def _bare(
-    paths: Sequence[Path], job: SeparateCatalogConfig, settings: WorkerSettings, count: int
-) -> dict[str, float]:
+def _bare(paths: Sequence[Path], settings: WorkerSettings, count: int) -> dict[str, float]:
     """Seconds of each part of the work on some files, on one thread."""
     torch.set_num_threads(1)  # as Ray sets it for a worker
     worker, paths = Worker(settings), paths[:count]
     seconds: dict[str, float] = {}
     for i, path in enumerate(paths):
-        _bare_file(worker, path, _written(worker, job, path), worker.staging.folder / str(i), seconds)
+        _bare_file(worker, path, _written(worker, path), worker.staging.folder / str(i), seconds)
     worker.staging.close()
     return seconds
 
 
-def _written(worker: Worker, job: SeparateCatalogConfig, path: Path) -> list[Path]:
+def _written(worker: Worker, path: Path) -> list[Path]:
     """The stems that the job has made of a song."""
+    job = worker.settings.config
     folder = Path(job.output, path.relative_to(job.catalog)).with_suffix("")
     return [folder / f"{name}.{job.format}" for name in worker.selection.stems]
 
@@ -187,7 +188,7 @@ def _bare_file(
         seconds[name] = seconds.get(name, 0.0) + time.process_time() - started
         return result
 
-    s, model = worker.settings, worker.model
+    job, model = worker.settings.config, worker.model
     audio, rate = timed("decode", lambda: io.read(path))
     mixture = timed(
         "resample", lambda: resample(map_channels(audio, model.channels), rate, model.sample_rate)
@@ -198,7 +199,7 @@ def _bare_file(
     flat = shares.flatten(0, 1).numpy()[:, : mixture.shape[1]]
     timed("resample", lambda: resample(flat, model.sample_rate, rate))
     stems = [soundfile.read(stem, dtype="float32", always_2d=True)[0] for stem in written]
-    timed("encode", lambda: _encode(target, stems, rate, s.format, s.subtype))
+    timed("encode", lambda: _encode(target, stems, rate, job.format, job.subtype))
 
 
 def _encode(folder: Path, stems: Sequence[np.ndarray], rate: int, format: str, subtype: str) -> None:
@@ -211,7 +212,7 @@ def _encode(folder: Path, stems: Sequence[np.ndarray], rate: int, format: str, s
         storage.publish(path, str(path))  # on the disk, as the job's stems, and new there as they are
 
 
-def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path) -> float:
+def _stem_error(settings: WorkerSettings, path: Path) -> float:
     """The largest deviation of a song's written stems from the same work on whole arrays in memory."""
     worker = Worker(settings)
     audio, rate = io.read(path)
@@ -225,7 +226,7 @@ def _stem_error(settings: WorkerSettings, job: SeparateCatalogConfig, path: Path
     stems = map_channels(whole.reshape(len(shares), -1, whole.shape[1]), len(audio))
     expected, _ = worker.selection.apply(fit_length(stems, audio.shape[1]), audio)
     worker.staging.close()
-    written = [io.read(stem)[0] for stem in _written(worker, job, path)]
+    written = [io.read(stem)[0] for stem in _written(worker, path)]
     return float(np.abs(np.stack(written) - expected).max())
 
 

@@ -98,51 +98,39 @@ def table(rows: Sequence[Row]) -> str:
 def _measure(config: BenchmarkConfig, store: CropStore, music: Path, tracker: Tracker) -> list[Row]:
     """All cases, in the folder that the music lies in."""
     folder = music.parent
-    worker = Worker(_settings(config, store, folder))
-    job = _job(config, worker.settings, songs(config, music, folder), tracker.run_id)
+    settings = _settings(config, store, folder, tracker.run_id)
+    songs(config, music, Path(settings.config.catalog))
+    worker = Worker(settings)
     return [
         writing(config, music),
         reading(config, music),
         codecs(config, music),
         preparing(config, folder),
-        separation(job, worker.settings, CORES, config.repeats),
-        scaling(job),
-        ledger(config, job, folder),
+        separation(settings, CORES, config.repeats),
+        scaling(settings.config),
+        ledger(config, settings.config, folder),
         training(config, store, tracker, str(folder)),
-        memory(config, worker.settings, folder),
+        memory(config, settings, folder),
         stitching(config, worker),
         generation(config),
     ]
 
 
-def _settings(config: BenchmarkConfig, store: CropStore, folder: Path) -> WorkerSettings:
+def _settings(config: BenchmarkConfig, store: CropStore, folder: Path, run_id: str) -> WorkerSettings:
+    """Bulk separation with its defaults, of a catalog in the folder by a model of random weights."""
     torch.manual_seed(0)
     checkpoint.save(folder / "model", Separator(with_format(config.separator, store)), {})
-    return WorkerSettings(
-        directory=str(folder / "model"),
-        model_uri="random weights",
-        fingerprint="benchmark",
-        output=str(folder / "stems"),
-        format=config.format,
-        chunk_seconds=config.chunk_seconds,
-        batch_size=config.batch_size,
-    )
-
-
-def _job(
-    config: BenchmarkConfig, settings: WorkerSettings, catalog: Path, run_id: str
-) -> SeparateCatalogConfig:
-    """Bulk separation with its defaults."""
-    return SeparateCatalogConfig(
-        storage=str(catalog.parent),
+    job = SeparateCatalogConfig(
+        storage=str(folder),
         tracking_uri=config.tracking_uri,
         experiment="vsep/benchmark",
         parent_run=run_id,
-        catalog=str(catalog),
-        model=settings.directory,
-        output=settings.output,
+        catalog=str(folder / "catalog"),
+        model=str(folder / "model"),
+        output=str(folder / "stems"),
         format=config.format,
         chunk_seconds=config.chunk_seconds,
         batch_size=config.batch_size,
         listening_tracks=0,
     )
+    return WorkerSettings(job, job.model, "random weights", "benchmark", job.output)

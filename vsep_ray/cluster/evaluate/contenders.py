@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vsep_ray import checkpoint
-from vsep_ray.chunking import overlap_add
+from vsep_ray.chunking import CHUNK_SECONDS, OVERLAP, overlap_add
 from vsep_ray.cluster.inputs import find_separator, load_joint, prior_directories
 from vsep_ray.config import UserError
 from vsep_ray.inference import SeparateFn, amortized, langevin, refine
@@ -17,8 +17,8 @@ from vsep_ray.presets import EvaluateConfig
 from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import torch_device
 from vsep_ray.separators import Separator
+from vsep_ray.streaming.model import chunking
 
-CHUNK_SECONDS, OVERLAP = 6.0, 0.25
 BATCH = 32
 
 
@@ -45,21 +45,18 @@ class Contender:
     joint: Joint | None = None
 
     def separate(self, mixtures: Tensor) -> Tensor:
-        """Estimates at any length, in chunks of 6 s that overlap by a quarter.
+        """Estimates at any length, on the grid that bulk separation has by default.
 
         Shape:
             (N, C, T) -> (N, K, C, T), on the CPU
         """
         device = torch_device(self.config.device)
         function = self._function(device)
-        rate, multiple = self.separator.sample_rate, self.separator.multiple
-        chunk = -(-round(CHUNK_SECONDS * rate) // multiple) * multiple
-        if mixtures.shape[-1] <= chunk:
+        grid = chunking(self.separator, CHUNK_SECONDS, OVERLAP, 1)
+        if mixtures.shape[-1] <= grid.chunk:
             return torch.cat([function(m) for m in mixtures.split(BATCH)])
-        hop = chunk - round(chunk * OVERLAP)
-        return torch.stack(
-            [torch.cat(list(overlap_add(function, [m], chunk=chunk, hop=hop)), -1) for m in mixtures]
-        )
+        sizes = {"chunk": grid.chunk, "hop": grid.hop}
+        return torch.stack([torch.cat(list(overlap_add(function, [m], **sizes)), -1) for m in mixtures])
 
     def _function(self, device: torch.device) -> SeparateFn:
         chosen: Any = {"amortized": amortized, "refine": refine, "langevin": langevin}[self.method]

@@ -9,7 +9,6 @@ from vsep_ray.config import fields_with
 from vsep_ray.presets import JobConfig
 
 
-
 @dataclass(frozen=True)
 class Needs:
     """Beside a Ray cluster.

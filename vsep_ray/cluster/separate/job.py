@@ -1,12 +1,13 @@
 """Separate every track of a catalog over the cluster, resumably: the work of ``jobs/separate_catalog.py``.
 
-    catalog -> tracks minus those finished in the ledger -> groups of tracks -> a pool of actors -> stems +
-    ledger rows
+    catalog - tracks that the ledger says are finished -> assignments -> groups -> a pool of actors
+    each actor: a track -> its stems in the output folder, then its row in the ledger
+    the driver: the ledger's new rows -> progress, and whether to stop
 
-Audio never enters the object store: names of tracks go to the actors, and nothing comes back. What became of
-the tracks is in the ledger alone, which the driver follows. An actor that dies loses the tracks of its group
-that it had not committed; they come again in smaller groups, in the end alone and twice, so that one that
-kills its process ends as a failed row of stage ``crash`` and takes no other with it.
+Audio never enters the object store: names of tracks go to the actors, and of each group comes back only
+whether the job must stop. What became of the tracks is in the ledger alone. An actor that dies loses the
+tracks of its group that it had not committed; they come again in smaller groups, in the end alone and twice.
+A track that kills its process each time ends as a failed row of stage ``crash`` and takes no other with it.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ from vsep_ray.cluster.separate import report
 from vsep_ray.cluster.separate.plan import Work, plan, prepare
 from vsep_ray.cluster.separate.pool import pool, results
 from vsep_ray.cluster.separate.progress import Progress
-from vsep_ray.cluster.separate.settings import Task
+from vsep_ray.cluster.separate.settings import Assignment
 from vsep_ray.cluster.separate.worker import Worker, staging_root
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.presets import SeparateCatalogConfig
@@ -70,31 +71,32 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
             system_metrics(tracker),
             Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress,
         ):
-            stopped = _separate(work, worker, config, progress)
+            stopped = _separate(work, worker, progress)
         ledger = _tidy(work)
         table = _of_catalog(work)
-        figures = _figures(config, work, table, time.perf_counter() - started, stopped)
-        report.record(tracker, config, work, table, figures)
+        figures = _figures(work, table, time.perf_counter() - started, stopped)
+        report.record(tracker, work, table, figures)
         tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
 
 
-def _separate(work: Work, worker: type[Worker], config: SeparateCatalogConfig, progress: Progress) -> str:
-    """Do all that is to do; why it had to stop, or ""."""
-    todo: Sequence[Task] = work.todo
+def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | None:
+    """Do all that is to do; why it had to stop, or None if it came to its end."""
+    todo: Sequence[Assignment] = work.todo
+    config = work.settings.config
     size = min(config.num_actors or capacity.slots(config.device), len(todo))
     with pool(worker, work.settings, size, config.device) as actors:
         for limit in GROUPS:
             for fatal in results(actors, _grouped(todo, size, limit)):
                 progress.glance()
-                if stopped := fatal or progress.stop:
-                    log.error(stopped)
-                    return stopped
+                if stop := fatal or progress.stop:
+                    log.error(stop)
+                    return stop
             if not (todo := _lost(work)):
-                return ""
+                return None
             log.warning("%d tracks were lost with their actors: %s", len(todo), [t.track for t in todo[:10]])
     _record_crashes(work, todo)
-    return ""
+    return None
 
 
 def _void(work: Work) -> None:
@@ -107,13 +109,15 @@ def _void(work: Work) -> None:
     work.ledger.append(replace(row, track=t.track) for t in work.todo if t.track in replaced)
 
 
-def _record_crashes(work: Work, tasks: Sequence[Task]) -> None:
+def _record_crashes(work: Work, assignments: Sequence[Assignment]) -> None:
     s, words = work.settings, "its process died each time (killed, out of memory, or a crash in a decoder)"
     row = LedgerRow("", "failed", s.fingerprint, s.model_uri, stage="crash", message=words, run=s.run)
-    work.ledger.append(replace(row, track=task.track, attempts=task.attempts + 1) for task in tasks)
+    work.ledger.append(
+        replace(row, track=assignment.track, attempts=assignment.attempts + 1) for assignment in assignments
+    )
 
 
-def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence[Task]]:
+def _grouped(todo: Sequence[Assignment], actors: int, limit: int) -> Iterator[Sequence[Assignment]]:
     """Groups that get smaller to the end, so that all actors end together."""
     start = 0
     while start < len(todo):
@@ -122,11 +126,11 @@ def _grouped(todo: Sequence[Task], actors: int, limit: int) -> Iterator[Sequence
         start += size
 
 
-def _lost(work: Work) -> list[Task]:
-    """The tasks that have no row of this run."""
+def _lost(work: Work) -> list[Assignment]:
+    """The assignments that have no row of this run."""
     table = work.ledger.read("run")
     mine = set(table.filter(pc.equal(table["run"], work.settings.run))["track"].to_pylist())
-    return [task for task in work.todo if task.track not in mine]
+    return [assignment for assignment in work.todo if assignment.track not in mine]
 
 
 @contextlib.contextmanager
@@ -164,9 +168,7 @@ def _of_catalog(work: Work) -> pa.Table:
     return table.filter(pc.and_(same, pc.is_in(table["track"], tracks)))
 
 
-def _figures(
-    config: SeparateCatalogConfig, work: Work, table: pa.Table, wall_seconds: float, stopped: str
-) -> dict[str, Any]:
+def _figures(work: Work, table: pa.Table, wall_seconds: float, stopped: str | None) -> dict[str, Any]:
     is_separated = pc.equal(table["status"], "separated")  # masks: the rows of a million tracks are 250 MB
     is_new = pc.and_(is_separated, pc.equal(table["run"], work.settings.run))
     separated, new = (pc.sum(mask).as_py() or 0 for mask in (is_separated, is_new))
@@ -174,7 +176,7 @@ def _figures(
     audio_seconds = pc.sum(table["audio_seconds"].filter(is_new)).as_py() or 0.0
     words = {"error": stopped} if stopped else {}
     return {
-        "status": "failed" if stopped or failed > config.max_failed * total else "done",
+        "status": "failed" if stopped or failed > work.settings.config.max_failed * total else "done",
         **words,
         "tracks": total,
         "separated": new,

@@ -14,8 +14,8 @@ from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
 from vsep_ray.catalog import listing
 from vsep_ray.catalog.ledger import Ledger
 from vsep_ray.cluster.inputs import find_separator
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
-from vsep_ray.config import UserError, fingerprint
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
+from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.datasets import manifest
 from vsep_ray.datasets.track import Track
 from vsep_ray.presets import SeparateCatalogConfig
@@ -26,8 +26,6 @@ PROBED = 200
 """Headers that an estimate reads."""
 PROBED_REMOTE = 10
 """The same in a bucket, from where a file comes whole."""
-CHANGES_STEMS = ("template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples")
-"""Options with which a track that is separated already must be done again; ``samples`` for its ledger row."""
 PLANNING = (
     "status", "fingerprint", "attempts", "stems", "stem_bytes", "audio_seconds", "wall_seconds",
 )  # fmt: skip
@@ -52,7 +50,7 @@ class Work:
     stems: tuple[str, ...]
     tracks: list[Track]
     before: pa.Table
-    todo: list[Task]
+    todo: list[Assignment]
 
     @property
     def ledger(self) -> Ledger:
@@ -78,7 +76,7 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     )
     settings = _settings(config, uri, directory, output)
     before = Ledger(output).read(*PLANNING)
-    return Work(settings, stems, tracks, before, _todo(config, settings, tracks, before))
+    return Work(settings, stems, tracks, before, _todo(settings, tracks, before))
 
 
 def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
@@ -89,7 +87,7 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     """
     work = prepare(config)
     count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
-    infos = [info for task in _spread(work.todo, count) if (info := _probe(task.uri))]
+    infos = [info for assignment in _spread(work.todo, count) if (info := _probe(assignment.uri))]
     share = len(work.todo) / max(1, len(infos))
     hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
     samples = share * sum(i.length * i.channels for i in infos)
@@ -137,10 +135,9 @@ def _check(config: SeparateCatalogConfig) -> None:
 
 
 def _settings(config: SeparateCatalogConfig, uri: str, directory: str, output: str) -> WorkerSettings:
-    options = {name: getattr(config, name) for name in CHANGES_STEMS}
+    options = {name: value for name, value in what_counts(config).items() if name != "type"}
     identity = fingerprint({"model": checkpoint.identity(directory), **options})
-    options |= {name: getattr(config, name) for name in ("batch_size", "max_alike", "device")}
-    return WorkerSettings(directory, uri, identity, output, **options)
+    return WorkerSettings(config, directory, uri, identity, output)
 
 
 def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> None:
@@ -151,24 +148,20 @@ def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> N
         )
 
 
-def _todo(
-    config: SeparateCatalogConfig, settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table
-) -> list[Task]:
+def _todo(settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table) -> list[Assignment]:
     same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
     done: set[str] = set()
-    if not (config.overwrite or config.fresh):
-        done = _finished(
-            same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), config, settings
-        )
+    if not (settings.config.overwrite or settings.config.fresh):
+        done = _finished(same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), settings)
     tried = zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True)
     attempts = {track: count for track, count in tried if track not in done}
-    return [Task(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
+    return [Assignment(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
 
 
-def _finished(rows: pa.Table, config: SeparateCatalogConfig, settings: WorkerSettings) -> set[str]:
+def _finished(rows: pa.Table, settings: WorkerSettings) -> set[str]:
     """The tracks that need no more work: separated with every stem there in full size, or failed for good."""
     separated = rows.filter(pc.equal(rows["status"], "separated"))
-    tracks = separated if config.retry_failed else rows
+    tracks = separated if settings.config.retry_failed else rows
     incomplete = Ledger(settings.output).incomplete(separated)
     return set(tracks["track"].to_pylist()) - set(incomplete)
 

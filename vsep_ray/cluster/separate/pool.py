@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import RayActorError, RayError, RayTaskError
 
 from vsep_ray.cluster.runtime import capacity
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.presets import Device
 
@@ -40,9 +40,12 @@ def pool(worker: type[Worker], settings: WorkerSettings, size: int, device: Devi
             ray.kill(actor)
 
 
-def results(actors: Sequence[Any], groups: Iterable[Sequence[Task]]) -> Iterator[str]:
-    """What the actors say at the end of each group (`Worker.separate`): why the job must stop, or ""; ""
-    also from time to time. Nothing of a group whose actor dies.
+def results(actors: Sequence[Any], groups: Iterable[Sequence[Assignment]]) -> Iterator[str | None]:
+    """Give every group to an actor once, and yield after each group and at least every `GLANCE_SECONDS`.
+
+    Yields:
+        Why the job must stop, as an actor says (`Worker.separate`), or None if it may go on: it may when a
+        group is done, when a group is lost with its actor, and when nothing has happened.
 
     Raises:
         RayActorError: no actor is left, since none can be made; their reason.
@@ -53,7 +56,7 @@ def results(actors: Sequence[Any], groups: Iterable[Sequence[Task]]) -> Iterator
     while group or busy:
         done, _ = ray.wait([*busy, *(ready if group else ())], timeout=GLANCE_SECONDS)
         if not done:
-            yield ""
+            yield None
         elif (reference := done[0]) in busy:
             actor = busy.pop(reference)
             ready[_ready(actor)] = actor
@@ -83,11 +86,12 @@ def _is_alive(ready: ray.ObjectRef, *, last: bool) -> bool:
     return True
 
 
-def _result(reference: ray.ObjectRef) -> str:
+def _result(reference: ray.ObjectRef) -> str | None:
+    """What an actor says of its group; None if it died: whoever called finds the group's tracks lost."""
     try:
         return ray.get(reference)
     except RayTaskError:  # a mistake of ours
         raise
     except RayError as error:
         log.warning("an actor died: %s", error)
-        return ""
+        return None

@@ -1,17 +1,18 @@
 """Following a catalog run by what its actors commit to the ledger."""
 
 import logging
-import re
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import MERGE, Ledger, new_name
+from vsep_ray.cluster.separate.breaker import Breaker
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -25,14 +26,15 @@ class Progress:
     Attributes:
         done: tracks with a row of this run.
         audio_seconds: of those that were separated.
-        stop: why the job should stop: too many tracks in a row failed alike; else "".
+        stop: why the job must stop: too many tracks in a row failed alike; None while it may go on.
     """
 
     def __init__(
         self, ledger: Ledger, run: str, total: int, tracker: Tracker, max_alike: int, seconds: float = 5.0
     ) -> None:
         self.ledger, self.run, self.total, self.tracker, self.seconds = ledger, run, total, tracker, seconds
-        self.done, self.audio_seconds, self.stop = 0, 0.0, ""
+        self.done, self.audio_seconds = 0, 0.0
+        self.stop: str | None = None
         self._breaker, self._seen, self._unmerged = Breaker(max_alike), set(ledger.parts()), list[str]()
         self._started, self._first, self._polled = time.perf_counter(), (0.0, 0), 0.0
         self._lock = threading.Lock()
@@ -83,7 +85,8 @@ class Progress:
             self._first = (time.perf_counter(), len(table))
         self.done += len(table)
         self.audio_seconds += pc.sum(table["audio_seconds"]).as_py() or 0.0
-        self.stop = self.stop or self._breaker.feed(_outcomes(table))
+        for track, failure in _outcomes(table):
+            self.stop = self.stop or self._breaker.feed(track, failure)
         self._seen.update(new)
         self._unmerged += new
         if len(self._unmerged) >= MERGE:
@@ -106,35 +109,12 @@ class Progress:
             self.tracker.metrics(values, self.done)
 
 
-class Breaker:
-    """Counts tracks in a row that fail alike, whatever numbers and names are in the words."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.count, self.last = limit, 0, ("", "")
-
-    def feed(self, rows: Iterable[Mapping[str, Any]]) -> str:
-        """Why to stop after these rows of the ledger, or ""."""
-        reason = ""
-        for row in rows:
-            kind = ("", "") if row["status"] != "failed" else _kind(row)
-            self.count = self.count + 1 if kind == self.last and kind[0] else int(bool(kind[0]))
-            self.last = kind
-            if self.limit and self.count >= self.limit:
-                reason = (
-                    f"{self.count} tracks in a row failed alike ({row['stage']}: {row['message']}); mend the "
-                    "cause and run the same command with --retry-failed, or set --max-alike 0"
-                )
-        return reason
-
-
-def _outcomes(table: pa.Table) -> Iterable[Mapping[str, Any]]:
-    if not pc.any(pc.equal(table["status"], "failed")).as_py():  # a million good tracks are no matter
-        return [{"status": "separated"}] if len(table) else []
-    return table.select(["track", "status", "stage", "message"]).to_pylist()
-
-
-def _kind(row: Mapping[str, Any]) -> tuple[str, str]:
-    return row["stage"], re.sub(r"\d+", "#", row["message"].replace(row["track"], ""))
+def _outcomes(table: pa.Table) -> Iterable[tuple[str, Failure | None]]:
+    """Tracks and their failures in the order of a table; if all are good, one track stands for a million."""
+    if not pc.any(pc.equal(table["status"], "failed")).as_py():
+        return [("", None)] if len(table) else []
+    rows = table.select(["track", "stage", "message"]).to_pylist()
+    return [(row["track"], Failure(row["stage"], row["message"]) if row["stage"] else None) for row in rows]
 
 
 def _words(seconds: float) -> str:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vsep_ray import storage, streaming
-from vsep_ray.audio.formats import SCARCE, AudioError
+from vsep_ray.audio.formats import SCARCE, AudioError, Failure
 from vsep_ray.catalog.ledger import LedgerRow
 from vsep_ray.catalog.listing import stem_names
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings, failed, row_of
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, failed, row_of
 from vsep_ray.streaming import Chunking, Selection, Stems
 
 
@@ -46,53 +46,64 @@ class Finisher:
     folder: Path
     threaded: bool
 
-    def encode(self, task: Task, outcome: Stems | AudioError) -> Encoded:
-        """Stems as files that nobody else sees yet.
+    def encode(self, assignment: Assignment, outcome: Stems | Failure) -> Encoded | Failure:
+        """Stems as files that nobody else sees yet, or what the track failed with.
 
         Raises:
-            AudioError: what the track failed with, or stage ``encode``.
-            OSError: no disk space.
+            FatalError: no disk space.
         """
-        if isinstance(outcome, AudioError):
-            raise outcome
-        s = self.settings
-        names = stem_names(task.track, self.selection.stems, s.template, s.format)
-        folder = tempfile.TemporaryDirectory(dir=self.folder)
-        paths = [Path(folder.name, f"{i}.{s.format}") for i in range(len(names))]
+        if isinstance(outcome, Failure):
+            return outcome
         try:
-            gain = streaming.encode(
-                outcome, paths, s.format, s.subtype, self._tags(outcome), threaded=self.threaded
-            )
-            sizes = tuple(path.stat().st_size for path in paths)
-            row = replace(self._row(task, outcome), gain=gain, stems=names, stem_bytes=sizes)
-        except BaseException:
-            folder.cleanup()
-            raise
+            return self._write(assignment, outcome)
+        except AudioError as error:
+            return error.failure
+        except OSError as error:
+            return self._failure(error)
         finally:
             outcome.close()
-        return Encoded(row, folder, paths)
 
-    def publish(self, task: Task, encoding: "Future[Encoded]") -> LedgerRow:
+    def publish(self, assignment: Assignment, encoding: "Future[Encoded | Failure]") -> LedgerRow:
         """The track's row for the ledger, once its stems are safely where they belong.
 
         Raises:
             FatalError: no disk space.
         """
+        encoded = encoding.result()
+        if isinstance(encoded, Failure):
+            return failed(assignment, self.settings, encoded)
         try:
-            encoded = encoding.result()
             with encoded.folder:
                 for path, name in zip(encoded.paths, encoded.row.stems, strict=True):
                     storage.publish(path, storage.join(self.settings.output, name))
-        except AudioError as error:
-            return failed(task, self.settings, error.stage, error.message)
         except OSError as error:
-            raise_if_fatal(error, self.settings.output)
-            return failed(task, self.settings, "encode", f"{type(error).__name__}: {error}")
+            return failed(assignment, self.settings, self._failure(error))
         return encoded.row
 
-    def _row(self, task: Task, stems: Stems) -> LedgerRow:
+    def _write(self, assignment: Assignment, stems: Stems) -> Encoded:
+        c = self.settings.config
+        names = stem_names(assignment.track, self.selection.stems, c.template, c.format)
+        folder = tempfile.TemporaryDirectory(dir=self.folder)
+        paths = [Path(folder.name, f"{i}.{c.format}") for i in range(len(names))]
+        try:
+            gain = streaming.encode(
+                stems, paths, c.format, c.subtype, self._tags(stems), threaded=self.threaded
+            )
+            sizes = tuple(path.stat().st_size for path in paths)
+            row = replace(self._row(assignment, stems), gain=gain, stems=names, stem_bytes=sizes)
+        except BaseException:
+            folder.cleanup()
+            raise
+        return Encoded(row, folder, paths)
+
+    def _failure(self, error: OSError) -> Failure:
+        """What a track failed with that cannot be written, unless no track can."""
+        raise_if_fatal(error, self.settings.output)
+        return Failure("encode", f"{type(error).__name__}: {error}")
+
+    def _row(self, assignment: Assignment, stems: Stems) -> LedgerRow:
         return replace(
-            row_of(task, self.settings, "separated"),
+            row_of(assignment, self.settings, "separated"),
             audio_seconds=stems.length / stems.sample_rate,
             sample_rate=stems.sample_rate,
             channels=stems.channels,

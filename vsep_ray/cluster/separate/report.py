@@ -17,7 +17,6 @@ from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio
 from vsep_ray.cluster.separate.plan import Work
 from vsep_ray.cluster.separate.settings import WorkerSettings
-from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.report import Clip, catalog_page
 from vsep_ray.tracking import Tracker
 
@@ -43,10 +42,9 @@ def provenance(settings: WorkerSettings) -> dict[str, str]:
     return {**tags, "mlflow.note.content": f"Model {link}; stems and ledger in {settings.output}"}
 
 
-def record(
-    tracker: Tracker, config: SeparateCatalogConfig, work: Work, table: pa.Table, figures: Mapping[str, Any]
-) -> None:
+def record(tracker: Tracker, work: Work, table: pa.Table, figures: Mapping[str, Any]) -> None:
     """Metrics, ``summary.json``, ``failed.csv``, ``tracks.csv`` and ``listen.html``."""
+    config = work.settings.config
     tracker.metrics({name: v for name, v in figures.items() if isinstance(v, int | float)})
     tracker.text(json.dumps(figures, indent=1), "summary.json")
     failed = table.filter(pc.equal(table["status"], "failed"))

@@ -5,37 +5,36 @@ import platform
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from vsep_ray.audio.formats import Stage
+from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import LedgerRow
-from vsep_ray.presets.job import Device
+from vsep_ray.presets import SeparateCatalogConfig
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker needs to know: a checkpoint directory that every node finds, names for the records, and
-    `SeparateCatalogConfig`'s fields."""
+    """What a worker needs to know: how to separate, and what the config's names turned out to be.
 
+    Attributes:
+        config: of the job, as it was given.
+        directory: a checkpoint directory that every node finds.
+        model_uri: of the same model, for the records.
+        fingerprint: of the model and all options that change the stems.
+        output: folder of the stems and the ledger.
+        run: id of the MLflow run.
+    """
+
+    config: SeparateCatalogConfig
     directory: str
     model_uri: str
     fingerprint: str
     output: str
-    template: str = "{path}/{source}.{ext}"
-    format: str = "wav"
-    subtype: str = "auto"
-    chunk_seconds: float = 6.0
-    overlap: float = 0.25
-    batch_size: int = 4
-    sources: tuple[str, ...] = ()
-    samples: int = 0
-    max_alike: int = 0
-    device: Device = "auto"
     run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
+class Assignment:
     """One track to do: its id, its file, and how often it was tried before."""
 
     track: str
@@ -43,20 +42,22 @@ class Task:
     attempts: int = 0
 
 
-def row_of(task: Task, settings: WorkerSettings, status: Literal["separated", "failed"]) -> LedgerRow:
+def row_of(
+    assignment: Assignment, settings: WorkerSettings, status: Literal["separated", "failed"]
+) -> LedgerRow:
     """A track's row for the ledger, without what its audio says."""
     return LedgerRow(
-        task.track,
+        assignment.track,
         status,
         settings.fingerprint,
         settings.model_uri,
-        attempts=task.attempts + 1,
+        attempts=assignment.attempts + 1,
         node=platform.node(),
         run=settings.run,
     )
 
 
-def failed(task: Task, settings: WorkerSettings, stage: Stage, message: str) -> LedgerRow:
+def failed(assignment: Assignment, settings: WorkerSettings, failure: Failure) -> LedgerRow:
     """The row of a track that could not be separated."""
-    log.warning("track %s failed: %s: %s", task.track, stage, message)
-    return replace(row_of(task, settings, "failed"), stage=stage, message=message[:500])
+    log.warning("track %s failed: %s: %s", assignment.track, failure.stage, failure.message)
+    return replace(row_of(assignment, settings, "failed"), stage=failure.stage, message=failure.message[:500])

@@ -4,14 +4,15 @@ import logging
 import time
 from collections.abc import Generator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vsep_ray import storage, streaming
+from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import Ledger, LedgerRow, LedgerWriter
-from vsep_ray.cluster.separate.progress import Breaker
+from vsep_ray.cluster.separate.breaker import Breaker
 from vsep_ray.cluster.separate.publishing import FatalError, Finisher, raise_if_fatal
-from vsep_ray.cluster.separate.settings import Task, WorkerSettings, failed
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, failed
 from vsep_ray.parallel.prefetch import ahead, crew
 from vsep_ray.presets.job import torch_device
 from vsep_ray.storage.locks import Staging, locks_work, sweep
@@ -28,75 +29,90 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self.settings, self.ledger = settings, Ledger(settings.output)
-        device = torch_device(settings.device)
+        config = settings.config
+        device = torch_device(config.device)
         self.on_gpu = device.type != "cpu"
         separator = load(settings.directory)
-        self.selection = Selection.of(separator.sources, settings.sources)
-        self.model = stream_model(separator, self.selection, settings.samples, device)
-        self.grid = chunking(separator, settings.chunk_seconds, settings.overlap, settings.batch_size)
+        self.selection = Selection.of(separator.sources, config.sources)
+        self.model = stream_model(separator, self.selection, config.samples, device)
+        self.grid = chunking(separator, config.chunk_seconds, config.overlap, config.batch_size)
         self.span = may_span(self.model, self.grid)
         root = staging_root(settings.output)
         sweep(root)
         self.staging = Staging(root)
 
-    def separate(self, tasks: Sequence[Task]) -> str:
-        """Separate the tracks and commit their rows to the ledger; why the job must stop, or ""."""
-        commits, breaker, fatal = LedgerWriter(self.ledger), Breaker(self.settings.max_alike), ""
-        try:
-            with closing(self.rows(tasks)) as rows:
-                for row in rows:
-                    commits.add(row)
-                    if fatal := breaker.feed([asdict(row)]):
-                        break
-            commits.flush()
-        except (FatalError, OSError) as error:
-            where = f"cannot write to the ledger {self.ledger.uri}: " if isinstance(error, OSError) else ""
-            fatal = f"{where}{error}"
-            log.error(fatal)
-        return fatal
+    def separate(self, assignments: Sequence[Assignment]) -> str | None:
+        """Separate the tracks and commit their rows to the ledger.
 
-    def rows(self, tasks: Sequence[Task]) -> Generator[LedgerRow, None, None]:
-        """A ledger row for each task, in order. Where the model raises, the tasks are done one by one.
+        Returns:
+            Why the job must stop, or None if it may go on.
+        """
+        try:
+            return self._commit(assignments)
+        except FatalError as error:
+            stop = str(error)
+        except OSError as error:
+            stop = f"cannot write to the ledger {self.ledger.uri}: {error}"
+        log.error(stop)
+        return stop
+
+    def rows(self, assignments: Sequence[Assignment]) -> Generator[LedgerRow, None, None]:
+        """A ledger row for each assignment, in order; where the model raises, they are done one by one.
 
         Raises:
             FatalError: no track is to blame.
         """
         clock, done = _Clock(), 0
         try:
-            with closing(self._separate(tasks, self.grid)) as rows:
+            with closing(self._separate(assignments, self.grid)) as rows:
                 for row in rows:
                     done += 1
                     yield clock.stamp(row)
         except Exception as error:
             raise_if_fatal(error, self.settings.output)
-            log.warning("%d tracks one by one now: %s: %s", len(tasks) - done, type(error).__name__, error)
+            log.warning(
+                "%d tracks one by one now: %s: %s", len(assignments) - done, type(error).__name__, error
+            )
         # not inside "except": the error would hold the memory of the pass that failed
-        for task in tasks[done:]:
-            yield clock.stamp(self._alone(task))
+        for assignment in assignments[done:]:
+            yield clock.stamp(self._alone(assignment))
 
-    def _alone(self, task: Task) -> LedgerRow:
+    def _commit(self, assignments: Sequence[Assignment]) -> str | None:
+        commits, breaker, stop = LedgerWriter(self.ledger), Breaker(self.settings.config.max_alike), None
+        with closing(self.rows(assignments)) as rows:
+            for row in rows:
+                commits.add(row)
+                if stop := breaker.feed(row.track, row.failure):
+                    break
+        commits.flush()
+        return stop
+
+    def _alone(self, assignment: Assignment) -> LedgerRow:
         for grid in ladder(self.grid):
             try:
-                with closing(self._separate([task], grid)) as rows:
+                with closing(self._separate([assignment], grid)) as rows:
                     return next(rows)
             except Exception as error:
                 raise_if_fatal(error, self.settings.output)
                 if not is_out_of_memory(error):
-                    log.exception("track %s", task.track)  # a mistake of ours: the row has the line
-                    return failed(task, self.settings, "separate", f"{type(error).__name__}: {error}")
-                log.warning("track %s: out of memory with %s", task.track, grid)
-        return failed(
-            task, self.settings, "separate", "out of memory with the smallest batch and the shortest chunk"
-        )
+                    log.exception("track %s", assignment.track)  # a mistake of ours: the row has the line
+                    failure = Failure("separate", f"{type(error).__name__}: {error}")
+                    return failed(assignment, self.settings, failure)
+                log.warning("track %s: out of memory with %s", assignment.track, grid)
+        words = "out of memory with the smallest batch and the shortest chunk"
+        return failed(assignment, self.settings, Failure("separate", words))
 
-    def _separate(self, tasks: Sequence[Task], grid: Chunking) -> Generator[LedgerRow, None, None]:
-        """The rows of the tasks, in order; the last tracks are finished while the next is separated."""
-        uris = [task.uri for task in tasks]
+    def _separate(
+        self, assignments: Sequence[Assignment], grid: Chunking
+    ) -> Generator[LedgerRow, None, None]:
+        """The rows of the assignments, in order; the last tracks are finished while the next is separated."""
+        uris = [assignment.uri for assignment in assignments]
         # one waits for a GPU, or for files that are fetched: the case for threads (`crew`)
         threaded = self.on_gpu or any(map(storage.is_remote, uris))
         files = streaming.separate_files(
-            uris, self.model, grid, self.selection, self.settings.format, span=self.span, threaded=threaded
-        )
+            uris, self.model, grid, self.selection, self.settings.config.format,
+            span=self.span, threaded=threaded,
+        )  # fmt: skip
         finisher = Finisher(self.settings, self.selection, grid, self.staging.folder, threaded)
         with (
             closing(files) as outcomes,
@@ -104,8 +120,10 @@ class Worker:
             crew(BEHIND if threaded else 0) as encoding,
         ):
             finishing = (
-                publishing.submit(finisher.publish, task, encoding.submit(finisher.encode, task, outcome))
-                for task, outcome in zip(tasks, outcomes, strict=True)
+                publishing.submit(
+                    finisher.publish, assignment, encoding.submit(finisher.encode, assignment, outcome)
+                )
+                for assignment, outcome in zip(assignments, outcomes, strict=True)
             )
             # ahead, lest a track's row wait for the next track's model
             with ahead(finishing, BEHIND) as futures:

@@ -1,0 +1,29 @@
+"""What tells a track that is done from one that must be done again."""
+
+import dataclasses
+
+from vsep_ray.cluster.separate.plan import default_name
+from vsep_ray.config import fingerprint, what_counts
+from vsep_ray.presets import SeparateCatalogConfig
+
+CHANGES_STEMS = {"template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples"}
+
+
+def test_the_options_that_change_stems_are_those_of_the_ledgers_that_are_there():
+    """A field more or less, and every catalog that was separated before would be separated again."""
+    options = what_counts(SeparateCatalogConfig())
+    assert set(options) - {"type"} == CHANGES_STEMS
+    del options["type"]
+    assert fingerprint({"model": "0" * 64, **options}) == "0daed6d48dd4"
+
+
+def test_how_a_job_goes_about_it_changes_no_stem():
+    plain = SeparateCatalogConfig()
+    manner = {"batch_size": 16, "num_actors": 3, "max_failed": 0.5, "output": "/x", "overwrite": True}
+    assert what_counts(dataclasses.replace(plain, **manner)) == what_counts(plain)
+    assert what_counts(dataclasses.replace(plain, overlap=0.5)) != what_counts(plain)
+
+
+def test_catalogs_of_one_name_have_folders_of_their_own():
+    assert default_name("/a/music") != default_name("/b/music")
+    assert default_name("/a/music").startswith("music-")
