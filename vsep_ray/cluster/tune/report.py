@@ -10,7 +10,7 @@ import ray.tune
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.train.held_out import QUIETEST
-from vsep_ray.cluster.tune.space import Point, axes_of, configs_of, metrics_of
+from vsep_ray.cluster.tune.space import axes_of, configs_of, metrics_of
 from vsep_ray.config import to_dict
 from vsep_ray.crops.store import CropStore
 from vsep_ray.objectives.alarms import SILENT_SHARE
@@ -24,17 +24,15 @@ PLACES = ("storage", "tracking_uri", "experiment", "parent_run")
 """Fields that an exported config leaves to whoever takes it."""
 
 
-def rows_of(
-    results: ray.tune.ResultGrid, points: Sequence[Point], config: TuneConfig
-) -> list[dict[str, Any]]:
-    """The trials in the order of their points; a restored sweep has them in another."""
-    by_point = {results[i].config["trial"]: results[i] for i in range(len(results))}  # type: ignore[index]
-    return [_row(by_point[i], point, config) for i, point in enumerate(points)]
+def rows_of(results: ray.tune.ResultGrid, config: TuneConfig) -> list[dict[str, Any]]:
+    """The trials in the order of their numbers; a restored sweep has them in another."""
+    found: list[Any] = [results[i] for i in range(len(results))]
+    return [_row(r, config) for r in sorted(found, key=lambda r: r.config["trial"]["number"])]
 
 
-def _row(result: Any, point: Point, config: TuneConfig) -> dict[str, Any]:
+def _row(result: Any, config: TuneConfig) -> dict[str, Any]:
     metrics = result.metrics or {}
-    step = metrics.get("step", 0)
+    point, step = result.config["trial"]["point"], metrics.get("step", 0)
     row = {"point": point, **{m: metrics.get(m, float("nan")) for m in metrics_of(config)}, "step": step}
     return {**row, "status": status_of(result.error, step >= config.fit.steps, metrics.get(QUIETEST, 1.0))}
 
