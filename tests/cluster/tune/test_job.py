@@ -10,11 +10,22 @@ import pytest
 from vsep_ray.cluster.train.held_out import BOUND
 from vsep_ray.cluster.train.task import Launch
 from vsep_ray.cluster.tune import job, report, space
-from vsep_ray.presets import TUNE
+from vsep_ray.presets import TUNE, TuneConfig
 from vsep_ray.tracking.client import client
 
-pytestmark = pytest.mark.ray
 NAME = "tune-test"
+
+
+def test_of_drawn_points_few_are_made_before():
+    """Enough to see that each axis decides something, and for each set of priors one."""
+    config = TuneConfig(betas=(0.1, 1.0, 10.0), depths=(2, 4), seeds=(0, 1), axes=("samples=1,2,3",))
+    points = space.grid(config)
+    assert job._made_before(config, points) == points
+    made = job._made_before(dataclasses.replace(config, draws=9), points)
+    assert len(made) == 1 + 2 + 2 + 3
+    assert {space.label(space.priors_of(p)) for p in made} == {
+        space.label(space.priors_of(p)) for p in points
+    }
 
 
 @pytest.fixture
@@ -75,6 +86,7 @@ def finished(rows):
     return sorted((space.label(r["point"]), "FINISHED") for r in rows)
 
 
+@pytest.mark.ray
 def test_a_grid_has_a_run_per_point_and_none_twice(config, trial):
     rows = sweep(config, trial)
     assert [r["point"] for r in rows] == space.grid(config) and len(rows) == 4
@@ -84,6 +96,7 @@ def test_a_grid_has_a_run_per_point_and_none_twice(config, trial):
     assert runs(config) == finished(rows)
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_draws_that_a_kill_left_torn_come_again(config, trial):
     """Tune's list of trials whole, torn, and gone: the same points, each in its run of before."""

@@ -53,7 +53,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
         by_priors = {label(priors_of(p)): p for p in points}
         priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
         trial = functools.partial(_trial, below, store, priors)
-        _check_different([trial(p) for p in points])
+        _check_different([trial(p) for p in _made_before(config, points)])  # and draws the dreams they share
         rows = rows_of(_tuner(below, name, trial).fit(), config)
         for row in rows:
             finish(_begin(below, name, row["point"]), row, metrics_of(config))
@@ -108,6 +108,17 @@ def _trial(
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
+def _made_before(config: TuneConfig, points: Sequence[Point]) -> Sequence[Point]:
+    """The points of a grid; where points are drawn, those that differ from the first in one axis, or in their
+    priors alone."""
+
+    def is_near(point: Point) -> bool:
+        apart = {axis for axis in point if point[axis] != points[0][axis]}
+        return len(apart) < 2 or apart <= priors_of(point).keys()
+
+    return [p for p in points if is_near(p)] if config.draws else points
+
+
 def _check_mixtures(config: TuneConfig, store: CropStore) -> None:
     """Refuse a sweep whose trials could not be compared.
 
@@ -132,7 +143,7 @@ def _check_different(trials: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _tuner(config: TuneConfig, name: str, trial: Callable[..., dict[str, Any]]) -> ray.tune.Tuner:
-    """Of the whole sweep; restored where the same command left one that can be read."""
+    """The one run of Tune that a sweep is; restored where the same command left one that can be read."""
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Tune's own would let an interrupted sweep choose
     root = storage.join(config.storage, "runs")
     trainable = ray.tune.with_parameters(_train_trial, config=config, name=name, trial=trial)
@@ -140,9 +151,9 @@ def _tuner(config: TuneConfig, name: str, trial: Callable[..., dict[str, Any]]) 
     trainable = ray.tune.with_resources(trainable, {"cpu": capacity.TRIAL_CPUS})
     points = [{"number": i, "point": p} for i, p in enumerate(grid(config))]
     space = {} if config.draws else {"trial": ray.tune.grid_search(points)}
-    if ray.tune.Tuner.can_restore(storage.join(root, name)):
+    if ray.tune.Tuner.can_restore(path := storage.join(root, name)):
         tuner = ray.tune.Tuner.restore(
-            storage.join(root, name), trainable, True, resume_errored=True, param_space=space
+            path, trainable, resume_unfinished=True, resume_errored=True, param_space=space
         )
         if _is_readable(tuner):
             return tuner
