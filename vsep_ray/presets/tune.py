@@ -43,7 +43,7 @@ class TuneConfig(JobConfig):
     seeds: tuple[int, ...] = (0,)
     """Repeats."""
     draws: int = 0
-    """Points that Optuna draws in place of the whole grid, each wave in view of those before: of numbers of
+    """Points that Optuna draws in place of the whole grid, each in view of the trials that have ended: of numbers of
     the separator's anything between the least and the greatest, else one of the values; 0: the grid."""
     reduction: int = 3
     """ASHA keeps one of so many trials at each rung; 1: every trial runs to its end."""

@@ -10,8 +10,8 @@ import ray.tune
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.train.held_out import QUIETEST
-from vsep_ray.cluster.tune.space import Point, axes_of, configs_of, metrics_of
-from vsep_ray.config import to_dict
+from vsep_ray.cluster.tune.space import axes_of, configs_of, metrics_of
+from vsep_ray.config import FORMAT, to_dict
 from vsep_ray.crops.store import CropStore
 from vsep_ray.objectives.alarms import SILENT_SHARE
 from vsep_ray.presets import TuneConfig
@@ -20,21 +20,17 @@ from vsep_ray.tracking import Tracker
 
 ALIAS = "sweep"
 """Of the registered model of the latest sweep's best trial."""
-PLACES = ("storage", "tracking_uri", "experiment", "parent_run")
-"""Fields that an exported config leaves to whoever takes it."""
 
 
-def rows_of(
-    results: ray.tune.ResultGrid, points: Sequence[Point], config: TuneConfig
-) -> list[dict[str, Any]]:
-    """The trials in the order of their points; a restored sweep has them in another."""
-    by_point = {results[i].config["trial"]: results[i] for i in range(len(results))}  # type: ignore[index]
-    return [_row(by_point[i], point, config) for i, point in enumerate(points)]
+def rows_of(results: ray.tune.ResultGrid, config: TuneConfig) -> list[dict[str, Any]]:
+    """The trials in the order of their numbers; a restored sweep has them in another."""
+    found: list[Any] = [results[i] for i in range(len(results))]
+    return [_row(r, config) for r in sorted(found, key=lambda r: r.config["trial"]["number"])]
 
 
-def _row(result: Any, point: Point, config: TuneConfig) -> dict[str, Any]:
+def _row(result: Any, config: TuneConfig) -> dict[str, Any]:
     metrics = result.metrics or {}
-    step = metrics.get("step", 0)
+    point, step = result.config["trial"]["point"], metrics.get("step", 0)
     row = {"point": point, **{m: metrics.get(m, float("nan")) for m in metrics_of(config)}, "step": step}
     return {**row, "status": status_of(result.error, step >= config.fit.steps, metrics.get(QUIETEST, 1.0))}
 
@@ -67,9 +63,10 @@ def export(
     """Write the best trial's configs to a file that `train_priors.py` and `train_separator.py` take by
     ``--config``, and register its model."""
     metric = metrics_of(config)[0]
-    here: dict[str, Any] = {**dict.fromkeys(PLACES, ""), "fresh": False, "crops": store.uri}
+    here: dict[str, Any] = {**dict.fromkeys(config.places(), ""), "fresh": False, "crops": store.uri}
     prior, separator = configs_of(config, best["point"])
     content = {
+        "format": FORMAT,
         "train_priors": to_dict(dataclasses.replace(prior, **here)),
         "train_separator": to_dict(dataclasses.replace(separator, **here, priors=priors)),
         **best,

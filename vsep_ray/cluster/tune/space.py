@@ -16,6 +16,8 @@ IMPROVEMENT = "si_sdr_improvement_db"
 """Median over remixes of held-out clips: no paired song is looked at."""
 FIGURES = (IMPROVEMENT, "si_sdr_improvement_mean_db")
 INCOMPARABLE = ("regime", "separator.noise_std")
+SHORT = {"beta": "self_training.beta", "depth": "prior.steps", "seed": "fit.seed"}
+"""Axes with names of their own, and their paths."""
 PRIORS = "priors."
 """Begins the paths in the priors' config; all others are in the separator's."""
 Point = dict[str, Any]
@@ -78,11 +80,11 @@ def configs_of(
     priors, separator = config.priors, config.separator
     for path, value in point.items():
         if path in ("depth", "seed") or path.startswith(PRIORS):
-            field = {"depth": "prior.steps", "seed": "fit.seed"}.get(path, path.removeprefix(PRIORS))
+            field = SHORT.get(path, path.removeprefix(PRIORS))
             priors = replace_path(priors, field, value)
         if path != "depth" and not path.startswith(PRIORS):
-            separator = replace_path(separator, "fit.seed" if path == "seed" else path, value)
-    common = {n: getattr(config, n) for n in ("storage", "tracking_uri", "experiment", "parent_run", "fresh")}
+            separator = replace_path(separator, SHORT.get(path, path), value)
+    common: dict[str, Any] = {**config.places(), "fresh": config.fresh}
     return dataclasses.replace(priors, **common), dataclasses.replace(separator, **common)
 
 
