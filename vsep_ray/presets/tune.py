@@ -43,8 +43,9 @@ class TuneConfig(JobConfig):
     seeds: tuple[int, ...] = (0,)
     """Repeats."""
     draws: int = 0
-    """Points that Optuna draws in place of the whole grid, each in view of the trials that have ended: of numbers of
-    the separator's anything between the least and the greatest, else one of the values; 0: the grid."""
+    """Optuna draws this number of points in place of the whole grid, each in view of the trials that have
+    ended: of a number of the separator's anything between the least and the greatest value, of all else one
+    of the values; 0 tries the grid."""
     reduction: int = 3
     """ASHA keeps one of so many trials at each rung; 1: every trial runs to its end."""
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)

@@ -24,7 +24,7 @@ from vsep_ray.cluster.train.task import Launch
 from vsep_ray.cluster.tune.proposals import Draws
 from vsep_ray.cluster.tune.report import export, finish, record, rows_of
 from vsep_ray.cluster.tune.space import Point, axes_of, configs_of, grid, label, metrics_of, priors_of
-from vsep_ray.config import UserError, fingerprint
+from vsep_ray.config import UserError, fingerprint, settled
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.evaluation.sweeps import choose, dependence
@@ -38,7 +38,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
     A killed sweep goes on by the same command. One of more draws starts afresh, since Tune restores a search
     with the budget that it had; where it draws the same points, it finds their models.
     """
-    store = crop_store(config)
+    config, store = settled(config), crop_store(config)
     points = grid(config)  # refuses axes that are no fields, before anything is trained
     _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
@@ -82,6 +82,7 @@ def _figures(config: TuneConfig, rows: list[dict[str, Any]], table: list[dict[st
 
 def plan(config: TuneConfig) -> dict[str, Any]:
     """What `run` would do."""
+    config = settled(config)
     points = grid(config)
     what = {"draws_from": axes_of(config)} if config.draws else {"points": points}
     return {"trials": config.draws or len(points), "selected_by": metrics_of(config)[0], **what}
