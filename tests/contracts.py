@@ -1,25 +1,42 @@
-"""What every prior, flow, bijection, backbone and posterior family must satisfy.
+"""What every prior, flow, bijection, backbone, posterior family, self-training and data set must satisfy.
 
-The tests run these checks over the config unions: a new model is tested by adding its name to its union.
+The tests run these checks over the config unions: a new member is tested by adding its name to its union.
 """
 
 import copy
 import dataclasses
 import inspect
+import json
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from vsep_ray import checkpoint
-from vsep_ray.config import members, short_name
+from vsep_ray.config import UserError, from_dict, members, short_name, to_dict
+from vsep_ray.datasets.dataset import Dataset
+from vsep_ray.datasets.registry import DatasetConfig
+from vsep_ray.datasets.streams import BadFileError, whole
 from vsep_ray.datasets.toy import ToyConfig, render, tracks
+from vsep_ray.datasets.track import PUBLISHED, CropConfig
+from vsep_ray.inference import RefineConfig
+from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.nn.bijections import Bijection
-from vsep_ray.objectives import MaximumLikelihood
+from vsep_ray.objectives import MaximumLikelihood, RemixConfig, SelfTrainingConfig
 from vsep_ray.priors import FlowConfig, PriorConfig
-from vsep_ray.separators import BackboneConfig, PosteriorConfig
+from vsep_ray.separators import (
+    BackboneConfig,
+    ConditionedNormalConfig,
+    PosteriorConfig,
+    Separator,
+    SeparatorConfig,
+    SpectrogramUNetConfig,
+)
 from vsep_ray.training import FitConfig, FitState, fit
 
 SAMPLE_RATE = 8_000
@@ -35,6 +52,9 @@ def narrow(config):
 PRIORS = {short_name(c): c() for c in members(PriorConfig)} | {k: narrow(c) for k, c in FLOWS.items()}
 BACKBONES = {short_name(c): c() for c in members(BackboneConfig)}
 POSTERIORS = {short_name(c): c() for c in members(PosteriorConfig)}
+REFINED = RemixConfig(refinement=RefineConfig(steps=2))
+SELF_TRAINING = {short_name(c): c() for c in members(SelfTrainingConfig)} | {"remix_refined": REFINED}
+DATASETS = {short_name(c): c for c in members(DatasetConfig)}
 BIJECTIONS = {c.__name__: c for c in Bijection.__subclasses__()}
 ARGUMENTS = {"channels": 4, "factor": 2, "width": 6, "layers": 2, "context": 3}
 
@@ -308,4 +328,189 @@ POSTERIOR_CHECKS = [
     shapes_are_those_of_a_law_over_sources,
     moments_and_entropy_are_those_of_the_draws,
     scaling_the_mixture_scales_the_law,
+]
+
+# Self-training ----------------------------------------------------------------------------------------------
+
+LENGTH = 64
+SOURCES = ("bass", "drums")
+BACKBONE = SpectrogramUNetConfig(n_fft=32, hop=8, width=8, blocks=1)
+FLOW = FlowConfig(squeeze=(8,), steps=2, width=8, layers=1, embedding=4)
+
+
+def separator(noise_std=0.0, posterior=ConditionedNormalConfig()):  # noqa: B008
+    torch.manual_seed(0)
+    config = SeparatorConfig(SOURCES, SAMPLE_RATE, 1, (0.5, 1.0), noise_std, BACKBONE, posterior)
+    return jiggle(Separator(config), 0.05)
+
+
+def flows():
+    torch.manual_seed(0)
+    return {s: jiggle(FLOW.build(SAMPLE_RATE, 1), 0.2) for s in SOURCES}
+
+
+def batch():
+    generator = torch.Generator().manual_seed(7)
+    shapes = {"clips": (1,), "remix": (2, 1), "sources": (2, 1), "mixture": (1,)}
+    return {k: 0.3 * torch.randn(4, *shape, LENGTH, generator=generator) for k, shape in shapes.items()}
+
+
+def gradients(objective, data=None, step=0):
+    """Gradients of the loss by the name of the parameter."""
+    torch.manual_seed(3)
+    objective.zero_grad()
+    objective.train()(data or batch(), step)["loss"].backward()
+    return {n: p.grad.clone() for n, p in objective.named_parameters() if p.grad is not None}
+
+
+def build_objective(config):
+    """The objective of a training, its separator, and the priors if it asks them."""
+    q = separator()
+    joint = Joint(flows(), q.mixing) if config.asks_priors else None
+    return config.build(q, joint, 0.5), q, joint
+
+
+def a_config_comes_back_from_json(config):
+    assert from_dict(type(config), json.loads(json.dumps(to_dict(config)))) == config
+
+
+def the_loss_is_a_finite_scalar_beside_others_without_a_graph(config):
+    objective, _, _ = build_objective(config)
+    metrics = objective.train()(batch(), 0)
+    assert all(v.numel() == 1 and torch.isfinite(v) for v in metrics.values())
+    assert metrics["loss"].shape == () and metrics["loss"].requires_grad
+    assert not any(v.requires_grad for k, v in metrics.items() if not k.endswith("loss"))
+
+
+def the_separator_learns_and_nothing_else(config):
+    objective, q, joint = build_objective(config)
+    assert all(torch.isfinite(g).all() and g.any() for g in gradients(objective).values())
+    taught = {id(p) for p in objective.parameters() if p.grad is not None}
+    assert taught == {id(p) for p in q.parameters()}
+    frozen = [] if joint is None else list(joint.modules())
+    assert not any(m.training or any(p.requires_grad for p in m.parameters()) for m in frozen)
+
+
+def only_what_it_needs_matters(config):
+    """Regimes A and B never see paired sources; NaN under all other keys leaves the gradients as they are."""
+    objective, _, _ = build_objective(config)
+    assert set(objective.needs) <= {"remix", "mixture"}
+    assert ("mixture" in objective.needs) == config.reads_mixtures
+    poisoned = {k: v if k in objective.needs else v * torch.nan for k, v in batch().items()}
+    honest = gradients(objective)
+    for data in (poisoned, {k: batch()[k] for k in objective.needs}):
+        again = gradients(build_objective(config)[0], data)
+        assert again.keys() == honest.keys() and all(torch.equal(again[n], honest[n]) for n in honest)
+
+
+def mixtures_matter_where_they_are_read(config):
+    other = batch() | {"mixture": batch()["mixture"].flip(0, 2)}
+    mine, theirs = (gradients(build_objective(config)[0], data) for data in (batch(), other))
+    assert config.reads_mixtures == any(not torch.equal(mine[n], theirs[n]) for n in mine)
+
+
+SELF_TRAINING_CHECKS = [
+    a_config_comes_back_from_json,
+    the_loss_is_a_finite_scalar_beside_others_without_a_graph,
+    the_separator_learns_and_nothing_else,
+    only_what_it_needs_matters,
+    mixtures_matter_where_they_are_read,
+]
+
+# Data sets --------------------------------------------------------------------------------------------------
+
+TEXTS = {
+    "metadata.yaml": "stems: {S00: {inst_class: Drums}}",
+    "songs.csv": "path,source,track\nsong/drums.wav,drums,song\nsong/bass.wav,bass,song\n",
+}
+"""What stands in files of an example that are no sound, by their names."""
+
+
+def make(kind, folder):
+    """A data set of this kind: the files of its example, or what needs none."""
+    if not kind.needs_files:
+        return kind()
+    for path in (folder / "root" / name for name in kind.example):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_example(path)
+    table = next((name for name in kind.example if name.endswith(".csv")), "")
+    return kind(root=str(folder / "root" / table))
+
+
+def write_example(path):
+    sound = np.random.default_rng(0).uniform(-0.1, 0.1, (5, 4_410, 2))
+    if path.name in TEXTS:
+        path.write_text(TEXTS[path.name])
+    elif path.name.endswith(".stem.mp4"):
+        import stempeg  # refuses to be imported without ffmpeg
+
+        stempeg.write_stems(str(path), sound, sample_rate=44_100, writer=stempeg.StreamsWriter())
+    else:
+        soundfile.write(path, sound[0], 44_100)
+
+
+def tracks_are_the_same_at_every_look(dataset):
+    found = dataset.find()
+    assert found and found == dataset.find()
+    assert all(track.stems and track.split in ("", "train", "valid", "test") for track in found)
+    assert len({(t.id, t.split) for t in found}) == len({t.id for t in found}), "a song in two splits"
+    assert all(track.split for track in found) or not dataset.has_splits
+
+
+def every_source_opens_in_the_format_asked_for(dataset):
+    track, crop = dataset.find()[0], CropConfig(sample_rate=8_000, channels=2, length=300)
+    opened = {source: list(pieces) for source, pieces in dataset.open(track, crop).items()}
+    assert opened.keys() == {s.source for s in track.stems} | ({PUBLISHED} if track.uri else set())
+    for pieces in opened.values():
+        assert all(p.shape == (2, 300) for p in pieces[:-1]) and pieces[-1].shape[0] == 2
+        assert 0 < pieces[-1].shape[1] <= 300 and np.abs(np.concatenate(pieces, 1)).max() > 0.01
+
+
+def sources_have_factors_and_belong_together_or_not(dataset):
+    assert isinstance(dataset, Dataset) and isinstance(dataset.paired(dataset.find()), bool)
+    assert len(dataset.scales(3)) == 3 and all(a > 0 for a in dataset.scales(3))
+
+
+def a_listing_is_json_with_the_bytes_of_every_track(dataset):
+    found = dataset.find()
+    content, sizes = dataset.listing(found)
+    assert json.dumps(content) == json.dumps(dataset.listing(found).content)
+    assert len(sizes) == len(found) and all((size > 0) == dataset.needs_files for size in sizes)
+
+
+def a_changed_file_changes_the_listing(dataset):
+    found = dataset.find()
+    before = dataset.listing(found).content
+    with open(found[0].files[0], "ab") as file:
+        file.write(b"more")
+    assert dataset.listing(found).content != before
+
+
+def a_file_that_is_gone_is_a_bad_file(dataset):
+    track = dataset.find()[0]
+    Path(track.files[0]).unlink()
+    with pytest.raises(BadFileError) as caught:
+        whole(dataset.open(track, CropConfig()))
+    assert caught.value.uri == track.files[0]
+
+
+def a_root_without_tracks_is_refused(dataset):
+    empty = Path(dataset.root).parent / "empty"
+    empty.mkdir()
+    for root, words in (("", "--root"), (str(empty), str(empty)), (f"{empty}/gone", f"{empty}/gone")):
+        with pytest.raises(UserError, match=re.escape(words)):
+            dataclasses.replace(dataset, root=root).find()
+
+
+DATASET_CHECKS = [
+    a_config_comes_back_from_json,
+    tracks_are_the_same_at_every_look,
+    every_source_opens_in_the_format_asked_for,
+    sources_have_factors_and_belong_together_or_not,
+    a_listing_is_json_with_the_bytes_of_every_track,
+]
+FILES_CHECKS = [
+    a_changed_file_changes_the_listing,
+    a_file_that_is_gone_is_a_bad_file,
+    a_root_without_tracks_is_refused,
 ]

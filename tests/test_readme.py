@@ -6,17 +6,13 @@ import json
 import re
 import runpy
 import shlex
-import types
 import typing
 from pathlib import Path
 
-import contracts
 import pytest
-import torch
 
 from vsep_ray.cluster.runtime import main as entry
 from vsep_ray.config import members, to_dict
-from vsep_ray.priors import PriorConfig
 
 ROOT = Path(__file__).parent.parent
 ROOMS = ("jobs", "tests", "vsep_ray")
@@ -24,7 +20,8 @@ ROOMS = ("jobs", "tests", "vsep_ray")
 PAGES = [*sorted(ROOT.glob("*.md")), *(p for room in ROOMS for p in sorted((ROOT / room).rglob("*.md")))]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text() for page in PAGES}
 JOBS = {path.stem: path for path in sorted((ROOT / "jobs").glob("*.py"))}
-IMAGINED = {"jobs/X.py", "vsep_ray/priors/white.py", "white.py", "X.py"}
+SHOWN = {"priors/white.py", "datasets/flat.py", "objectives/context.py", "separators/gain.py"}
+IMAGINED = {"jobs/X.py", "X.py", *(f"vsep_ray/{name}" for name in SHOWN)}
 OTHERS = {"--", "--help", "--head", "--working-dir", "--x", "--dataset.x"}
 """Flags of Ray and of every job's parser, and placeholders."""
 CALL = re.compile(r"^(?:ray job submit .*?)?(?:(?:python|submit) )?(?:jobs/)?(\w+)\.py(?:\s+(.*))?$")
@@ -64,31 +61,6 @@ COMMANDS = list(dict.fromkeys(commands()))
 def slug(heading):
     """GitHub's anchor of a heading."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
-
-
-@pytest.fixture(scope="module")
-def shown():
-    """The module of the prior that the README shows."""
-    page = TEXTS["vsep_ray/priors/README.md"]
-    (code,) = re.findall(r"```python\n(\"\"\"White noise.*?)```", page, re.DOTALL)
-    module = types.ModuleType("vsep_ray.priors.white")
-    exec(compile(code, "README.md", "exec"), module.__dict__)
-    return module
-
-
-@pytest.mark.parametrize("check", contracts.PRIOR_CHECKS, ids=lambda c: c.__name__)
-def test_the_prior_that_is_shown_keeps_the_contract(shown, check):
-    torch.manual_seed(0)
-    check(shown.WhiteConfig().build(8000, 2))
-
-
-def test_the_prior_that_is_shown_is_the_normal_law(shown, float64):
-    prior = shown.WhiteConfig().build(8000, 1)
-    x, sigma = torch.randn(3, 1, 50), torch.tensor([0.1, 0.5, 1.0])
-    std = (prior.log_std.exp() ** 2 + sigma**2).sqrt()[:, None, None].expand_as(x)
-    expected = torch.distributions.Normal(0.0, std).log_prob(x).sum((1, 2))
-    torch.testing.assert_close(prior.log_prob(x, sigma), expected)
-    assert shown.WhiteConfig not in PriorConfig.__args__
 
 
 def test_the_readme_is_short_and_no_line_is_long():

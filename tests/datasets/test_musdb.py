@@ -158,10 +158,10 @@ def test_a_damaged_stem_file_is_one_bad_file(stem_root, tmp_path):
 
 
 def test_mistakes_are_named(tmp_path, stem_root, monkeypatch):
-    with pytest.raises(UserError, match=r"train/<artist> - <title>\.stem\.mp4"):
-        ours.stem_tracks(str(tmp_path))
+    with pytest.raises(UserError, match=r"train/Artist - Title\.stem\.mp4"):
+        ours.MUSDB18Config(str(tmp_path)).find()
     with pytest.raises(UserError, match=r"vocals.*\.wav"):
-        ours.wav_tracks(str(stem_root))
+        ours.MUSDB18HQConfig(str(stem_root)).find()
     monkeypatch.setenv("PATH", "")
     with pytest.raises(UserError, match="install ffmpeg"):
         ours.stem_tracks(str(stem_root))

@@ -1,13 +1,12 @@
 """What every data set must satisfy, over the union, and the choice of sources."""
 
+import contracts
 import pytest
 
-from vsep_ray.config import UserError, members
+from vsep_ray.config import UserError
 from vsep_ray.datasets import registry
-from vsep_ray.datasets.dataset import Dataset
 from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
 from vsep_ray.datasets.manifest import ManifestConfig
-from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.datasets.streams import whole
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import CropConfig, Stem, Track
@@ -19,21 +18,16 @@ TRACKS = [
 CLIPS = [Track("a", stems=(Stem("drums", ("d",)),)), Track("a", stems=(Stem("bass", ("b",)),))]
 
 
-@pytest.mark.parametrize("kind", members(DatasetConfig))
-def test_a_data_set_keeps_the_contract(kind):
-    dataset = kind()
-    assert isinstance(dataset, Dataset) and dataset.name == kind.__name__.removesuffix("Config").lower()
-    assert len(dataset.scales(3)) == 3 and all(a > 0 for a in dataset.scales(3))
-    assert isinstance(dataset.paired(TRACKS), bool)
-    assert len(dataset.listing(TRACKS).sizes) == len(TRACKS)
+@pytest.mark.parametrize("check", contracts.DATASET_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", contracts.DATASETS)
+def test_contract(name, check, tmp_path):
+    check(contracts.make(contracts.DATASETS[name], tmp_path))
 
 
-@pytest.mark.parametrize("kind", [k for k in members(DatasetConfig) if k.needs_files])
-def test_one_that_somebody_must_have_needs_a_root(kind, tmp_path):
-    with pytest.raises(UserError, match="--root"):
-        kind().find()
-    with pytest.raises(UserError):
-        kind(str(tmp_path / "nowhere")).find()
+@pytest.mark.parametrize("check", contracts.FILES_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", [n for n, kind in contracts.DATASETS.items() if kind.needs_files])
+def test_contract_of_those_that_consist_of_files(name, check, tmp_path):
+    check(contracts.make(contracts.DATASETS[name], tmp_path))
 
 
 def test_toy_waves_need_no_root_and_mix_to_their_mean():

@@ -4,7 +4,7 @@ import pytest
 
 from vsep_ray.config import UserError
 from vsep_ray.datasets.folders import parse_rules
-from vsep_ray.datasets.slakh import tracks
+from vsep_ray.datasets.slakh import SlakhConfig, tracks
 
 METADATA = """
 audio_dir: stems
@@ -52,8 +52,8 @@ def test_rules_join_classes(tmp_path):
 
 
 def test_mistakes_are_named(tmp_path):
-    with pytest.raises(UserError, match=r"no Slakh tracks.*metadata\.yaml"):
-        tracks(str(tmp_path))
+    with pytest.raises(UserError, match=r"no tracks in .*train/Track00001/metadata\.yaml"):
+        SlakhConfig(str(tmp_path)).find()
     (tmp_path / "metadata.yaml").write_text("stems: 3")
     with pytest.raises(UserError, match="no metadata of Slakh"):
         tracks(str(tmp_path))

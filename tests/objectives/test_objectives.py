@@ -6,6 +6,7 @@ import inspect
 import contracts
 import pytest
 import torch
+from contracts import LENGTH, SOURCES, batch, flows, gradients, separator
 from gaussian import ExactSeparator, white
 from torch.distributions import Normal
 
@@ -16,44 +17,19 @@ from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.objectives import Anchored, MaximumLikelihood, Objective, Remix, Sleep, Supervised, Wake
 from vsep_ray.objectives.wake import _blurred
-from vsep_ray.priors import FlowConfig
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators import (
     ConditionedNormalConfig,
     FactorisedNormalConfig,
-    Separator,
-    SeparatorConfig,
-    SpectrogramUNetConfig,
 )
 from vsep_ray.training import FitConfig, FitState, fit
 
-LENGTH = 64
-BACKBONE = SpectrogramUNetConfig(n_fft=32, hop=8, width=8, blocks=1)
-FLOW = FlowConfig(squeeze=(8,), steps=2, width=8, layers=1, embedding=4)
-SOURCES = ("bass", "drums")
 SIGMA = Schedule(0.3, 0.3)
-
-
-def separator(noise_std=0.0, posterior=ConditionedNormalConfig()):  # noqa: B008
-    torch.manual_seed(0)
-    config = SeparatorConfig(SOURCES, 8_000, 1, (0.5, 1.0), noise_std, BACKBONE, posterior)
-    return contracts.jiggle(Separator(config), 0.05)
-
-
-def flows():
-    torch.manual_seed(0)
-    return {s: contracts.jiggle(FLOW.build(8_000, 1), 0.2) for s in SOURCES}
 
 
 def wake(noise_std=0.0, priors=None, schedule=SIGMA, posterior=ConditionedNormalConfig(), **kwargs):  # noqa: B008
     q = separator(noise_std, posterior)
     return Wake(q, Joint(priors or flows(), q.mixing), schedule, **kwargs)
-
-
-def batch():
-    generator = torch.Generator().manual_seed(7)
-    shapes = {"clips": (1,), "remix": (2, 1), "sources": (2, 1), "mixture": (1,)}
-    return {k: 0.3 * torch.randn(4, *shape, LENGTH, generator=generator) for k, shape in shapes.items()}
 
 
 OBJECTIVES = {
@@ -71,14 +47,6 @@ def anchored_wake(fraction):
     return Anchored(Sleep(woken.separator), woken, fraction)
 
 
-def gradients(objective, data=None, step=0):
-    """Gradients of the loss by the name of the parameter."""
-    torch.manual_seed(3)
-    objective.zero_grad()
-    objective.train()(data or batch(), step)["loss"].backward()
-    return {n: p.grad.clone() for n, p in objective.named_parameters() if p.grad is not None}
-
-
 def flat(grads):
     return torch.cat([g.flatten() for g in grads.values()]).double()
 
@@ -90,6 +58,12 @@ def cosine(one, other):
 def test_every_objective_is_tested_here():
     defined = {c for _, c in inspect.getmembers(objectives, inspect.isclass) if issubclass(c, Objective)}
     assert defined - {Objective} == OBJECTIVES.keys()
+
+
+@pytest.mark.parametrize("check", contracts.SELF_TRAINING_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("name", contracts.SELF_TRAINING)
+def test_contract(name, check):
+    check(contracts.SELF_TRAINING[name])
 
 
 @pytest.mark.parametrize("kind", OBJECTIVES, ids=lambda k: k.__name__)

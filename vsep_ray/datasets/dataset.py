@@ -26,7 +26,8 @@ class Dataset(ABC):
 
     To add one: write one file with a frozen ``XConfig`` that extends this class, or `FilesDataset` where it
     consists of sound files, and implements the abstract methods; add ``XConfig`` to the union
-    `vsep_ray.datasets.registry.DatasetConfig`. ``--dataset x`` and the contract tests find it there.
+    `vsep_ray.datasets.registry.DatasetConfig`. ``--dataset x`` and the contract tests find it there. The
+    README beside this file shows a whole one.
     """
 
     has_splits: ClassVar[bool] = False
@@ -79,16 +80,22 @@ class FilesDataset(Dataset):
     """Folder of the data set, or the manifest; local, s3:// or gs://. Short form: --root."""
 
     needs_files = True
+    example: ClassVar[tuple[str, ...]]
+    """The files below the root of a data set with one track, which tell a user what is expected; the contract
+    tests write and read them."""
 
     @abstractmethod
     def tracks(self, root: str) -> list[Track]:
-        """The tracks below an absolute root."""
+        """The tracks below an absolute root, none where there are none."""
 
     @override
     def find(self) -> list[Track]:
         if not self.root:
             raise UserError(f"--dataset {self.name} needs --root, the folder (or manifest) of the data set")
-        return self.tracks(storage.absolute(self.root))
+        if found := self.tracks(storage.absolute(self.root)):
+            return found
+        files = ", ".join(self.example)
+        raise UserError(f"no tracks in {self.root!r}; --dataset {self.name} expects files such as {files}")
 
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:

@@ -39,6 +39,8 @@ class Rule:
 class StemsConfig(FilesDataset):
     """A folder per track, whose stems belong together."""
 
+    example = ("song/drums.wav", "song/bass.wav", "song/mixture.wav")
+
     map: tuple[str, ...] = option((), short="map")
     """SOURCE=GLOB pairs for files that do not have the name of their source, relative to each track folder,
     such as bass='bassguitar.*'; a file takes the first pair that matches it.
@@ -56,6 +58,8 @@ class StemsConfig(FilesDataset):
 @dataclass(frozen=True)
 class SourcesConfig(FilesDataset):
     """A folder per source, with clips that belong to no common mixture."""
+
+    example = ("drums/song.wav", "bass/song.wav")
 
     map: tuple[str, ...] = option((), short="map")
     """SOURCE=GLOB pairs for folders that do not have the name of their source, relative to the root, such as

@@ -34,6 +34,8 @@ SPLITS = ("train", "valid", "test", "")
 class ManifestConfig(FilesDataset):
     """A table of files: columns path, source and, if known, track and split."""
 
+    example = ("songs.csv", "song/drums.wav", "song/bass.wav")
+
     @override
     def tracks(self, root: str) -> list[Track]:
         return tracks(root)

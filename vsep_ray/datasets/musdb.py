@@ -38,6 +38,7 @@ class MUSDB18Config(FilesDataset):
 
     has_splits = True
     needs_ffmpeg = True
+    example = (f"train/Artist - Title{ENDING}",)
 
     @override
     def tracks(self, root: str) -> list[Track]:
@@ -57,6 +58,7 @@ class MUSDB18HQConfig(FilesDataset):
     """MUSDB18-HQ: a folder of wav files per track."""
 
     has_splits = True
+    example = tuple(f"train/Artist - Title/{s}.wav" for s in ("mixture", *STREAMS[1:]))
 
     @override
     def tracks(self, root: str) -> list[Track]:
@@ -71,7 +73,7 @@ def stem_tracks(root: str) -> list[Track]:
     """The tracks of MUSDB18: ``<root>/{train,test}/<artist> - <title>.stem.mp4``.
 
     Raises:
-        UserError: there is none, or ffmpeg is missing.
+        UserError: ffmpeg is missing.
     """
     require_ffmpeg()
     tracks = []
@@ -82,15 +84,12 @@ def stem_tracks(root: str) -> list[Track]:
                 title = name.removesuffix(ENDING)
                 sources = tuple(Stem(s, (uri,)) for s in STREAMS[1:])
                 tracks.append(Track(title, uri, sources, _split(subset, title)))
-    return _some(tracks, root, f"<artist> - <title>{ENDING}")
+    return tracks
 
 
 def wav_tracks(root: str) -> list[Track]:
     """The tracks of MUSDB18-HQ: ``<root>/{train,test}/<artist> -
     <title>/{mixture,drums,bass,other,vocals}.wav``.
-
-    Raises:
-        UserError: there is none.
     """
     tracks = []
     for subset in ("train", "test"):
@@ -99,7 +98,7 @@ def wav_tracks(root: str) -> list[Track]:
             folder = storage.join(root, subset, title)
             sources = tuple(Stem(s, (storage.join(folder, f"{s}.wav"),)) for s in STREAMS[1:])
             tracks.append(Track(title, storage.join(folder, "mixture.wav"), sources, _split(subset, title)))
-    return _some(tracks, root, "<artist> - <title>/{mixture,drums,bass,other,vocals}.wav")
+    return tracks
 
 
 def open_stems(track: Track, crop: CropConfig) -> dict[str, Stream]:
@@ -203,9 +202,3 @@ def _split(subset: str, title: str) -> str:
 def _list(root: str, subset: str) -> list[str]:
     folder = storage.join(root, subset)
     return storage.list_files(folder) if storage.is_directory(folder) else []
-
-
-def _some(tracks: list[Track], root: str, layout: str) -> list[Track]:
-    if not tracks:
-        raise UserError(f"no MUSDB tracks in {root!r}; expected train/{layout} and test/{layout}")
-    return tracks

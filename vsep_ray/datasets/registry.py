@@ -13,8 +13,9 @@ from vsep_ray.datasets.track import Track
 
 # The union of all data sets: a new one is one file and one name here.
 DatasetConfig = (
-    ToyConfig | StemsConfig | SourcesConfig | ManifestConfig | MUSDB18Config | MUSDB18HQConfig | SlakhConfig
-)
+    ToyConfig | StemsConfig | SourcesConfig | ManifestConfig
+    | MUSDB18Config | MUSDB18HQConfig | SlakhConfig
+)  # fmt: skip
 
 
 def select(tracks: Sequence[Track], sources: Sequence[str]) -> list[Track]:

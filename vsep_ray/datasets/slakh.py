@@ -32,6 +32,8 @@ SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 class SlakhConfig(FilesDataset):
     """Slakh2100: instruments rendered apart, their classes in metadata.yaml."""
 
+    example = (f"train/Track00001/{METADATA}", "train/Track00001/stems/S00.flac")
+
     map: tuple[str, ...] = option((), short="map")
     """SOURCE=GLOB pairs for instrument classes, such as bass=bass other='*'; a file takes the first pair that
     matches it. Short form: --map."""
@@ -53,15 +55,12 @@ def tracks(root: str, rules: Sequence[Rule] = ()) -> list[Track]:
     is a bad file.
 
     Raises:
-        UserError: no track, or metadata that cannot be read.
+        UserError: metadata that cannot be read.
     """
     files = storage.list_files(root) if storage.is_directory(root) else []
     folders = [PurePosixPath(f).parent for f in files if PurePosixPath(f).name == METADATA]
     known = set(files)
-    found = [_track(root, folder, known, rules) for folder in folders if "omitted" not in folder.parts]
-    if not found:
-        raise UserError(f"no Slakh tracks in {root!r}; expected train/Track00001/{METADATA} and the like")
-    return found
+    return [_track(root, folder, known, rules) for folder in folders if "omitted" not in folder.parts]
 
 
 def class_name(name: str) -> str:

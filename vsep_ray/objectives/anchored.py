@@ -17,11 +17,7 @@ class NoneConfig(SelfTraining):
     """No self-training: Sleep alone, which reads no mixtures."""
 
     reads_mixtures = False
-
-    @property
-    def asks_priors(self) -> bool:
-        """Never."""
-        return False
+    asks_priors = False
 
     def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Sleep:
         """Sleep."""

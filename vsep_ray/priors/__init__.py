@@ -9,7 +9,10 @@ from vsep_ray.priors.vqvae import VQVAEConfig
 from vsep_ray.priors.wavenet import WaveNetConfig
 
 # The union of all priors: a new one is one file and one name here.
-PriorConfig = FlowConfig | WaveNetConfig | VAEConfig | VQVAEConfig | SpectrogramGlowConfig | ScoreConfig
+PriorConfig = (
+    FlowConfig | WaveNetConfig | VAEConfig | VQVAEConfig
+    | SpectrogramGlowConfig | ScoreConfig
+)  # fmt: skip
 
 __all__ = [
     "FlowConfig",
