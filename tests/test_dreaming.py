@@ -3,7 +3,7 @@ import torch
 from gaussian import GaussianPrior, white
 
 from vsep_ray.config import UserError
-from vsep_ray.dreaming import SCARCE, DreamConfig, agreement, evenly, strongest_semitone
+from vsep_ray.dreaming import FEWEST_ALIKE, DreamConfig, agreement, evenly, strongest_semitone
 
 RATE, LENGTH = 8_000, 1_024
 
@@ -29,7 +29,7 @@ def test_groups_are_equally_likely_but_for_strays():
     drawn = groups[evenly(groups, torch.ones(991, dtype=torch.bool), 20_000)]
     share = {g: (drawn == g).double().mean().item() for g in (3, 5, 40)}
     assert share[3] == pytest.approx(share[5], rel=0.05)
-    assert share[40] == pytest.approx(share[5] / SCARCE, rel=0.2)
+    assert share[40] == pytest.approx(share[5] / FEWEST_ALIKE, rel=0.2)
 
 
 def test_silence_keeps_its_share():

@@ -119,33 +119,39 @@ def fit(
     """
     objective.train()
     assert part or collectives.count() == 1, "several workers, and no word of which part each has"
-    part = part or slice(0, config.batch_size)
-    # DDP averages over workers; what counts is the mean over items
-    weight = collectives.count() * (part.stop - part.start) / config.batch_size
-    meter = Meter()
-    source = iter(batches)
+    part, meter, source = part or slice(0, config.batch_size), Meter(), iter(batches)
     while state.step < config.steps:
         batch = meter.waiting(lambda: next(source, None))
         if batch is None:
             raise ValueError(f"the batches ended at step {state.step} of {config.steps}; repeat them")
-        torch.manual_seed(step_seed(config.seed, state.step, part.start))
-        with random.by_item(functools.partial(item_seed, config.seed, state.step), part.start):
-            metrics = {name: weight * value for name, value in objective(batch, state.step).items()}
-        state.optimizer.zero_grad(set_to_none=True)
-        metrics["loss"].backward()
-        norm = nn.utils.clip_grad_norm_(_parameters(state), config.clip)
-        if torch.isfinite(norm):
-            _update(state, config)
-            meter.add(metrics | {"grad_norm": norm})
-        else:
-            state.skipped += 1
-        state.step += 1
+        if metrics := _step(objective, batch, config, state, part):
+            meter.add(metrics)
         if state.step % config.log_every == 0 or state.step == config.steps:
             scalars = meter.drain() | {"skipped_updates": float(state.skipped)}
             state.seconds += scalars.pop("seconds")
             if report is not None:
                 report(state, scalars)
     return state
+
+
+def _step(
+    objective: nn.Module, batch: dict[str, Tensor], config: FitConfig, state: FitState, part: slice
+) -> dict[str, Tensor]:
+    """Takes one step and returns its scalars; nothing where the gradient is not finite."""
+    # DDP averages over workers; what counts is the mean over items
+    weight = collectives.count() * (part.stop - part.start) / config.batch_size
+    torch.manual_seed(step_seed(config.seed, state.step, part.start))
+    with random.by_item(functools.partial(item_seed, config.seed, state.step), part.start):
+        metrics = {name: weight * value for name, value in objective(batch, state.step).items()}
+    state.optimizer.zero_grad(set_to_none=True)
+    metrics["loss"].backward()
+    norm = nn.utils.clip_grad_norm_(_parameters(state), config.clip)
+    is_finite = bool(torch.isfinite(norm))
+    if is_finite:
+        _update(state, config)
+    state.skipped += not is_finite
+    state.step += 1
+    return metrics | {"grad_norm": norm} if is_finite else {}
 
 
 def _parameters(state: FitState) -> list[nn.Parameter]:

@@ -1,5 +1,6 @@
 """The multi-scale flow that waveform and spectrogram flows share."""
 
+import functools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -63,17 +64,13 @@ class MultiScaleFlow(nn.Module):
         self.blocks, self.split_priors = nn.ModuleList(), nn.ModuleList()
         self.kept: list[int] = []
         self.checkpointing = checkpointing
-        pair = AffineCoupling if coupling == "affine" else AdditiveCoupling
         for i, factor in enumerate(squeeze):
             inside = channels * factor
             if inside % 2:
                 raise UserError(f"couplings halve channels; make the first squeeze of {squeeze} even")
             channels = inside if i == len(squeeze) - 1 else inside - _leaving(inside, split)
-            block: list[Bijection] = [Squeeze(factor)]
-            for _ in range(steps):
-                block += [ActNorm(inside)] if actnorm else []
-                block += [InvertibleConv(inside) if mixing == "conv" else Reverse()]
-                block += [pair(inside, width, layers, context)]
+            step = functools.partial(_flow_step, inside, coupling, mixing, actnorm, width, layers, context)
+            block = [Squeeze(factor), *(layer for _ in range(steps) for layer in step())]
             self.blocks.append(nn.ModuleList(block))
             self.split_priors.append(_split_prior(channels, inside - channels, width, context))
             self.kept.append(channels)
@@ -123,6 +120,21 @@ class MultiScaleFlow(nn.Module):
 
     def _levels(self) -> Iterator[tuple[nn.ModuleList, nn.Module, int]]:
         yield from zip(self.blocks, self.split_priors, self.kept, strict=True)  # type: ignore[misc]
+
+
+def _flow_step(
+    channels: int,
+    coupling: Literal["affine", "additive"],
+    mixing: Literal["conv", "reverse"],
+    actnorm: bool,
+    width: int,
+    layers: int,
+    context: int,
+) -> list[Bijection]:
+    """ActNorm where asked for, a mixing of the channels, a coupling."""
+    pair = AffineCoupling if coupling == "affine" else AdditiveCoupling
+    mix = InvertibleConv(channels) if mixing == "conv" else Reverse()
+    return [*([ActNorm(channels)] if actnorm else []), mix, pair(channels, width, layers, context)]
 
 
 def _leaving(channels: int, fraction: float) -> int:

@@ -35,10 +35,21 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
     """
     if done := _finished(task, launch, target):
         return done
+    result: Any = _trainer(task, launch, callbacks).fit()
+    if isinstance(result.return_value, str):
+        raise UserError(result.return_value)
+    if result.error or result.checkpoint is None:
+        raise RuntimeError(f"training {launch.name} ended without a checkpoint: {result.error}")
+    with result.checkpoint.as_directory() as folder:
+        checkpoint.publish(folder, target)
+    return {k: v for k, v in (result.metrics or {}).items() if isinstance(v, (int, float))}
+
+
+def _trainer(task: Task, launch: Launch, callbacks: Sequence[Any]) -> ray.train.torch.TorchTrainer:
     ray.data.DataContext.get_current().enable_progress_bars = False
     resources = capacity.of_worker(launch.resources)
     loop: Any = work  # Ray's annotation knows no return value, its Result has one
-    result: Any = ray.train.torch.TorchTrainer(
+    return ray.train.torch.TorchTrainer(
         loop,
         train_loop_config={"task": task, "launch": launch},
         datasets={name: spec.dataset(task.fit.seed) for name, spec in task.streams().items()},
@@ -56,14 +67,7 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
             failure_config=ray.train.FailureConfig(max_failures=launch.resources.max_failures),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
         ),
-    ).fit()
-    if isinstance(result.return_value, str):
-        raise UserError(result.return_value)
-    if result.error or result.checkpoint is None:
-        raise RuntimeError(f"training {launch.name} ended without a checkpoint: {result.error}")
-    with result.checkpoint.as_directory() as folder:
-        checkpoint.publish(folder, target)
-    return {k: v for k, v in (result.metrics or {}).items() if isinstance(v, (int, float))}
+    )
 
 
 def train_apart(task: Task, launch: Launch, target: str) -> dict[str, float]:

@@ -56,11 +56,7 @@ def _fit(task: Task, launch: Launch) -> None:
     objective, module = task.build()
     objective.to(ray.train.torch.get_device())
     state = FitState.create(module, task.fit, objective.memory)
-    curves: Curves = {}
-    if previous := ray.train.get_checkpoint():
-        with previous.as_directory() as folder:
-            checkpoint.load_training(folder, state)
-            curves = json.loads(Path(folder, CURVES).read_text()) if Path(folder, CURVES).exists() else {}
+    curves = _resume(state)
     wrapped = ray.train.torch.prepare_model(objective, parallel_strategy="ddp" if world > 1 else None)
     tracker = (
         Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=spool(launch.storage))
@@ -69,17 +65,22 @@ def _fit(task: Task, launch: Launch) -> None:
     )
     reporter = Reporter(task, launch, tracker, curves, state.step)
     batches = _batches(task, launch, state)
+    part = collectives.part(task.fit.batch_size)
     with system_metrics(tracker) if tracker else contextlib.nullcontext():
-        fit(
-            wrapped,
-            batches,
-            task.fit,
-            state=state,
-            part=collectives.part(task.fit.batch_size),
-            report=reporter,
-        )
+        fit(wrapped, batches, task.fit, state=state, part=part, report=reporter)
     if tracker:
         tracker.finish()
+
+
+def _resume(state: FitState) -> Curves:
+    """Put the last checkpoint of the run, if there is one, into a fresh state; the curves so far."""
+    previous = ray.train.get_checkpoint()
+    if previous is None:
+        return {}
+    with previous.as_directory() as folder:
+        checkpoint.load_training(folder, state)
+        curves = Path(folder, CURVES)
+        return json.loads(curves.read_text()) if curves.exists() else {}
 
 
 def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, Tensor]]:

@@ -152,12 +152,8 @@ def _tuner(config: TuneConfig, name: str, trial: Callable[..., dict[str, Any]]) 
     trainable = ray.tune.with_resources(trainable, {"cpu": capacity.TRIAL_CPUS})
     points = [{"number": i, "point": p} for i, p in enumerate(grid(config))]
     space = {} if config.draws else {"trial": ray.tune.grid_search(points)}
-    if ray.tune.Tuner.can_restore(path := storage.join(root, name)):
-        tuner = ray.tune.Tuner.restore(
-            path, trainable, resume_unfinished=True, resume_errored=True, param_space=space
-        )
-        if _is_readable(tuner):
-            return tuner
+    if tuner := _restored(storage.join(root, name), trainable, space):
+        return tuner
     return ray.tune.Tuner(
         trainable,
         param_space=space,
@@ -179,13 +175,19 @@ def _tuner(config: TuneConfig, name: str, trial: Callable[..., dict[str, Any]]) 
     )
 
 
-def _is_readable(tuner: ray.tune.Tuner) -> bool:
-    """Whether a kill left Tune a whole list of trials; without one it would go on with a single draw."""
+def _restored(path: str, trainable: Any, space: dict[str, Any]) -> ray.tune.Tuner | None:
+    """The run that the same command left at ``path``; None where there is none, or a kill tore its list of
+    trials: Tune would go on with a single draw."""
+    if not ray.tune.Tuner.can_restore(path):
+        return None
+    tuner = ray.tune.Tuner.restore(
+        path, trainable, resume_unfinished=True, resume_errored=True, param_space=space
+    )
     try:
         tuner.get_results()
     except RuntimeError:
-        return False
-    return True
+        return None
+    return tuner
 
 
 def _scheduler(config: TuneConfig) -> TrialScheduler:
