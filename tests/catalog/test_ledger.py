@@ -1,10 +1,13 @@
 """Rows come back, the latest holds, finished means finished."""
 
+import pathlib
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from vsep_ray.catalog.ledger import Ledger, LedgerRow
+from vsep_ray.catalog.ledger import FORMAT, Ledger, LedgerRow
+from vsep_ray.config import UserError
 
 
 @pytest.fixture
@@ -68,3 +71,17 @@ def test_a_ledger_of_an_earlier_version_can_be_read(ledger, tmp_path):
     old = pa.table({"track": ["a"], "status": ["separated"], "fingerprint": ["f"], "time": [1.0]})
     pq.write_table(old, tmp_path / "_ledger" / "ledger.parquet")
     assert ledger.rows() == {"a": LedgerRow("a", "separated", "f", time=1.0)}
+
+
+def test_a_ledger_of_a_later_format_is_refused_and_one_without_a_number_is_read(ledger):
+    row = LedgerRow("a", "separated", "f")
+    ledger.append([row])
+    (name,) = ledger.parts()
+    file = pathlib.Path(ledger.uri, name)
+    table = pq.read_table(file)
+    assert table.schema.metadata[b"format"] == str(FORMAT).encode()
+    pq.write_table(table.replace_schema_metadata(None), file)
+    assert ledger.rows() == {"a": row}
+    pq.write_table(table.replace_schema_metadata({"format": str(FORMAT + 1)}), file)
+    with pytest.raises(UserError, match=f"of format {FORMAT + 1}, this version reads up to {FORMAT}"):
+        ledger.rows()

@@ -1,5 +1,6 @@
 """The crop store: sorted, joined by (track, offset), self-describing."""
 
+import dataclasses
 import time
 
 import numpy as np
@@ -10,6 +11,8 @@ from vsep_ray.audio.resampling import fit_length
 from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import (
+    FORMAT,
+    PARTS_FILE,
     SCHEMA,
     CropStore,
     SourceStatistics,
@@ -106,3 +109,15 @@ def test_latest_store_is_the_newest_finished_one(tmp_path):
         time.sleep(0.02)
     (tmp_path / "crops" / "unfinished").mkdir()
     assert latest_store(str(tmp_path)) == str(tmp_path / "crops" / "new")
+
+
+def test_a_store_of_a_later_or_an_early_format_is_refused(tmp_path):
+    store, _ = make_store(tmp_path)
+    dataclasses.replace(store, format=FORMAT + 1).save()
+    with pytest.raises(UserError, match=f"of format {FORMAT + 1}, this version reads up to {FORMAT}"):
+        CropStore.open(store.uri)
+    store.save()  # without a number: before there was one
+    assert CropStore.open(store.uri).format == 0
+    (tmp_path / PARTS_FILE).unlink()
+    with pytest.raises(UserError, match=r"early format, .* prepare it again"):
+        CropStore.open(store.uri)

@@ -185,7 +185,7 @@ class Ledger:
         found = int((file.schema_arrow.metadata or {}).get(b"format", 0))
         if found > FORMAT:
             raise UserError(
-                f"{uri} is a ledger of format {found}, this version reads up to {FORMAT}; update it"
+                f"{uri} is a ledger of format {found}, this version reads up to {FORMAT}; update vsep_ray"
             )
         table = file.read([f.name for f in schema if f.name in file.schema_arrow.names])
         columns = [

@@ -144,7 +144,7 @@ class CropStore:
 def _check_format(uri: str, found: int) -> None:
     if found > FORMAT:
         raise UserError(
-            f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update it"
+            f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update vsep_ray"
         )
     if not storage.exists(storage.join(uri, PARTS_FILE)):
         raise UserError(f"{uri} is a crop store of an early format, without {PARTS_FILE}; prepare it again")
