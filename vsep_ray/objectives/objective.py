@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from typing import ClassVar
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from vsep_ray.joint import Joint
 from vsep_ray.priors.prior import Prior
@@ -71,6 +72,6 @@ class MaximumLikelihood(Objective):
         super().__init__()
         self.prior = prior
 
+    @override
     def forward(self, batch: Batch, step: int) -> Metrics:
-        """See `Prior.loss`."""
         return self.prior.loss(batch["clips"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
+from typing_extensions import override
 
 from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
@@ -91,8 +92,8 @@ class Remix(Objective):
         self.teacher.eval()
         return self
 
+    @override
     def forward(self, batch: Batch, step: int) -> Metrics:
-        """See `Objective.forward`; mixture (B, C, T)."""
         mixture = batch["mixture"]
         with torch.no_grad():
             self._follow(step)

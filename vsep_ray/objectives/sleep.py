@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from vsep_ray.objectives.alarms import posterior_metrics
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
@@ -29,8 +30,8 @@ class Sleep(Objective):
         super().__init__()
         self.separator, self.mean_weight = separator, mean_weight
 
+    @override
     def forward(self, batch: Batch, step: int) -> Metrics:
-        """See `Objective.forward`; remix (B, K, C, T)."""
         return negative_log_posterior(self.separator, batch["remix"], self.mean_weight)
 
 
@@ -43,8 +44,8 @@ class Supervised(Objective):
         super().__init__()
         self.separator, self.mean_weight = separator, mean_weight
 
+    @override
     def forward(self, batch: Batch, step: int) -> Metrics:
-        """See `Objective.forward`; sources (B, K, C, T)."""
         return negative_log_posterior(self.separator, batch["sources"], self.mean_weight)
 
 

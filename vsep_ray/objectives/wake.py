@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 from torch.distributions import Distribution, Independent
+from typing_extensions import override
 
 from vsep_ray.config import UserError, option
 from vsep_ray.joint import Joint
@@ -103,8 +104,8 @@ class Wake(Objective):
         taus = torch.tensor(list(temperatures) or [1.0]).expand(len(joint.sources))
         self.register_buffer("temperatures", taus.clone(), persistent=False)  # DDP writes to it
 
+    @override
     def forward(self, batch: Batch, step: int) -> Metrics:
-        """See `Objective.forward`; mixture (B, C, T)."""
         mixture = batch["mixture"]
         q = self.separator(mixture)
         if self.joint.mixing.noise_std == 0 and not isinstance(q, ConditionedNormal):

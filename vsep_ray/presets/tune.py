@@ -1,6 +1,6 @@
 """tune.py: its config and presets."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 from vsep_ray.config import idle, option
 from vsep_ray.dreaming import DreamConfig
@@ -59,7 +59,7 @@ class TuneConfig(JobConfig):
     def idle(self) -> dict[str, str]:
         """What the trials do not look at, and what they all take from the sweep."""
         exact = idle(self.separator).get("self_training.beta", "").replace("--", "--separator.")
-        has_beta = hasattr(self.separator.self_training, "beta")
+        has_beta = any(f.name == "beta" for f in fields(self.separator.self_training))
         why = exact or "no objective of the trials has it; say --separator.self-training wake beside it"
         return {"betas": why} if exact or not has_beta else {}
 
