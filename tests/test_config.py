@@ -203,8 +203,8 @@ def test_help_names_every_field_with_its_default(capsys):
     for flag in ("--regime", "--separator.posterior.log-std-min", "--dreams.sigma", "--fit.learning-rate"):
         assert flag in text
     assert "--preset {" + ",".join(TRAIN_SEPARATOR) + "}" in text
-    assert "--separator.posterior {conditionednormal,factorisednormal}" in text
-    assert "--self-training {none,wake,remix}" in text
+    assert "--separator.posterior {conditionednormal,factorisednormal" in text
+    assert "--self-training {none,wake,remix" in text
 
 
 def test_the_configs_of_the_jobs_take_members_and_dotted_paths():
