@@ -63,6 +63,8 @@ DEAD = [
     (CROPS, "--dataset musdb18 --map bass=b*", "--dataset stems --dataset.map bass=b*"),
     (CROPS, "--valid-fraction 0.2", "come with their splits"),
     (SCORES, "--map bass=b*", "--dataset stems --dataset.map bass=b*"),
+    (SWEEP, "--separator.storage elsewhere", "the job around it sets it"),
+    (SCORES, "--fresh", "every evaluation starts anew"),
     (SWEEP, "--separator.self-training remix --betas 1 10", "--separator.self-training wake"),
     (SWEEP, "--separator.separator.noise-std 0 --betas 1 10", "--separator.separator.noise-std 0.02"),
 ]

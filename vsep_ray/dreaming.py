@@ -1,15 +1,19 @@
-"""Dreams: clips drawn from the priors, and which of them to learn from."""
+"""Dreams: clips are drawn from the priors, and some are chosen to learn from."""
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from vsep_ray.config import UserError, option
+from vsep_ray.crops.encoding import SILENCE_DB, level_db
 from vsep_ray.priors.prior import Prior, per_item_noise
 
+BATCH_SAMPLES = 512 * 1_024
+"""Waveform samples that are drawn together: a WaveNet takes hardly longer for many clips than for few."""
 LOWEST_HZ = 27.5
 FEWEST_ALIKE = 8
 """Clips of one semitone below which they are not repeated any more: a stray clip is no pitch."""
@@ -38,6 +42,35 @@ class DreamConfig:
     def __post_init__(self) -> None:
         if not self.temperatures:
             raise UserError("dreams need at least one temperature")
+
+
+@torch.no_grad()
+def draw(prior: Prior, config: DreamConfig, length: int) -> Tensor:
+    """Clips of a prior, an equal part of them at each temperature, finite and within four times full scale.
+
+    Shape: -> (config.num, C, length), on the CPU.
+    """
+    whole = -(-length // prior.multiple) * prior.multiple
+    batch = max(1, BATCH_SAMPLES // whole)
+    parts = np.array_split(np.arange(config.num), len(config.temperatures))
+    batches = [
+        prior.sample(min(batch, len(part) - i), whole, temperature, config.sigma)
+        for part, temperature in zip(parts, config.temperatures, strict=True)
+        for i in range(0, len(part), batch)
+    ]
+    clips = torch.cat(batches).cpu()[..., :length]
+    return torch.nan_to_num(clips, nan=0.0, posinf=1.0, neginf=-1.0).clamp(-4, 4)
+
+
+def chosen(clips: Tensor, config: DreamConfig, sample_rate: int) -> Tensor:
+    """As many clips as the config asks for, their pitches spread evenly where it says so.
+
+    Shape: (N, C, T) -> (config.num, C, T).
+    """
+    if not config.even_pitch:
+        return clips[torch.arange(config.num) % len(clips)]
+    audible = torch.from_numpy(level_db(clips.numpy()) > SILENCE_DB)
+    return clips[evenly(strongest_semitone(clips, sample_rate), audible, config.num)]
 
 
 def strongest_semitone(x: Tensor, sample_rate: int) -> Tensor:

@@ -6,14 +6,13 @@ import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Protocol
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.config import UserError
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.joint import Joint
-from vsep_ray.presets import PREPARE_CROPS
+from vsep_ray.presets import PREPARE_CROPS, TrainPriorsConfig, TrainSeparatorConfig, TuneConfig
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import exact_model, resolve_model
 
@@ -22,25 +21,7 @@ CACHE = "models_cache"
 """Folder of the storage, or of the home where that is in a bucket, for models from elsewhere."""
 
 
-class _WithCrops(Protocol):
-    @property
-    def crops(self) -> str: ...
-    @property
-    def preset(self) -> str: ...
-    @property
-    def storage(self) -> str: ...
-
-
-class _Format(Protocol):
-    @property
-    def sources(self) -> tuple[str, ...]: ...
-    @property
-    def sample_rate(self) -> int: ...
-    @property
-    def channels(self) -> int: ...
-
-
-def crop_store(config: _WithCrops) -> CropStore:
+def crop_store(config: TrainPriorsConfig | TrainSeparatorConfig | TuneConfig) -> CropStore:
     """The store that ``--crops`` names, else the latest; toy crops are made where there are none.
 
     Raises:
@@ -58,7 +39,9 @@ def crop_store(config: _WithCrops) -> CropStore:
     return CropStore.open(prepare(dataclasses.replace(recipe, storage=config.storage))["output"])
 
 
-def prior_directories(priors: str, root: str, wanted: _Format, force: bool = False) -> dict[str, str]:
+def prior_directories(
+    priors: str, root: str, wanted: CropStore | Separator, force: bool = False
+) -> dict[str, str]:
     """Source -> checkpoint directory of its prior, from ``priors`` (a folder, or the run id of
     train_priors.py) or the latest below ``root``.
 
@@ -153,7 +136,7 @@ def _by_run_id(root: str, run_id: str) -> str:
     raise UserError(f"--priors {run_id} is neither a folder nor the run id of priors in {root}/models")
 
 
-def _check_format(source: str, directory: str, wanted: _Format) -> None:
+def _check_format(source: str, directory: str, wanted: CropStore | Separator) -> None:
     if not storage.exists(storage.join(directory, "config.json")):
         raise UserError(
             f"no prior of source {source!r} in {directory}; "

@@ -54,7 +54,7 @@ class CropStore:
 
     Attributes:
         uri: folder or s3://, gs:// URI.
-        dataset: what it was made of; see `vsep_ray.datasets.registry.Dataset`.
+        dataset: what it was made of; see `vsep_ray.datasets.dataset.Dataset.name`.
         sample_rate: Hz.
         channels: audio channels of every crop.
         length: samples of every crop.

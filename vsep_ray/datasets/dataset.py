@@ -80,6 +80,8 @@ class FilesDataset(Dataset):
     """Folder of the data set, or the manifest; local, s3:// or gs://. Short form: --root."""
 
     needs_files = True
+    holds_songs: ClassVar[bool] = True
+    """Whether the files of one track always belong together; else only where a track has several sources."""
     example: ClassVar[tuple[str, ...]]
     """The files below the root of a data set with one track, which tell a user what is expected; the contract
     tests write and read them."""
@@ -104,6 +106,10 @@ class FilesDataset(Dataset):
     @override
     def scales(self, num: int) -> tuple[float, ...]:
         return (1.0,) * num
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return self.holds_songs or any(len(t.stems) > 1 or t.uri for t in tracks)
 
     @override
     def listing(self, tracks: Sequence[Track]) -> Listing:

@@ -50,15 +50,12 @@ class StemsConfig(FilesDataset):
     def tracks(self, root: str) -> list[Track]:
         return folder_per_track(root, parse_rules(self.map))
 
-    @override
-    def paired(self, tracks: Sequence[Track]) -> bool:
-        return True
-
 
 @dataclass(frozen=True)
 class SourcesConfig(FilesDataset):
     """A folder per source, with clips that belong to no common mixture."""
 
+    holds_songs = False
     example = ("drums/song.wav", "bass/song.wav")
 
     map: tuple[str, ...] = option((), short="map")
@@ -69,10 +66,6 @@ class SourcesConfig(FilesDataset):
     @override
     def tracks(self, root: str) -> list[Track]:
         return folder_per_source(root, parse_rules(self.map))
-
-    @override
-    def paired(self, tracks: Sequence[Track]) -> bool:
-        return False
 
 
 def parse_rules(pairs: Iterable[str]) -> list[Rule]:

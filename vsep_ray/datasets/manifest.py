@@ -34,16 +34,12 @@ SPLITS = ("train", "valid", "test", "")
 class ManifestConfig(FilesDataset):
     """A table of files: columns path, source and, if known, track and split."""
 
+    holds_songs = False
     example = ("songs.csv", "song/drums.wav", "song/bass.wav")
 
     @override
     def tracks(self, root: str) -> list[Track]:
         return tracks(root)
-
-    @override
-    def paired(self, tracks: Sequence[Track]) -> bool:
-        """Not in a manifest of clips."""
-        return any(len(t.stems) > 1 or t.uri for t in tracks)
 
 
 def tracks(uri: str) -> list[Track]:

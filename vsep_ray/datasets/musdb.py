@@ -6,7 +6,6 @@ The published mixture went through mastering and is not the sum of the stems; it
 
 import importlib.util
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -48,10 +47,6 @@ class MUSDB18Config(FilesDataset):
     def open(self, track: Track, crop: CropConfig) -> dict[str, Stream]:
         return open_stems(track, crop)
 
-    @override
-    def paired(self, tracks: Sequence[Track]) -> bool:
-        return True
-
 
 @dataclass(frozen=True)
 class MUSDB18HQConfig(FilesDataset):
@@ -63,10 +58,6 @@ class MUSDB18HQConfig(FilesDataset):
     @override
     def tracks(self, root: str) -> list[Track]:
         return wav_tracks(root)
-
-    @override
-    def paired(self, tracks: Sequence[Track]) -> bool:
-        return True
 
 
 def stem_tracks(root: str) -> list[Track]:

@@ -42,10 +42,6 @@ class SlakhConfig(FilesDataset):
     def tracks(self, root: str) -> list[Track]:
         return tracks(root, parse_rules(self.map))
 
-    @override
-    def paired(self, tracks: Sequence[Track]) -> bool:
-        return True
-
 
 def tracks(root: str, rules: Sequence[Rule] = ()) -> list[Track]:
     """The tracks of Slakh2100. A stem's source is that of the first rule that matches its class, else the

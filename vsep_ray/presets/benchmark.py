@@ -51,6 +51,10 @@ class BenchmarkConfig(JobConfig):
     repeats: int = 3
     """Timings of each kind, in turns; the median counts."""
 
+    def idle(self) -> dict[str, str]:
+        """Nothing of a benchmark is kept."""
+        return {"fresh": "every benchmark starts anew"}
+
 
 BENCHMARK = {
     "toy": BenchmarkConfig(),

@@ -53,8 +53,9 @@ class EvaluateConfig(JobConfig):
 
     def idle(self) -> dict[str, str]:
         """The options of ways of inference that are not asked for."""
+        found = {"fresh": "every evaluation starts anew"}
         unused = {m for m in ("refine", "langevin") if m not in self.methods}
-        found = {m: f"say --methods amortized {m} beside it" for m in sorted(unused)}
+        found |= {m: f"say --methods amortized {m} beside it" for m in sorted(unused)}
         cure = "no method asks the priors; say --methods amortized refine beside it"
         return found if self.asks_priors else {**found, "priors": cure}
 

@@ -16,6 +16,17 @@ def torch_device(device: Device) -> torch.device:
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
 
 
+def set_above(job: str, *more: str) -> dict[str, str]:
+    """Why the fields of a job inside another one cannot act that the outer job sets (`config.idle`).
+
+    Args:
+        job: field that holds the inner job's config.
+        more: fields that are set beside those that every job has.
+    """
+    names = [*(f.name for f in fields(JobConfig)), *more]
+    return {f"{job}.{name}": "the job around it sets it for all that it starts" for name in names}
+
+
 @dataclass(frozen=True)
 class JobConfig:
     """What every job takes."""

@@ -6,7 +6,7 @@ from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.crops import SMOKE_TOY, PrepareCropsConfig
 from vsep_ray.presets.evaluate import Method
-from vsep_ray.presets.job import JobConfig
+from vsep_ray.presets.job import JobConfig, set_above
 from vsep_ray.presets.training import (
     TrainPriorsConfig,
     TrainSeparatorConfig,
@@ -30,6 +30,14 @@ class QuickstartConfig(JobConfig):
     """Ways of inference in the evaluation."""
     catalog_tracks: int = 4
     """Toy songs in the catalog that is separated at the end."""
+
+    def idle(self) -> dict[str, str]:
+        """What the quickstart sets for the jobs that it starts."""
+        return {
+            **set_above("crops"),
+            **set_above("priors", "crops"),
+            **set_above("separator", "crops", "priors", "regime"),
+        }
 
     def regimes(self) -> dict[str, TrainSeparatorConfig]:
         """The separator jobs, B last, so that it ends as the champion. The levels of dreams are the priors'

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from vsep_ray.config import idle, option
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.objectives import WakeConfig
-from vsep_ray.presets.job import JobConfig
+from vsep_ray.presets.job import JobConfig, set_above
 from vsep_ray.presets.training import (
     DREAMING,
     SMOKE_BACKBONE,
@@ -61,7 +61,9 @@ class TuneConfig(JobConfig):
         exact = idle(self.separator).get("self_training.beta", "").replace("--", "--separator.")
         has_beta = any(f.name == "beta" for f in fields(self.separator.self_training))
         why = exact or "no objective of the trials has it; say --separator.self-training wake beside it"
-        return {"betas": why} if exact or not has_beta else {}
+        inner = set_above("priors", "crops", "resources")
+        inner |= set_above("separator", "crops", "priors", "resources")
+        return {**inner, **({"betas": why} if exact or not has_beta else {})}
 
     @property
     def fit(self) -> FitConfig:

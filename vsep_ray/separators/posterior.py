@@ -1,6 +1,7 @@
 """Posterior families: how a backbone's parameters and the mixture become a law over the sources.
 
 A family reads P = 2 parameters per source, channel and sample: the share a_k mu_k of the mixture and log std.
+The conditioning itself is `vsep_ray.mixing.ConditionedNormal`.
 """
 
 from dataclasses import dataclass

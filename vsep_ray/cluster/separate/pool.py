@@ -1,7 +1,7 @@
 """A pool of actors for bulk separation: whoever is free does the next group of tracks.
 
 An actor whose process or node dies comes again by itself, as soon as there is room for it; the group that it
-died with does not.
+died with does not: `job` hands its tracks out again.
 """
 
 import contextlib

@@ -3,7 +3,6 @@ regime A reads what it reads in regime B."""
 
 from typing import Any
 
-import numpy as np
 import ray
 import torch
 from torch import Tensor
@@ -13,17 +12,13 @@ from vsep_ray.cluster.inputs import prior_marks
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.config import UserError, fingerprint, what_counts
-from vsep_ray.crops.encoding import SILENCE_DB, level_db
 from vsep_ray.crops.store import STORE_FILE, CropStore
 from vsep_ray.crops.writing import Layout, Record, Unit, begin, finish, write_unit
 from vsep_ray.datasets.track import CropConfig, Stem, Track
-from vsep_ray.dreaming import DreamConfig, agreement, check_level, evenly, strongest_semitone
+from vsep_ray.dreaming import DreamConfig, agreement, check_level, chosen, draw
 from vsep_ray.presets.job import Device, torch_device
-from vsep_ray.priors import Prior
 from vsep_ray.training import step_seed
 
-BATCH_SAMPLES = 512 * 1_024
-"""Waveform samples that are drawn together: a WaveNet takes hardly longer for many clips than for few."""
 FEWEST = 0.05
 """Share of the clips that must be left after rejection."""
 
@@ -87,7 +82,7 @@ def _dream(
     module = checkpoint.load_prior(prior).to(torch_device(device))
     if config.sigma:
         check_level("--dreams.sigma", config.sigma, source, module)
-    clips = _draw(module, config, layout.crop.length)
+    clips = draw(module, config, layout.crop.length)
     if config.agreement:
         priors = {s: checkpoint.load_prior(d) for s, d in judges.items()}
         clips = clips[agreement(clips, source, priors, config.agreement)]
@@ -97,29 +92,7 @@ def _dream(
             f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "
             "train them longer, or set --dreams.agreement 0"
         )
-    return _write(layout, source, _chosen(clips, config, layout.crop.sample_rate))
-
-
-def _chosen(clips: Tensor, config: DreamConfig, sample_rate: int) -> Tensor:
-    """As many clips as asked for, their pitches spread evenly where that is asked for."""
-    if not config.even_pitch:
-        return clips[torch.arange(config.num) % len(clips)]
-    audible = torch.from_numpy(level_db(clips.numpy()) > SILENCE_DB)
-    return clips[evenly(strongest_semitone(clips, sample_rate), audible, config.num)]
-
-
-def _draw(module: Prior, config: DreamConfig, length: int) -> Tensor:
-    whole = -(-length // module.multiple) * module.multiple
-    batch = max(1, BATCH_SAMPLES // whole)
-    parts = np.array_split(np.arange(config.num), len(config.temperatures))
-    batches = [
-        module.sample(min(batch, len(part) - i), whole, temperature, config.sigma)
-        for part, temperature in zip(parts, config.temperatures, strict=True)
-        for i in range(0, len(part), batch)
-    ]
-    return torch.nan_to_num(torch.cat(batches).cpu()[..., :length], nan=0.0, posinf=1.0, neginf=-1.0).clamp(
-        -4, 4
-    )
+    return _write(layout, source, chosen(clips, config, layout.crop.sample_rate))
 
 
 def _write(layout: Layout, source: str, clips: Tensor) -> Record:

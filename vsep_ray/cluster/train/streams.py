@@ -26,7 +26,7 @@ def crop_dataset(store: CropStore, split: str, source: str, seed: int = 0) -> ra
     """The crops of one source as a lazy Ray data set of columns track, offset, gain, audio.
 
     ``audio`` stays raw bytes; a consumer turns a batch into float32 (N, C, T) by
-    ``pcm.decode(batch["audio"], batch["gain"], store.channels)``. Every pass has the row groups in another
+    ``encoding.decode(batch["audio"], batch["gain"], store.channels)``. Every pass has the row groups in another
     order; the seed repeats them where Ray preserves the order of blocks.
     """
     read = functools.partial(_clips, store=store, split=split, source=source)
@@ -36,7 +36,7 @@ def crop_dataset(store: CropStore, split: str, source: str, seed: int = 0) -> ra
 def paired_dataset(store: CropStore, split: str, seed: int = 0) -> ray.data.Dataset:
     """Aligned crops of all sources as a lazy Ray data set, like `crop_dataset`.
 
-    ``pcm.decode(batch["audio"], batch["gain"], K * C)`` gives float32 (N, K * C, T), source by source.
+    ``encoding.decode(batch["audio"], batch["gain"], K * C)`` gives float32 (N, K * C, T), source by source.
 
     Raises:
         UserError: the store is not paired.

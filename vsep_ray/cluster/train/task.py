@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 import ray.data
@@ -14,12 +14,13 @@ from vsep_ray.cluster.train.streams import crop_dataset, paired_dataset
 from vsep_ray.crops.batches import Window
 from vsep_ray.crops.store import CropStore
 from vsep_ray.objectives import Objective
-from vsep_ray.presets import ResourcesConfig
+from vsep_ray.presets import ResourcesConfig, TrainPriorsConfig, TrainSeparatorConfig
 from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 from vsep_ray.training import FitConfig
 
+Training = TrainPriorsConfig | TrainSeparatorConfig
 PAIRED = "*"
 """Stream name of aligned crops of all sources."""
 
@@ -86,15 +87,6 @@ class Task(ABC, Generic[M]):
         tracker."""
 
 
-class _Job(Protocol):
-    @property
-    def storage(self) -> str: ...
-    @property
-    def tracking_uri(self) -> str: ...
-    @property
-    def resources(self) -> ResourcesConfig: ...
-
-
 @dataclass(frozen=True)
 class Launch:
     """Where and how a task runs."""
@@ -108,7 +100,7 @@ class Launch:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: "_Job", name: str, run_id: str, num_workers: int, **provenance: Any) -> "Launch":
+    def of(cls, config: Training, name: str, run_id: str, num_workers: int, **provenance: Any) -> "Launch":
         """From a job's config; the provenance says by which run and git revision."""
         origin = {"run_id": run_id, "git": git_revision(), **provenance}
         return cls(name, config.storage, config.tracking_uri, run_id, config.resources, num_workers, origin)

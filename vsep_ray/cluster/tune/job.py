@@ -99,13 +99,12 @@ def _trial(
     config: TuneConfig, store: CropStore, priors: Mapping[Any, str], point: Point, run_id: str = ""
 ) -> dict[str, Any]:
     _, separator = configs_of(config, point)
-    separator = dataclasses.replace(separator, crops=store.uri, priors=priors[label(priors_of(point))])
+    separator = dataclasses.replace(
+        separator, crops=store.uri, priors=priors[label(priors_of(point))], resources=config.resources
+    )
     task = task_of(separator, store)
     name = run_name("trial", task.config, *task.marks)
-    launch = Launch.of(
-        dataclasses.replace(separator, resources=config.resources), name, run_id, 1,
-        regime=separator.regime, crops=store.mark, point=point,
-    )  # fmt: skip
+    launch = Launch.of(separator, name, run_id, 1, regime=separator.regime, crops=store.mark, point=point)
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
