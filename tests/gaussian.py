@@ -15,6 +15,9 @@ from vsep_ray.priors.prior import Prior
 class GaussianConfig:
     """A stand-in config: these priors never reach a checkpoint."""
 
+    noise_min: float = 1e-6
+    noise_max: float = 100.0
+
 
 class GaussianPrior(Prior):
     """A Gaussian with independent coefficients in an orthonormal cosine basis. Shape: variances (T,)."""
@@ -22,9 +25,7 @@ class GaussianPrior(Prior):
     kind = "exact"
 
     def __init__(self, variances: Tensor) -> None:
-        super().__init__()
-        self.config, self.sample_rate, self.channels = GaussianConfig(), 8_000, 1
-        self.multiple, self.noise_range = len(variances), (1e-6, 100.0)
+        super().__init__(GaussianConfig(), 8_000, 1, len(variances))
         self.register_buffer("variances", variances)
         self.register_buffer("basis", cosine_basis(len(variances)).to(variances))
 

@@ -12,7 +12,6 @@ from vsep_ray.inference import (
     amortized,
     amortized_with_variance,
     langevin,
-    moments,
     refine,
     uncertainty,
 )
@@ -120,15 +119,6 @@ def test_averaging_draws_lowers_their_spread(float64):
     torch.manual_seed(2)
     one, many = langevin(mixture, **args), langevin(mixture, samples=8, **args)
     assert (many.var(0) / one.var(0)).mean() == pytest.approx(1 / 8, rel=0.2)
-
-
-def test_moments_are_those_of_all_draws(float64):
-    draws = torch.randn(9, 2, 3)
-    mean, std = moments(iter(draws))
-    torch.testing.assert_close(mean, draws.mean(0))
-    torch.testing.assert_close(std, draws.std(0, correction=0))
-    with pytest.raises(ValueError, match="no draws"):
-        moments([])
 
 
 def test_uncertainty_is_a_root_mean_square_per_frame():

@@ -5,8 +5,9 @@ and implicit (proximal) in the mixing: under exact mixing every iterate mixes to
 for the likelihood, however small the mixing noise is.
 """
 
+import functools
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -153,25 +154,7 @@ def langevin(
     shape = (len(whole), len(joint.sources), *whole.shape[1:])
     start = whole.new_zeros(shape) if separator is None else _padded(separator(mixture).mean, joint.multiple)
     draws = (_chain(start, whole, joint, sigmas, steps, step_size) for _ in range(samples))
-    return moments(draws)[0][..., : mixture.shape[-1]]
-
-
-def moments(draws: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation (of the population) of draws, of which only one is in memory at a time.
-
-    Raises:
-        ValueError: no draws.
-    Reference: Welford, Note on a method for calculating corrected sums of squares and products, 1962.
-    """
-    count, mean, squares = 0, torch.zeros(()), torch.zeros(())
-    for draw in draws:
-        count += 1
-        change = draw - mean
-        mean = mean + change / count
-        squares = squares + change * (draw - mean)
-    if not count:
-        raise ValueError("moments of no draws at all")
-    return mean, (squares / count).sqrt()
+    return functools.reduce(torch.add, draws)[..., : mixture.shape[-1]] / samples
 
 
 def uncertainty(std: Tensor, frame: int) -> Tensor:

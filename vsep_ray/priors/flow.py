@@ -9,11 +9,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from vsep_ray.nn.flow import MultiScaleFlow
-from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
+from vsep_ray.priors.prior import ExactPrior, NoiseConfig, NoiseEmbedding, unit_scale
 
 
 @dataclass(frozen=True)
-class FlowConfig:
+class FlowConfig(NoiseConfig):
     """A flow over the waveform: each block squeezes, runs ``steps`` of (ActNorm, channel mixing, coupling),
     and lets some channels leave.
     """
@@ -36,18 +36,9 @@ class FlowConfig:
     """The coupling networks have this number of channels."""
     layers: int = 2
     """Each coupling network has this number of gated layers."""
-    embedding: int = 32
-    """The noise level is embedded in a vector of this length."""
     checkpointing: bool = False
     """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
     time."""
-    data_std: float = 0.35
-    """The clean waveform has about this standard deviation (full scale is 1); the input is divided by
-    sqrt(sigma^2 + data_std^2)."""
-    noise_min: float = 0.003
-    """The prior learns no noise level below this standard deviation (full scale is 1)."""
-    noise_max: float = 1.0
-    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     @classmethod
     def named(cls) -> "dict[str, FlowConfig]":
@@ -89,10 +80,7 @@ class FlowPrior(ExactPrior):
     """
 
     def __init__(self, config: FlowConfig, sample_rate: int, channels: int) -> None:
-        super().__init__()
-        self.config, self.sample_rate, self.channels = config, sample_rate, channels
-        self.multiple = math.prod(config.squeeze)
-        self.noise_range = (config.noise_min, config.noise_max)
+        super().__init__(config, sample_rate, channels, math.prod(config.squeeze))
         self.embedding = NoiseEmbedding(config.embedding)
         self.flow = MultiScaleFlow(
             channels, config.squeeze, config.steps, config.split, config.coupling, config.mixing,

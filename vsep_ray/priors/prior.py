@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
@@ -14,13 +15,28 @@ from vsep_ray.parallel import random
 Kind = Literal["exact", "bound", "estimate"]
 
 
+@dataclass(frozen=True, kw_only=True)
+class NoiseConfig:
+    """What every prior's config has: noise levels, and the level of the clips that it learns from."""
+
+    noise_min: float = 0.003
+    """The prior learns no noise level below this standard deviation (full scale is 1)."""
+    noise_max: float = 1.0
+    """The prior learns no noise level above this standard deviation (full scale is 1)."""
+    data_std: float = 0.35
+    """The clean waveform has about this standard deviation (full scale is 1); most priors divide their input
+    by sqrt(sigma^2 + data_std^2)."""
+    embedding: int = 32
+    """The noise level is embedded in a vector of this length."""
+
+
 class Prior(nn.Module, ABC):
     """p_sigma(x): the density of one source's waveform under p * N(0, sigma^2 I), at every noise level sigma.
 
-    To add one: write one file with a frozen ``XConfig`` (fields with units, and its method ``build``) and a
-    final ``XPrior`` that sets the attributes below and implements the abstract methods; add ``XConfig`` to
-    the union `vsep_ray.priors.PriorConfig`. The contract tests, the command line, the checkpoint loader and
-    the sweeps find it there.
+    To add one: write one file with a frozen ``XConfig`` (a `NoiseConfig` with fields of its own and a method
+    ``build``) and a final ``XPrior`` that implements the abstract methods; add ``XConfig`` to the union
+    `vsep_ray.priors.PriorConfig`. The contract tests, the command line, the checkpoint loader and the sweeps
+    find it there.
 
     Attributes:
         config: the frozen config that it was built from.
@@ -31,12 +47,12 @@ class Prior(nn.Module, ABC):
         kind: what `log_prob` returns: an exact log density, a lower bound, or an estimate.
     """
 
-    config: Any
-    sample_rate: int
-    channels: int
-    multiple: int
-    noise_range: tuple[float, float]
     kind: Kind
+
+    def __init__(self, config: Any, sample_rate: int, channels: int, multiple: int) -> None:
+        super().__init__()
+        self.config, self.sample_rate, self.channels, self.multiple = config, sample_rate, channels, multiple
+        self.noise_range: tuple[float, float] = (config.noise_min, config.noise_max)
 
     @abstractmethod
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:

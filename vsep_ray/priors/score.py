@@ -11,12 +11,12 @@ from typing_extensions import override
 from vsep_ray.nn.conv import zero_init
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.unet import UNet
-from vsep_ray.priors.prior import NoiseEmbedding, Prior, draw_noise_levels, per_item_noise
+from vsep_ray.priors.prior import NoiseConfig, NoiseEmbedding, Prior, draw_noise_levels, per_item_noise
 from vsep_ray.transforms.stft import compress, istft, stft
 
 
 @dataclass(frozen=True)
-class ScoreConfig:
+class ScoreConfig(NoiseConfig):
     """A denoiser with complex masks by a U-Net over frames; all bins of a frame enter together."""
 
     n_fft: int = 256
@@ -29,18 +29,12 @@ class ScoreConfig:
     """The U-Net halves the frame rate this number of times."""
     blocks: int = 2
     """The U-Net has this number of residual blocks per level and direction."""
-    embedding: int = 32
-    """The noise level is embedded in a vector of this length."""
     ode_steps: int = 24
     """The integral that gives the log density takes this number of steps."""
     probes: int = 1
     """The trace in the integral of the log density is estimated by this number of random probes."""
     sample_steps: int = 32
     """A draw takes this number of steps."""
-    data_std: float = 0.35
-    """The clean waveform has about this standard deviation (full scale is 1)."""
-    noise_min: float = 0.003
-    """The prior learns no noise level below this standard deviation (full scale is 1)."""
     noise_max: float = 20.0
     """The prior learns no noise level above this standard deviation (full scale is 1); all structure must
     drown in it."""
@@ -74,9 +68,7 @@ class ScorePrior(Prior):
     kind = "estimate"
 
     def __init__(self, config: ScoreConfig, sample_rate: int, channels: int) -> None:
-        super().__init__()
-        self.config, self.sample_rate, self.channels = config, sample_rate, channels
-        self.multiple, self.noise_range = config.hop, (config.noise_min, config.noise_max)
+        super().__init__(config, sample_rate, channels, config.hop)
         self.bins = config.n_fft // 2 + 1
         self.embedding = NoiseEmbedding(config.embedding)
         features = 3 * channels * self.bins + config.embedding

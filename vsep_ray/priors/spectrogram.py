@@ -8,12 +8,12 @@ from typing_extensions import override
 
 from vsep_ray.config import UserError
 from vsep_ray.nn.flow import MultiScaleFlow
-from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
+from vsep_ray.priors.prior import ExactPrior, NoiseConfig, NoiseEmbedding, unit_scale
 from vsep_ray.transforms.mdct import imdct, mdct
 
 
 @dataclass(frozen=True)
-class SpectrogramGlowConfig:
+class SpectrogramGlowConfig(NoiseConfig):
     """A Glow over the frames of an orthonormal lapped cosine transform; the bins are its channels."""
 
     bins: int = 64
@@ -24,18 +24,9 @@ class SpectrogramGlowConfig:
     """The coupling networks have this number of channels."""
     layers: int = 2
     """Each coupling network has this number of gated layers over frames."""
-    embedding: int = 32
-    """The noise level is embedded in a vector of this length."""
     checkpointing: bool = False
     """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
     time."""
-    data_std: float = 0.35
-    """The clean waveform has about this standard deviation (full scale is 1); the input is divided by
-    sqrt(sigma^2 + data_std^2)."""
-    noise_min: float = 0.003
-    """The prior learns no noise level below this standard deviation (full scale is 1)."""
-    noise_max: float = 1.0
-    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "SpectrogramGlowPrior":
         """Returns the untrained prior."""
@@ -57,9 +48,7 @@ class SpectrogramGlowPrior(ExactPrior):
     """
 
     def __init__(self, config: SpectrogramGlowConfig, sample_rate: int, channels: int) -> None:
-        super().__init__()
-        self.config, self.sample_rate, self.channels = config, sample_rate, channels
-        self.multiple, self.noise_range = config.bins, (config.noise_min, config.noise_max)
+        super().__init__(config, sample_rate, channels, config.bins)
         if channels * config.bins % 2:
             raise UserError(f"couplings halve the bins; make their number even, got {config.bins}")
         self.embedding = NoiseEmbedding(config.embedding)

@@ -11,6 +11,7 @@ from vsep_ray.nn.frames import FrameStack, fold, unfold, with_level
 from vsep_ray.nn.normal import normal
 from vsep_ray.parallel import random
 from vsep_ray.priors.prior import (
+    NoiseConfig,
     NoiseEmbedding,
     Prior,
     above_noise,
@@ -22,7 +23,7 @@ from vsep_ray.priors.prior import (
 
 
 @dataclass(frozen=True)
-class VAEConfig:
+class VAEConfig(NoiseConfig):
     """A variational autoencoder with one latent vector per frame."""
 
     hop: int = 64
@@ -33,19 +34,11 @@ class VAEConfig:
     """Encoder and decoder have this number of channels."""
     blocks: int = 4
     """The encoder and the decoder each have this number of residual blocks."""
-    embedding: int = 32
-    """The noise level, which the encoder reads, is embedded in a vector of this length."""
     beta: float = 1.0
     """The KL divergence has this weight in the loss (nats against nats); 1 gives the evidence lower bound."""
     draws: int = 8
     """The bound that is returned as the log density averages over this number of importance samples; 1 gives
     the evidence lower bound."""
-    data_std: float = 0.35
-    """The clean waveform has about this standard deviation (full scale is 1)."""
-    noise_min: float = 0.003
-    """The prior learns no noise level below this standard deviation (full scale is 1)."""
-    noise_max: float = 1.0
-    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "VAEPrior":
         """Returns the untrained prior."""
@@ -102,9 +95,7 @@ class VAEPrior(Prior):
     kind = "bound"
 
     def __init__(self, config: VAEConfig, sample_rate: int, channels: int) -> None:
-        super().__init__()
-        self.config, self.sample_rate, self.channels = config, sample_rate, channels
-        self.multiple, self.noise_range = config.hop, (config.noise_min, config.noise_max)
+        super().__init__(config, sample_rate, channels, config.hop)
         self.encoder: nn.Module = Encoder(config, channels)
         self.decoder: nn.Module = Decoder(config, channels)
 

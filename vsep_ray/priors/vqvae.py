@@ -12,6 +12,7 @@ from vsep_ray.nn.frames import FrameStack, fold, with_level
 from vsep_ray.nn.vq import Codebook, perplexity
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
 from vsep_ray.priors.prior import (
+    NoiseConfig,
     NoiseEmbedding,
     Prior,
     above_noise,
@@ -26,7 +27,7 @@ COEFFICIENTS = 13
 
 
 @dataclass(frozen=True)
-class VQVAEConfig:
+class VQVAEConfig(NoiseConfig):
     """Discrete codes per frame, their prior, and an autoregressive decoder."""
 
     encoder: Literal["waveform", "mfcc"] = "waveform"
@@ -56,14 +57,6 @@ class VQVAEConfig:
     """The codebook's moving averages keep this share of their value at each step."""
     commitment: float = 0.25
     """The distance between the encoder's vectors and their codes has this weight in the loss."""
-    embedding: int = 32
-    """The noise level is embedded in a vector of this length."""
-    data_std: float = 0.35
-    """The clean waveform has about this standard deviation (full scale is 1)."""
-    noise_min: float = 0.003
-    """The prior learns no noise level below this standard deviation (full scale is 1)."""
-    noise_max: float = 1.0
-    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "VQVAEPrior":
         """Returns the untrained prior."""
@@ -87,9 +80,7 @@ class VQVAEPrior(Prior):
     kind = "bound"
 
     def __init__(self, config: VQVAEConfig, sample_rate: int, channels: int) -> None:
-        super().__init__()
-        self.config, self.sample_rate, self.channels = config, sample_rate, channels
-        self.multiple, self.noise_range = config.hop, (config.noise_min, config.noise_max)
+        super().__init__(config, sample_rate, channels, config.hop)
         self.embedding = NoiseEmbedding(config.embedding)
         features = channels * (config.hop if config.encoder == "waveform" else COEFFICIENTS)
         self.encoder = FrameStack(

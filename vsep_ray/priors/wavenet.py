@@ -8,11 +8,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from vsep_ray.nn.autoregressive import Autoregressive, LogisticMixture, MuLaw
-from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding
+from vsep_ray.priors.prior import ExactPrior, NoiseConfig, NoiseEmbedding
 
 
 @dataclass(frozen=True)
-class WaveNetConfig:
+class WaveNetConfig(NoiseConfig):
     """An autoregressive density: a causal gated stack and the law of the next sample."""
 
     output: Literal["logistics", "mulaw"] = "logistics"
@@ -28,16 +28,8 @@ class WaveNetConfig:
     """The mixture has this number of logistics."""
     taps: int = 64
     """The linear prediction reads this number of samples before the next one."""
-    embedding: int = 32
-    """The noise level is embedded in a vector of this length."""
     warm: int = 48
     """The first samples of a draw have temperature 1 in any case, up to this number."""
-    data_std: float = 0.35
-    """The clean waveform has about this standard deviation (full scale is 1)."""
-    noise_min: float = 0.003
-    """The prior learns no noise level below this standard deviation (full scale is 1)."""
-    noise_max: float = 1.0
-    """The prior learns no noise level above this standard deviation (full scale is 1)."""
 
     def build(self, sample_rate: int, channels: int) -> "WaveNetPrior":
         """Returns the untrained prior."""
@@ -56,9 +48,7 @@ class WaveNetPrior(ExactPrior):
     """
 
     def __init__(self, config: WaveNetConfig, sample_rate: int, channels: int) -> None:
-        super().__init__()
-        self.config, self.sample_rate, self.channels, self.multiple = config, sample_rate, channels, 1
-        self.noise_range = (config.noise_min, config.noise_max)
+        super().__init__(config, sample_rate, channels, 1)
         self.embedding = NoiseEmbedding(config.embedding)
         logistics = config.output == "logistics"
         law = LogisticMixture(config.components, config.taps, config.data_std) if logistics else MuLaw()

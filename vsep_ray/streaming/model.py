@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import torch
 
-from vsep_ray import checkpoint
 from vsep_ray.chunking import places_are_equal
 from vsep_ray.inference import amortized, amortized_with_variance
 from vsep_ray.separators import Separator
@@ -14,13 +13,6 @@ from vsep_ray.streaming.stream import Chunking, Model
 
 SHORTEST = 4
 """How often a chunk may be halved when memory runs out."""
-
-
-def load(directory: str) -> Separator:
-    """The separator of a checkpoint directory."""
-    separator = checkpoint.load(directory)
-    assert isinstance(separator, Separator), directory
-    return separator
 
 
 def stream_model(separator: Separator, selection: Selection, samples: int, device: torch.device) -> Model:

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from vsep_ray import storage, streaming
+from vsep_ray import checkpoint, storage, streaming
 from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import Ledger, LedgerRow, LedgerWriter
 from vsep_ray.cluster.separate.breaker import Breaker
@@ -17,7 +17,7 @@ from vsep_ray.parallel.prefetch import ahead, crew
 from vsep_ray.presets.job import torch_device
 from vsep_ray.storage.locks import Staging, locks_work, sweep
 from vsep_ray.streaming import Chunking, Selection
-from vsep_ray.streaming.model import chunking, is_out_of_memory, ladder, load, may_span, stream_model
+from vsep_ray.streaming.model import chunking, is_out_of_memory, ladder, may_span, stream_model
 
 log = logging.getLogger(__name__)
 BEHIND = 2
@@ -32,7 +32,7 @@ class Worker:
         config = settings.config
         device = torch_device(config.device)
         self.on_gpu = device.type != "cpu"
-        separator = load(settings.directory)
+        separator = checkpoint.load_separator(settings.directory)
         self.selection = Selection.of(separator.sources, config.sources)
         self.model = stream_model(separator, self.selection, config.samples, device)
         self.grid = chunking(separator, config.chunk_seconds, config.overlap, config.batch_size)

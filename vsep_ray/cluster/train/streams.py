@@ -26,8 +26,8 @@ def crop_dataset(store: CropStore, split: str, source: str, seed: int = 0) -> ra
     """The crops of one source as a lazy Ray data set of columns track, offset, gain, audio.
 
     ``audio`` stays raw bytes; a consumer turns a batch into float32 (N, C, T) by
-    ``encoding.decode(batch["audio"], batch["gain"], store.channels)``. Every pass has the row groups in another
-    order; the seed repeats them where Ray preserves the order of blocks.
+    ``encoding.decode(batch["audio"], batch["gain"], store.channels)``. Every pass has the row groups in
+    another order; the seed repeats them where Ray preserves the order of blocks.
     """
     read = functools.partial(_clips, store=store, split=split, source=source)
     return _groups(store, split, source, read, seed)
