@@ -103,7 +103,7 @@ def check_best(figures, rows):
     assert figures["selected_by"] == BOUND
     assert figures["best"][BOUND] == max(r[BOUND] for r in finished)
     best = json.loads(Path(figures["best"]["config"]).read_text())
-    assert best["train_separator"]["beta"] == best["point"]["beta"]
+    assert best["train_separator"]["self_training"]["beta"] == best["point"]["beta"]
     assert best["train_priors"]["prior"]["steps"] == best["point"]["depth"]
     check_export(figures["best"], best)
 

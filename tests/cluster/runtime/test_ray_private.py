@@ -8,9 +8,9 @@ from vsep_ray.cluster.runtime.ray_private import is_started_here, running_cluste
 def test_an_address_is_taken_as_it_is_and_no_cluster_is_none(monkeypatch):
     """Else a job would start a second cluster beside the one that it was told of."""
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    assert running_cluster("127.0.0.1:6379") == "127.0.0.1:6379"
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:6380")
-    assert running_cluster(None) == "127.0.0.1:6380"
+    assert running_cluster("10.9.8.7:6379") == "10.9.8.7:6379"
+    monkeypatch.setenv("RAY_ADDRESS", "10.9.8.7:6380")
+    assert running_cluster(None) == "10.9.8.7:6380"
 
 
 @pytest.mark.ray

@@ -18,7 +18,9 @@ NAME = "tune-test"
 
 def test_of_drawn_points_few_are_made_before():
     """Enough to see that each axis decides something, and for each set of priors one."""
-    config = TuneConfig(betas=(0.1, 1.0, 10.0), depths=(2, 4), seeds=(0, 1), axes=("samples=1,2,3",))
+    config = TuneConfig(
+        betas=(0.1, 1.0, 10.0), depths=(2, 4), seeds=(0, 1), axes=("self_training.samples=1,2,3",)
+    )
     points = space.grid(config)
     assert job._made_before(config, points) == points
     made = job._made_before(dataclasses.replace(config, draws=9), points)
@@ -30,7 +32,7 @@ def test_of_drawn_points_few_are_made_before():
 
 @pytest.fixture
 def config(ray_session, tmp_path, tracking_uri):
-    axes = ("temperatures=[0.3],[1]",)
+    axes = ("self_training.temperatures=[0.3],[1]",)
     return dataclasses.replace(
         TUNE["smoke"], storage=str(tmp_path), tracking_uri=tracking_uri, depths=(), axes=axes, reduction=1
     )
@@ -43,7 +45,7 @@ def trial(config):
     folder, steps, metrics = config.storage, config.fit.steps, space.metrics_of(config)
 
     def made(point, run_id=""):
-        name = f"trial-{point['beta']}-{point['temperatures']}"
+        name = f"trial-{point['beta']}-{point['self_training.temperatures']}"
         with Path(folder, "calls").open("a") as file:
             file.write(f"{name}\n")
         for place in ("runs", "models"):

@@ -12,7 +12,10 @@ from vsep_ray.cluster.tune.proposals import Draws
 from vsep_ray.presets import TuneConfig
 
 PARABOLA = TuneConfig(
-    betas=(0.01, 100.0), depths=(2, 4), draws=24, axes=("samples=1,4", "gradient=entropy,path")
+    betas=(0.01, 100.0),
+    depths=(2, 4),
+    draws=24,
+    axes=("self_training.samples=1,4", "self_training.gradient=entropy,path"),
 )
 PARABOLA = dataclasses.replace(
     PARABOLA, separator=dataclasses.replace(PARABOLA.separator, regime="B"), reduction=1
@@ -48,8 +51,10 @@ def search(draws, begin=0, end=24):
 def test_draws_near_the_optimum_within_their_axes():
     found = search(Draws(PARABOLA))
     assert found == search(Draws(PARABOLA)), "the seed and the results decide"
-    assert {p["depth"] for p in found} == {2, 4} and {type(p["samples"]) for p in found} == {int}
-    assert all(0.01 <= p["beta"] <= 100 and p["gradient"] in ("entropy", "path") for p in found)
+    assert {p["depth"] for p in found} == {2, 4} and {type(p["self_training.samples"]) for p in found} == {
+        int
+    }
+    assert all(0.01 <= p["beta"] <= 100 and p["self_training.gradient"] in ("entropy", "path") for p in found)
     assert list(found[0]) == list(space.axes_of(PARABOLA))
     far = [np.mean([abs(np.log10(p["beta"]) - 1) for p in part]) for part in (found[:8], found[-8:])]
     assert far[1] < 0.7 * far[0]

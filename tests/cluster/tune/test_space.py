@@ -19,11 +19,23 @@ def test_regimes_are_selected_by_what_they_may_look_at():
 
 
 def test_the_grid_takes_any_field_and_refuses_others():
-    axes = ("fit.learning_rate=0.001,0.0003", "gradient=entropy,path", "temperatures=[0.3]")
+    axes = (
+        "fit.learning_rate=0.001,0.0003",
+        "self_training.gradient=entropy,path",
+        "self_training.temperatures=[0.3]",
+    )
     found = space.grid(TuneConfig(betas=(1.0,), depths=(4, 8), axes=axes))
-    assert len(found) == 8 and found[-1]["gradient"] == "path" and found[-1]["temperatures"] == [0.3]
+    assert (
+        len(found) == 8
+        and found[-1]["self_training.gradient"] == "path"
+        and found[-1]["self_training.temperatures"] == [0.3]
+    )
     priors, separator = space.configs_of(TuneConfig(), found[-1])
-    assert (priors.prior.steps, separator.fit.learning_rate, separator.gradient) == (8, 0.0003, "path")
+    assert (priors.prior.steps, separator.fit.learning_rate, separator.self_training.gradient) == (
+        8,
+        0.0003,
+        "path",
+    )
     assert space.grid(TuneConfig(betas=(), depths=(), axes=("fit.steps=3",))) == [{"fit.steps": 3, "seed": 0}]
     for axis, words in [
         ("fit.rate=1", "no field 'rate'"),
