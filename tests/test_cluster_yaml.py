@@ -57,7 +57,7 @@ def test_images_and_extras_are_those_of_the_package(config, job):
     assert job["spec"]["rayClusterSpec"]["rayVersion"].startswith(f"{ray_version()}.")
     for name in ("cluster.yaml", "jobs/rayjob.yaml"):
         text = (ROOT / name).read_text()
-        assert extras(text) and extras(text) <= PROJECT["optional-dependencies"].keys()
+        assert extras(text) <= PROJECT["optional-dependencies"].keys()
         assert f"rayproject/ray:{ray_version()}." in text
 
 
@@ -72,7 +72,7 @@ def test_the_manifest_starts_the_job_and_grows_from_nothing(job):
 
 
 def test_the_entry_point_is_understood(job, monkeypatch):
-    from vsep_ray.config import parse
+    from vsep_ray.command_line import parse
     from vsep_ray.presets import SEPARATE_CATALOG, SeparateCatalogConfig
 
     flags = job["spec"]["entrypoint"].split()[2:]
