@@ -1,5 +1,7 @@
 """What was typed and cannot act is refused with the cure; what a preset sets and cannot act is dropped."""
 
+import dataclasses
+
 import pytest
 
 from vsep_ray.command_line import parse
@@ -97,6 +99,16 @@ def test_short_forms_stand_for_the_data_set_s_own_flags():
     config = parse(PrepareCropsConfig, flags, PREPARE_CROPS)
     assert config.dataset == StemsConfig("songs", ("bass=b*", "other=*"))
     assert parse(EvaluateConfig, ["--root=crops"], EVALUATE).dataset.root == "crops"
+
+
+def test_the_quickstart_keeps_what_one_of_its_regimes_looks_at(capsys):
+    preset = QUICKSTART["smoke"]
+    found = parse(QuickstartConfig, ["--separator.dreams.num", "64"], QUICKSTART).regimes()
+    assert [r.regime for r in found.values()] == ["A", "B"]
+    assert found["A"].dreams == dataclasses.replace(preset.separator.dreams, num=64)
+    with pytest.raises(SystemExit, match="2"):
+        parse(QuickstartConfig, ["--separator.regime", "C"], QUICKSTART)
+    assert "leave out --separator.regime" in " ".join(capsys.readouterr().err.replace("│", "").split())
 
 
 def test_what_a_preset_sets_and_cannot_act_is_dropped():

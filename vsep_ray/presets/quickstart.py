@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field, replace
 
+from vsep_ray.config import UserError
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.crops import SMOKE_TOY, PrepareCropsConfig
@@ -23,7 +24,7 @@ class QuickstartConfig(JobConfig):
     """Named starting values."""
     crops: PrepareCropsConfig = field(default_factory=PrepareCropsConfig)
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
-    separator: TrainSeparatorConfig = field(default_factory=TrainSeparatorConfig)
+    separator: TrainSeparatorConfig = field(default_factory=lambda: TrainSeparatorConfig(regime="A"))
     regime_a_steps: int = 500
     """Optimiser steps of the regime-A separator (regime B takes those of separator.fit)."""
     methods: tuple[Method, ...] = ("amortized", "refine")
@@ -31,12 +32,16 @@ class QuickstartConfig(JobConfig):
     catalog_tracks: int = 4
     """Toy songs in the catalog that is separated at the end."""
 
+    def __post_init__(self) -> None:
+        if self.separator.regime != "A":  # the one whose fields are all of B's and more: `regimes` makes both
+            raise UserError("the quickstart trains regimes A and B; leave out --separator.regime")
+
     def idle(self) -> dict[str, str]:
         """What the quickstart sets for the jobs that it starts."""
         return {
             **set_above("crops"),
             **set_above("priors", "crops"),
-            **set_above("separator", "crops", "priors", "regime"),
+            **set_above("separator", "crops", "priors"),
         }
 
     def regimes(self) -> dict[str, TrainSeparatorConfig]:
@@ -59,7 +64,7 @@ def _quickstart(
         priors=TrainPriorsConfig(
             preset=preset, prior=ScoreConfig(ode_steps=12), fit=prior_fit, noise_stds=(0.03, 0.1, 0.3)
         ),
-        separator=TrainSeparatorConfig(preset=preset, fit=fit, dreams=dreams, force=True),
+        separator=TrainSeparatorConfig(preset=preset, regime="A", fit=fit, dreams=dreams, force=True),
     )
 
 
