@@ -36,7 +36,7 @@ class MlflowServer:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
-        for _ in range(300):
+        for _ in range(900):  # three minutes: a slow machine is no fault of the server
             try:
                 return urllib.request.urlopen(self.url, timeout=1)
             except OSError:
