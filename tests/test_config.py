@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -174,7 +175,8 @@ def test_values_have_names_too(capsys):
     assert parse(TrainPriorsConfig, ["--prior", "glow"], TRAIN_PRIORS).prior == FlowConfig.named()["glow"]
     with pytest.raises(SystemExit):
         parse(TrainPriorsConfig, ["--help"], TRAIN_PRIORS)
-    assert "--prior {flow,wavenet,vae,vqvae,spectrogramglow,score,nice,realnvp," in capsys.readouterr().out
+    choices = re.search(r"--prior \{([\w,]+)", capsys.readouterr().out)[1].split(",")
+    assert {"flow", "wavenet", "nice", "realnvp"} <= set(choices)
 
 
 def test_choosing_the_member_of_the_preset_keeps_its_values():
