@@ -5,41 +5,21 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import ray.data
-from stores import read_paired
+from stores import noise_store, read_paired
 
 from vsep_ray.cluster.train.streams import crop_dataset, paired_dataset
 from vsep_ray.config import UserError
 from vsep_ray.crops.encoding import decode
 from vsep_ray.crops.reading import read_crops
-from vsep_ray.crops.writing import UNIT_BYTES, Layout, begin, divide, finish, write_unit
-from vsep_ray.datasets.track import CropConfig, Stem, Track
 
 pytestmark = pytest.mark.ray
-SOURCES = ("bass", "drums")
-LENGTH = 64
-
-
-def make(uri, paired, encoding):
-    stems = tuple(Stem(s, (s,)) for s in SOURCES)
-    tracks = [Track(f"t{i:02d}", stems=stems, split="train") for i in range(12)]
-    crop = CropConfig(8_000, 1, LENGTH, encoding)
-    layout = Layout(str(uri), "stems", crop, SOURCES, (1.0, 1.0), paired, "abc")
-    begin(layout, fresh=False)
-    rng = np.random.default_rng(0)
-
-    def open_track(track):
-        pieces = {s: rng.uniform(-0.5, 0.5, (2, 1, LENGTH)).astype(np.float32) for s in SOURCES}
-        return {s: iter(p) for s, p in pieces.items()}
-
-    units = divide(tracks, [UNIT_BYTES] * len(tracks))
-    return finish(layout, [write_unit(layout, unit, open_track) for unit in units], "")
 
 
 @pytest.fixture(scope="module", params=["pcm", "flac"])
 def store(request, ray_session, tmp_path_factory):
     options = ray.data.DataContext.get_current().execution_options
     options.preserve_order = True
-    yield make(tmp_path_factory.mktemp("store"), True, request.param)
+    yield noise_store(tmp_path_factory.mktemp("store"), encoding=request.param)
     options.preserve_order = False
 
 
@@ -90,4 +70,4 @@ def test_two_workers_see_disjoint_halves_and_together_all(store):
 
 def test_clips_have_no_alignment(ray_session, tmp_path):
     with pytest.raises(UserError, match="no common mixture"):
-        paired_dataset(make(tmp_path, False, "pcm"), "train")
+        paired_dataset(noise_store(tmp_path, paired=False), "train")
