@@ -16,9 +16,9 @@ from vsep_ray.cluster.train.held_out import BOUND
 from vsep_ray.cluster.train.priors import PriorTask
 from vsep_ray.cluster.train.separator import SeparatorTask
 from vsep_ray.cluster.train.task import Launch
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, members, short_name
 from vsep_ray.crops.batches import AugmentConfig
-from vsep_ray.objectives import RemixConfig, WakeConfig
+from vsep_ray.objectives import SelfTrainingConfig
 from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
 from vsep_ray.priors import FlowConfig
 from vsep_ray.separators import SeparatorConfig, SpectrogramUNetConfig
@@ -28,6 +28,7 @@ from vsep_ray.training import FitConfig
 
 pytestmark = pytest.mark.ray
 FIT = FitConfig(steps=4, batch_size=4, log_every=1, checkpoint_every=2)
+FLOW = FlowConfig(squeeze=(16,), steps=1, width=8, layers=1)
 SMALL = SpectrogramUNetConfig(n_fft=16, hop=8, width=4, levels=1, blocks=1)
 
 
@@ -74,8 +75,7 @@ def run(tmp_path, tracking_uri, monkeypatch):
 
 
 def prior_task(store):
-    prior = FlowConfig(squeeze=(16,), steps=1, width=8, layers=1)
-    return PriorTask(FIT, 0, store, "bass", prior, AugmentConfig(), (0.1, 1.0))
+    return PriorTask(FIT, 0, store, "bass", FLOW, AugmentConfig(), (0.1, 1.0))
 
 
 def separator_task(store, priors, **changes):
@@ -107,19 +107,30 @@ def test_after_a_death_it_goes_on_to_the_same_weights(store, run):
         torch.testing.assert_close(value, expected[name], rtol=0, atol=0)
 
 
+@pytest.fixture
+def priors(store, tmp_path):
+    """Source -> checkpoint directory of an untrained prior."""
+    directories = {source: Path(tmp_path, "priors", source) for source in store.sources}
+    for directory in directories.values():
+        checkpoint.save(directory, FLOW.build(8_000, 1), {})
+    return {source: str(directory) for source, directory in directories.items()}
+
+
 @pytest.mark.parametrize("regime", ["A", "B", "C"])
-def test_a_separator_is_trained_under_each_regime(store, run, tmp_path, regime):
-    priors = {}
-    for source in store.sources if regime == "A" else ():
-        prior = FlowConfig(squeeze=(16,), steps=1, width=8, layers=1).build(8_000, 1)
-        checkpoint.save(Path(tmp_path, "priors", source), prior, {})
-        priors[source] = str(Path(tmp_path, "priors", source))
-    other = {"A": WakeConfig(samples=1), "B": RemixConfig()}.get(regime)
-    changes = {"self_training": other} if other else {}
-    folder, steps, _ = run(separator_task(store, priors, regime=regime, **changes))
+def test_a_separator_is_trained_under_each_regime(store, run, priors, regime):
+    folder, steps, _ = run(separator_task(store, priors, regime=regime))
     assert steps == [2, 4] and checkpoint.load_separator(folder).sources == store.sources
     validation = checkpoint.read_provenance(folder)["validation"]
     assert "si_sdr_db" in validation and (BOUND in validation) == (regime == "A")
+
+
+@pytest.mark.parametrize("other", [c() for c in members(SelfTrainingConfig) if c.reads_mixtures], ids=repr)
+def test_every_self_training_learns_beside_sleep(store, run, priors, tracking_uri, other):
+    task = separator_task(store, priors, self_training=other)
+    _, steps, run_id = run(task)
+    assert steps == [2, 4] and task.objective == f"Sleep and {short_name(type(other))}"
+    logged = client(tracking_uri).get_run(run_id).data.metrics
+    assert {"train/sleep/loss", "valid/si_sdr_db"} <= logged.keys()
 
 
 def test_a_user_s_mistake_comes_back_as_words(store, tmp_path, monkeypatch):
