@@ -1,5 +1,4 @@
-"""evaluate: score separators and ways of inference between floor and ceiling, in parallel over tracks, and
-make a page to listen to.
+"""evaluate scores separators and ways of inference between floor and ceiling, and makes a page to listen to.
 
 Everything happens at the model's sample rate and channels: stems are resampled to them, mixed, separated and
 scored there, so that the numbers are of the model and not of a resampler; what an 8 kHz model loses above 4
@@ -11,17 +10,16 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 import torch
 
 from vsep_ray import storage
-from vsep_ray.cluster.evaluate import examples, excerpts
-from vsep_ray.cluster.evaluate.contenders import Contender, contenders
+from vsep_ray.cluster.evaluate import examples
+from vsep_ray.cluster.evaluate.contenders import Contender, Excerpt, contenders, excerpts
 from vsep_ray.cluster.evaluate.examples import Portion
-from vsep_ray.cluster.evaluate.excerpts import Excerpt
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.config import UserError, fingerprint, short_name, to_dict
@@ -35,22 +33,28 @@ from vsep_ray.tracking import Tracker
 log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Result:
-    """Scores on the stems' sum and on published mixtures, time per method, tracks that could not be read."""
+    """Scores are of the stems' sum and of published mixtures; times are per method.
 
-    scores: list[Score] = field(default_factory=list)
-    published: list[Score] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    audio_seconds: float = 0.0
+    ``failed`` counts tracks that could not be read.
+    """
+
+    scores: list[Score]
+    published: list[Score]
+    seconds: dict[str, float]
+    audio_seconds: float
     failed: int = 0
 
 
 def run(config: EvaluateConfig) -> dict[str, Any]:
-    """Score, print the table, write the page, log to MLflow; the figures of the JSON line.
+    """Scores, prints the table, writes the page, and logs to MLflow.
+
+    Returns:
+        The figures of the JSON line.
 
     Raises:
-        UserError: no such model, priors or data.
+        UserError: there are no such models, priors or data.
     """
     rivals = contenders(config)
     first = rivals[0]
@@ -75,7 +79,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def plan(config: EvaluateConfig) -> dict[str, Any]:
-    """What `run` would score."""
+    """Returns what `run` would score."""
     rivals = contenders(config)
     return {
         "contenders": {c.name: c.uri for c in rivals},
@@ -86,8 +90,11 @@ def plan(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def table(methods: Mapping[str, Any]) -> str:
-    """Floor, contenders and oracle, overall and per source: SI-SDR / SDR as means and medians in dB, and how
-    many times faster than real time one worker was."""
+    """Returns floor, contenders and oracle as text, overall and per source.
+
+    Cells are SI-SDR / SDR as means and medians in dB; the last column says how many times faster than real
+    time one worker was.
+    """
     names = [*next(iter(methods.values()))["sources"], None]
     head = f"{'dB: SI-SDR / SDR, mean (median)':<32}" + "".join(f"{n or 'all':>34}" for n in names)
     lines = [f"{head}{'x real time':>14}"]
@@ -110,42 +117,47 @@ def _identity(config: EvaluateConfig, rivals: Sequence[Contender]) -> str:
 
 
 def _score_all(config: EvaluateConfig, portions: Sequence[Portion], rivals: Sequence[Contender]) -> _Result:
-    shared, score = ray.put(list(rivals)), _remote(_score_portion, config)
-    parts = ray.get([score.remote(portion, shared, config.bsseval) for portion in portions])
-    total, errors = _Result(), [p for p in parts if isinstance(p, str)]
+    parts = _over(portions, _score_portion, config, rivals, config.bsseval)
+    errors = [p for p in parts if isinstance(p, str)]
+    good = [p for p in parts if isinstance(p, _Result)]
     for message in errors:
         log.warning("not scored: %s", message)
-    if len(errors) == len(portions):
+    if not good:
         raise UserError(f"no track could be read; the first error: {errors[0]}")
-    total.failed = len(errors)
-    for part in parts:
-        if isinstance(part, _Result):
-            total.scores += part.scores
-            total.published += part.published
-            total.audio_seconds += part.audio_seconds
-            total.seconds = {n: total.seconds.get(n, 0.0) + s for n, s in part.seconds.items()}
-    return total
+    return _Result(
+        [s for part in good for s in part.scores],
+        [s for part in good for s in part.published],
+        {rival.name: sum(part.seconds[rival.name] for part in good) for rival in rivals},
+        sum(part.audio_seconds for part in good),
+        len(errors),
+    )
 
 
-def _remote(function: Any, config: EvaluateConfig) -> Any:
-    return ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(config.device)))(function)
+def _over(
+    portions: Sequence[Portion], do: Any, config: EvaluateConfig, rivals: Sequence[Contender], *more: Any
+) -> list[Any]:
+    """Returns what a function of a portion and the contenders returns, for each portion in parallel."""
+    shared = ray.put(list(rivals))
+    task = capacity.on_device(do, config.device)
+    return ray.get([task.remote(portion, shared, *more) for portion in portions])
 
 
 def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool) -> _Result | str:
-    separator, result = rivals[0].separator, _Result()
+    separator = rivals[0].separator
     try:
         found = examples.read(portion, separator)
     except BadFileError as error:
         return str(error)
     mixtures = torch.stack([e.mixture for e in found])
-    result.audio_seconds = mixtures[:, 0].numel() / separator.sample_rate
+    rate = separator.sample_rate
+    result = _Result([], [], {}, mixtures[:, 0].numel() / rate)
     estimates = {}
     for rival in rivals:
         torch.manual_seed(0)  # a second run of the job draws the same noise
         since = time.perf_counter()
         estimates[rival.name] = rival.separate(mixtures)
         result.seconds[rival.name] = time.perf_counter() - since
-    scales, rate = separator.mixing.scales.cpu(), separator.sample_rate
+    scales = separator.mixing.scales.cpu()
     for i, e in enumerate(found):
         mine = {n: x[i] for n, x in estimates.items()}
         rows = score_track(
@@ -156,11 +168,10 @@ def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool)
 
 
 def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Result) -> dict[str, Any]:
-    """The first contender's summary on top, every method's below ``methods``."""
+    """Returns the first contender's summary on top, every method's below ``methods``."""
     first, methods = rivals[0], aggregate(result.scores)
     for name, seconds in result.seconds.items():
         methods[name]["realtime_factor"] = round(result.audio_seconds / seconds, 2)
-    published = {"published_mixture": aggregate(result.published)} if result.published else {}
     return {
         "model": first.uri,
         "regime": first.regime,
@@ -174,19 +185,18 @@ def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Resul
         FLOOR: methods[FLOOR],
         CEILING: methods[CEILING],
         "methods": methods,
-        **published,
+        **({"published_mixture": aggregate(result.published)} if result.published else {}),
     }
 
 
 def _listen(
     config: EvaluateConfig, scores: Iterable[Score], portions: Sequence[Portion], rivals: Sequence[Contender]
 ) -> list[Excerpt]:
-    """The sounds of the worst tracks, separated once more: to keep all would take their memory."""
+    """Returns sounds of the worst tracks, separated once more: to keep all would take their memory."""
     worst = worst_first(scores)[: config.listening_tracks]
     if not worst:
         return []
-    shared, cut = ray.put(list(rivals)), _remote(excerpts.excerpts, config)
-    parts = ray.get([cut.remote(portion, shared, worst) for portion in portions])
+    parts = _over(portions, excerpts, config, rivals, worst)
     return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
 
 
