@@ -74,7 +74,7 @@ class Contender:
         return lambda m: chosen(m.to(device), **options).cpu()
 
 
-def contenders(config: EvaluateConfig) -> list[Contender]:
+def find_contenders(config: EvaluateConfig) -> list[Contender]:
     """Returns every model of the config with every method, in their order.
 
     Raises:

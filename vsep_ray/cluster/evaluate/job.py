@@ -18,7 +18,7 @@ import torch
 
 from vsep_ray import storage
 from vsep_ray.cluster.evaluate import examples
-from vsep_ray.cluster.evaluate.contenders import Contender, Excerpt, contenders, excerpts
+from vsep_ray.cluster.evaluate.contenders import Contender, Excerpt, excerpts, find_contenders
 from vsep_ray.cluster.evaluate.examples import Portion
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
@@ -56,18 +56,18 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     Raises:
         UserError: there are no such models, priors or data.
     """
-    rivals = contenders(config)
-    first = rivals[0]
+    contenders = find_contenders(config)
+    first = contenders[0]
     portions = examples.portions(config, first.separator)
     dataset = short_name(type(config.dataset))
-    name = f"evaluate-{dataset}-{_identity(config, rivals)}"
+    name = f"evaluate-{dataset}-{_identity(config, contenders)}"
     with start_run(
         config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
     ) as tracker:
-        result = _score_all(config, portions, rivals)
-        figures = _figures(config, rivals, result)
+        result = _score_all(config, portions, contenders)
+        figures = _figures(config, contenders, result)
         print(table(figures["methods"]))
-        heard = _listen(config, result.scores, portions, rivals)
+        heard = _listen(config, result.scores, portions, contenders)
         rows = [dataclasses.asdict(s) for s in result.scores]
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
@@ -80,11 +80,11 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 def plan(config: EvaluateConfig) -> dict[str, Any]:
     """Returns what `run` would score."""
-    rivals = contenders(config)
+    contenders = find_contenders(config)
     return {
-        "contenders": {c.name: c.uri for c in rivals},
-        "sources": list(rivals[0].separator.sources),
-        "units": len(examples.portions(config, rivals[0].separator)),
+        "contenders": {c.name: c.uri for c in contenders},
+        "sources": list(contenders[0].separator.sources),
+        "units": len(examples.portions(config, contenders[0].separator)),
         "max_tracks": config.max_tracks,
     }
 
@@ -110,14 +110,16 @@ def _pair(summary: Mapping[str, float | None]) -> str:
     return "-" if mean is None or median is None else f"{mean:.2f} ({median:.2f})"
 
 
-def _identity(config: EvaluateConfig, rivals: Sequence[Contender]) -> str:
-    options = to_dict([config.refine, config.langevin]) if any(c.joint for c in rivals) else []
+def _identity(config: EvaluateConfig, contenders: Sequence[Contender]) -> str:
+    options = to_dict([config.refine, config.langevin]) if any(c.joint for c in contenders) else []
     data = [to_dict(config.dataset), config.max_tracks, config.priors, options]
-    return fingerprint([[c.uri for c in rivals], list(config.methods), *data])
+    return fingerprint([[c.uri for c in contenders], list(config.methods), *data])
 
 
-def _score_all(config: EvaluateConfig, portions: Sequence[Portion], rivals: Sequence[Contender]) -> _Result:
-    parts = _over(portions, _score_portion, config, rivals, config.bsseval)
+def _score_all(
+    config: EvaluateConfig, portions: Sequence[Portion], contenders: Sequence[Contender]
+) -> _Result:
+    parts = _over(portions, _score_portion, config, contenders, config.bsseval)
     errors = [p for p in parts if isinstance(p, str)]
     good = [p for p in parts if isinstance(p, _Result)]
     for message in errors:
@@ -127,23 +129,23 @@ def _score_all(config: EvaluateConfig, portions: Sequence[Portion], rivals: Sequ
     return _Result(
         [s for part in good for s in part.scores],
         [s for part in good for s in part.published],
-        {rival.name: sum(part.seconds[rival.name] for part in good) for rival in rivals},
+        {contender.name: sum(part.seconds[contender.name] for part in good) for contender in contenders},
         sum(part.audio_seconds for part in good),
         len(errors),
     )
 
 
 def _over(
-    portions: Sequence[Portion], do: Any, config: EvaluateConfig, rivals: Sequence[Contender], *more: Any
+    portions: Sequence[Portion], do: Any, config: EvaluateConfig, contenders: Sequence[Contender], *more: Any
 ) -> list[Any]:
     """Returns what a function of a portion and the contenders returns, for each portion in parallel."""
-    shared = ray.put(list(rivals))
+    shared = ray.put(list(contenders))
     task = capacity.on_device(do, config.device)
     return ray.get([task.remote(portion, shared, *more) for portion in portions])
 
 
-def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool) -> _Result | str:
-    separator = rivals[0].separator
+def _score_portion(portion: Portion, contenders: Sequence[Contender], bsseval: bool) -> _Result | str:
+    separator = contenders[0].separator
     try:
         found = examples.read(portion, separator)
     except BadFileError as error:
@@ -152,11 +154,11 @@ def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool)
     rate = separator.sample_rate
     result = _Result([], [], {}, mixtures[:, 0].numel() / rate)
     estimates = {}
-    for rival in rivals:
+    for contender in contenders:
         torch.manual_seed(0)  # a second run of the job draws the same noise
         since = time.perf_counter()
-        estimates[rival.name] = rival.separate(mixtures)
-        result.seconds[rival.name] = time.perf_counter() - since
+        estimates[contender.name] = contender.separate(mixtures)
+        result.seconds[contender.name] = time.perf_counter() - since
     scales = separator.mixing.scales.cpu()
     for i, e in enumerate(found):
         mine = {n: x[i] for n, x in estimates.items()}
@@ -167,9 +169,9 @@ def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool)
     return result
 
 
-def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Result) -> dict[str, Any]:
+def _figures(config: EvaluateConfig, contenders: Sequence[Contender], result: _Result) -> dict[str, Any]:
     """Returns the first contender's summary on top, every method's below ``methods``."""
-    first, methods = rivals[0], aggregate(result.scores)
+    first, methods = contenders[0], aggregate(result.scores)
     for name, seconds in result.seconds.items():
         methods[name]["realtime_factor"] = round(result.audio_seconds / seconds, 2)
     return {
@@ -190,13 +192,16 @@ def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Resul
 
 
 def _listen(
-    config: EvaluateConfig, scores: Iterable[Score], portions: Sequence[Portion], rivals: Sequence[Contender]
+    config: EvaluateConfig,
+    scores: Iterable[Score],
+    portions: Sequence[Portion],
+    contenders: Sequence[Contender],
 ) -> list[Excerpt]:
     """Returns sounds of the worst tracks, separated once more: to keep all would take their memory."""
     worst = worst_first(scores)[: config.listening_tracks]
     if not worst:
         return []
-    parts = _over(portions, excerpts, config, rivals, worst)
+    parts = _over(portions, excerpts, config, contenders, worst)
     return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
 
 

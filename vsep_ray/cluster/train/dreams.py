@@ -50,15 +50,10 @@ def dreams(
     Raises:
         UserError: too few clips are left after rejection to say anything of the source.
     """
-    mark = fingerprint(
-        {
-            "priors": prior_marks(priors),
-            "judges": prior_marks(judges) if config.agreement else {},
-            "config": what_counts(config),
-            "length": length,
-            "seed": seed,
-        }
-    )
+    mark = fingerprint({
+        "priors": prior_marks(priors), "judges": prior_marks(judges) if config.agreement else {},
+        "config": what_counts(config), "length": length, "seed": seed,
+    })  # fmt: skip
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, STORE_FILE)):
         return CropStore.open(uri)
