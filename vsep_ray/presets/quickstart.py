@@ -48,7 +48,8 @@ class QuickstartConfig(JobConfig):
     def regimes(self) -> dict[str, TrainSeparatorConfig]:
         """Returns the separator jobs, B last, so that it ends as the champion.
 
-        The levels of dreams are the priors' own, hence a random gain of 6 dB where none is asked for."""
+        The levels of dreams are the priors' own, hence a random gain of 6 dB where none is asked for.
+        """
         fit = replace(self.separator.fit, steps=self.regime_a_steps)
         augment = replace(self.separator.augment, gain_db=self.separator.augment.gain_db or 6.0)
         return {

@@ -35,8 +35,8 @@ class Row:
     """A row is one case.
 
     Attributes:
-        case: its name.
-        unit: of both figures.
+        case: the case's name.
+        unit: the unit of both figures.
         system: what was measured of the system.
         bare: what was measured of the work inside it.
         details: further figures, by names with units.
@@ -85,7 +85,8 @@ def training(config: BenchmarkConfig, store: CropStore, tracker: Tracker, folder
 def bare_training(task: Task, store: CropStore) -> list[float]:
     """Returns steps per second of a plain loop over resident tensors, window by window but for the first.
 
-    It has no moving average, clipping or augmentation."""
+    It has no moving average, clipping or augmentation.
+    """
     device = "cuda" if torch.cuda.is_available() else "cpu"
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # as Ray sets it for a worker

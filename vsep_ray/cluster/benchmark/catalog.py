@@ -65,7 +65,8 @@ def separation(settings: WorkerSettings, cores: int, repeats: int) -> Row:
     """Measures the whole job on all cores, in turns with its parts in as many bare processes.
 
     The parts are to decode, resample, run the model on audio in memory, resample back, and encode the samples
-    that the job has written."""
+    that the job has written.
+    """
     turns = [(run_job(settings.config, cores), _parts(settings, cores)) for _ in range(repeats)]
     runs, parts = zip(*turns, strict=True)
     system = sorted(runs, key=lambda run: run.seconds)[repeats // 2]  # medians
@@ -84,7 +85,8 @@ def scaling(job: SeparateCatalogConfig) -> Row:
 def ledger(config: BenchmarkConfig, job: SeparateCatalogConfig, folder: Path) -> Row:
     """Measures how very many rows are planned, committed and compacted, by workers that do nothing.
 
-    The driver is a process of its own, whose peak memory is measured."""
+    The driver is a process of its own, whose peak memory is measured.
+    """
     catalog = folder / "rows.parquet"
     paths = [f"album {i // 12}/song {i % 12}.flac" for i in range(config.catalog_rows)]
     pq.write_table(pa.table({"path": paths}), catalog)
@@ -130,7 +132,8 @@ def run_job(job: SeparateCatalogConfig, cores: int) -> Run:
     """Runs the whole job in a cluster of its own, on some cores alone, into an empty folder.
 
     Ray, driver and an actor per core share the cores. To free the blocks of other stems would be work for the
-    disk."""
+    disk.
+    """
     shutil.rmtree(job.output, ignore_errors=True)
     os.sync()
     with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:

@@ -34,7 +34,7 @@ def main(
     told in one line and without a traceback.
 
     Args:
-        config_type: of the job.
+        config_type: the class of the job's config.
         presets: the named values that flags change.
         run: does the work and returns the figures of the JSON line; status ``failed`` in it exits with 1.
         plan: returns what a dry run prints.
