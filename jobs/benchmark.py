@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The system against the bare work inside it, as a table: separation, training, memory, overlap-add.
+"""Compare the system with the bare work inside it, as a table: data, separation, training, memory.
 
 python jobs/benchmark.py
 ray job submit --working-dir . -- python jobs/benchmark.py

@@ -1,22 +1,20 @@
-"""Configs from the command line: presets, members of unions, fields, and words for what cannot be."""
+"""Configs are read from the command line: presets, members of unions, fields, and words for mistakes."""
 
-import copy
 import dataclasses
-import functools
 import itertools
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from vsep_ray.config import Named, UserError, members, settled, short_name
 
 T = TypeVar("T")
 MOST_CURES = 3
-"""Flags that a message names at most."""
+"""A message names at most this number of flags."""
 
 
 def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], description: str = "") -> T:
-    """Read a config from the command line, on top of the preset that ``--preset`` names.
+    """Reads a config from the command line, on top of the preset that ``--preset`` names.
 
     ``--field name`` chooses the member of a union of configs (``--prior flow`` for ``FlowConfig``), at any
     depth (``--separator.posterior factorisednormal``), or a value that a member has a name for (``--prior
@@ -33,20 +31,20 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
 
     args = _spelled_out(args, config_type)
     typed = [_path(arg) for arg in args if arg.startswith("--")]
-    default = _take_members(args, _take_preset(args, presets))
+    preset = value_of(args, "--preset") or next(iter(presets))
+    if preset not in presets:
+        raise UserError(f"--preset {preset} is unknown; there are {', '.join(presets)}")
+    default = _take_members(args, presets[preset])
     _refuse_strangers(args, config_type, default)
     choices = [f"    --preset {{{','.join(presets)}}}", *_choices(default)]
-    text = "\n".join(
-        [description.rstrip(), "", "Choices; the fields below are those of the chosen:", *choices]
-    )
-    config = tyro.cli(
-        config_type, args=args, default=default, description=text, config=(tyro.conf.AvoidSubcommands,)
-    )
+    text = [description.rstrip(), "", "Choices; the fields below are those of the chosen:", *choices]
+    simple = (tyro.conf.AvoidSubcommands,)
+    config = tyro.cli(config_type, args=args, default=default, description="\n".join(text), config=simple)
     return settled(config, typed)
 
 
 def _choices(config: Any, prefix: str = "--") -> Iterator[str]:
-    """A line for each union of configs."""
+    """Yields a line for each union of configs."""
     for field, annotation in typing.get_type_hints(type(config)).items():
         if all(map(dataclasses.is_dataclass, members(annotation))):
             flag = prefix + field.replace("_", "-")
@@ -56,40 +54,29 @@ def _choices(config: Any, prefix: str = "--") -> Iterator[str]:
             yield from _choices(getattr(config, field), flag + ".")
 
 
-def _take_preset(args: list[str], presets: Mapping[str, T]) -> T:
-    name = value_of(args, "--preset") or next(iter(presets))
-    if name not in presets:
-        raise UserError(f"--preset {name} is unknown; there are {', '.join(presets)}")
-    return presets[name]
-
-
 def _take_members(args: list[str], config: Any, prefix: str = "--") -> Any:
+    """Returns the config with the chosen members of its unions; their flags are taken from the arguments."""
     for field, annotation in typing.get_type_hints(type(config)).items():
         if all(map(dataclasses.is_dataclass, members(annotation))):
             flag = prefix + field.replace("_", "-")
-            member = _take_member(args, getattr(config, field), flag, members(annotation))
+            name, made = value_of(args, flag, remove=True), _made(members(annotation))
+            if name is not None and name not in made:
+                raise UserError(f"{flag} {name} is unknown; there are {', '.join(made)}")
+            member = getattr(config, field)
+            if name not in (None, short_name(type(member))):
+                member = made[name]
             config = dataclasses.replace(config, **{field: _take_members(args, member, flag + ".")})
     return config
 
 
-def _take_member(args: list[str], default: Any, flag: str, choices: tuple[type, ...]) -> Any:
-    name = value_of(args, flag, remove=True)
-    made = _made(choices)
-    if name is not None and name not in made:
-        raise UserError(f"{flag} {name} is unknown; there are {', '.join(made)}")
-    return default if name is None or name == short_name(type(default)) else made[name]()
-
-
-def _made(choices: Sequence[type]) -> dict[str, Callable[[], Any]]:
-    """What ``--field NAME`` may say: a member of a union, or a value that a member has a name for."""
-    values = {n: v for c in choices if issubclass(c, Named) for n, v in c.named().items()}
-    return {short_name(c): c for c in choices} | {
-        n: functools.partial(copy.copy, v) for n, v in values.items()
-    }
+def _made(choices: Sequence[type]) -> dict[str, Any]:
+    """Returns what ``--field NAME`` may say: members of a union, and values that a member has names for."""
+    named = {n: v for c in choices if issubclass(c, Named) for n, v in c.named().items()}
+    return {short_name(c): c() for c in choices} | named
 
 
 def value_of(args: list[str], flag: str, remove: bool = False) -> str | None:
-    """The value of a flag among the arguments, None where it is not there."""
+    """Returns the value of a flag among the arguments, None where it is not there."""
     for i, arg in enumerate(args):
         name, equals, value = arg.partition("=")
         if name.replace("_", "-") == flag and (equals or i + 1 < len(args)):
@@ -101,11 +88,11 @@ def value_of(args: list[str], flag: str, remove: bool = False) -> str | None:
 
 
 class _Flag(NamedTuple):
-    """A field of a config, and the members of unions that must be chosen for it to be there.
+    """A flag sets a field of a config, which is there if some members of unions are chosen.
 
     Attributes:
-        path: dotted.
-        known: the path, and those that it had under earlier names.
+        path: the field's dotted path.
+        known: the path, and the paths that it had under earlier names.
         choices: path and name of each member to choose.
         short: the flag without prefixes that stands for it, or "".
     """
@@ -120,7 +107,7 @@ _ROOT = _Flag("", ("",), (), "")
 
 
 def _flags(config_type: type, above: _Flag = _ROOT) -> Iterator[_Flag]:
-    """All fields of a config at any depth, whatever is chosen."""
+    """Yields all fields of a config at any depth, whatever is chosen."""
     hints = typing.get_type_hints(config_type)
     for field in dataclasses.fields(config_type):
         names = (field.name, *field.metadata.get("was", ()))
@@ -133,22 +120,22 @@ def _flags(config_type: type, above: _Flag = _ROOT) -> Iterator[_Flag]:
 
 
 def _spelled_out(args: Sequence[str], config_type: type) -> list[str]:
-    """The arguments with every short form of a flag replaced by its path."""
+    """Returns the arguments with every short form of a flag replaced by its path."""
     short = {f"--{f.short}": f.path for f in _flags(config_type) if f.short}
     pairs = (arg.partition("=") for arg in args)
     return [(f"--{short[name]}" if name in short else name) + equals + value for name, equals, value in pairs]
 
 
 def _path(arg: str) -> str:
-    """The dotted path of the field that a flag sets."""
+    """Returns the dotted path of the field that a flag sets."""
     return arg[2:].partition("=")[0].replace("-", "_").replace(".no_", ".").removeprefix("no_")
 
 
 def _refuse_strangers(args: Sequence[str], config_type: type, chosen: Any) -> None:
-    """Name the choice under which a flag exists that does not under this one; tyro refuses all others.
+    """Refuses a flag that exists only under another choice; tyro refuses all others.
 
     Raises:
-        UserError: with the flags to type.
+        UserError: a flag does nothing here; the message has the flags to type.
     """
     flags = list(_flags(config_type))
     here = {f.path for f in flags if all(_is_chosen(chosen, *choice) for choice in f.choices)}
@@ -165,8 +152,10 @@ def _is_chosen(config: Any, path: str, name: str) -> bool:
 
 
 def _meant(name: str, flags: Sequence[_Flag], here: Collection[str]) -> list[_Flag]:
-    """The flags that somebody who types ``--name`` may mean, those of the chosen members first: they end like
-    it, now or under an earlier name. If no flag ends in the whole name, only one that is alone with its end.
+    """Returns the flags that somebody who types ``--name`` may mean, those of the chosen members first.
+
+    They end like it, now or under an earlier name. If no flag ends in the whole name, only one is meant that
+    is alone with its end.
     """
     alike = {flag: max(_common_end(name, path) for path in flag.known) for flag in flags}
     most = max(alike.values())
@@ -176,16 +165,14 @@ def _meant(name: str, flags: Sequence[_Flag], here: Collection[str]) -> list[_Fl
 
 
 def _common_end(a: str, b: str) -> int:
-    """How many parts two dotted paths share at their ends."""
+    """Returns how many parts two dotted paths share at their ends."""
     pairs = zip(reversed(a.split(".")), reversed(b.split(".")), strict=False)
-    return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+    return len(list(itertools.takewhile(lambda pair: pair[0] == pair[1], pairs)))
 
 
 def _cure(flag: _Flag, here: Collection[str], args: Sequence[str]) -> str:
-    chosen = [] if flag.path in here else [f"--{_dashed(path)} {name}" for path, name in flag.choices]
+    """Returns the flags to type: the members to choose, and the flag with the value that was typed."""
+    choices = () if flag.path in here else flag.choices
+    chosen = [f"--{path.replace('_', '-')} {name}" for path, name in choices]
     value = args[0].partition("=")[2] or next((a for a in args[1:2] if not a.startswith("--")), "")
-    return " ".join([*chosen, f"--{_dashed(flag.path)}", value]).rstrip()
-
-
-def _dashed(path: str) -> str:
-    return path.replace("_", "-")
+    return " ".join([*chosen, f"--{flag.path.replace('_', '-')}", value]).rstrip()

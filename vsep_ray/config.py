@@ -1,4 +1,4 @@
-"""Frozen dataclass <-> JSON, and what its fields are for.
+"""A config becomes JSON and comes back, and its fields say what they are for.
 
 A config is a frozen dataclass of plain values, tuples and other configs. A union of configs, as in
 ``PriorConfig = FlowConfig | ...``, is written to JSON with the member's class name under ``"type"``
@@ -18,9 +18,9 @@ from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
 FORMAT = 2
-"""The number of files of configs, such as a sweep's best.json; 1 has none in it (FORMATS.md)."""
+"""Files of configs, such as a sweep's best.json, have this number; format 1 has none in it (FORMATS.md)."""
 Role = Literal["place", "input", "budget", "resource", "manner"]
-"""What a field is that decides nothing of the result by its value.
+"""A field with a role decides nothing of the result by its value.
 
 place: where things lie and are shown. input: names data or a model, whose fingerprint counts in its place.
 budget: how long to go on. resource: what to take for it. manner: how this one call goes about it.
@@ -29,30 +29,30 @@ budget: how long to go on. resource: what to take for it. manner: how this one c
 
 @typing.runtime_checkable
 class Conditional(typing.Protocol):
-    """A config whose fields do not always act."""
+    """The fields of such a config do not always act."""
 
     def idle(self) -> dict[str, str]:
-        """The fields that cannot act under the others: dotted path -> why, and the cure (`config.idle`)."""
+        """Returns the fields that cannot act under the others: dotted path -> why, and the cure."""
 
 
 @typing.runtime_checkable
 class Named(typing.Protocol):
-    """A config some of whose values have names on the command line."""
+    """Some values of such a config have names on the command line."""
 
     @classmethod
     def named(cls) -> dict[str, Any]:
-        """Name -> value."""
+        """Returns name -> value."""
 
 
 class UserError(ValueError):
-    """The user's mistake: what was expected, what came, how to fix it.
+    """A mistake of the user: the message says what was expected, what came, and how to fix it.
 
     Jobs print it as one line and exit with 2.
     """
 
 
 def members(union: Any) -> tuple[type, ...]:
-    """The classes of a union of configs; a lone class is a union of one.
+    """Returns the classes of a union of configs; a lone class is a union of one.
 
     Example:
         >>> members(int | str)
@@ -60,11 +60,13 @@ def members(union: Any) -> tuple[type, ...]:
         >>> members(int)
         (<class 'int'>,)
     """
-    return tuple(a for a in typing.get_args(union) if a is not type(None)) if _is_union(union) else (union,)
+    if typing.get_origin(union) not in (typing.Union, types.UnionType):
+        return (union,)
+    return tuple(a for a in typing.get_args(union) if a is not type(None))
 
 
 def to_dict(config: Any) -> Any:
-    """A config as JSON-ready values; every dataclass carries its class name under ``"type"``."""
+    """Returns a config as JSON-ready values; every dataclass carries its class name under ``"type"``."""
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         fields = {f.name: to_dict(getattr(config, f.name)) for f in dataclasses.fields(config)}
         return {"type": type(config).__name__, **fields}
@@ -76,7 +78,7 @@ def to_dict(config: Any) -> Any:
 
 
 def from_dict(expected: Any, value: Any) -> Any:
-    """The inverse of `to_dict`, checked against the annotated type ``expected``.
+    """Inverts `to_dict`, and checks the value against the annotated type ``expected``.
 
     Raises:
         UserError: an unknown class name, an unknown field, or a value of another type.
@@ -95,7 +97,7 @@ def from_dict(expected: Any, value: Any) -> Any:
 
 
 def fingerprint(value: Any) -> str:
-    """The first 12 hex digits of the SHA-256 of the canonical JSON of a config or of plain values.
+    """Returns the first 12 hex digits of the SHA-256 of the canonical JSON of a config or of plain values.
 
     Example:
         >>> fingerprint({"b": 1, "a": 2}) == fingerprint({"a": 2, "b": 1})
@@ -105,22 +107,29 @@ def fingerprint(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def option(default: Any = dataclasses.MISSING, *, role: Role | None = None, **more: Any) -> Any:
-    """A field of a config with a role.
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    default_factory: Any = dataclasses.MISSING,
+    role: Role | None = None,
+    **more: Any,
+) -> Any:
+    """Makes a field of a config with a role.
 
     Args:
-        default: its value; or ``default_factory=`` makes it.
-        role: what the field is for; None: it decides the result.
-        more: ``default_factory``; ``short``, a flag without the prefixes of the configs that hold the field;
-            ``was``, the field's earlier names, as dotted paths.
+        default: its value.
+        default_factory: it makes the value in the place of ``default``.
+        role: what the field is for; None means that it decides the result.
+        more: ``short``, a flag without the prefixes of the configs that hold the field; ``was``, the field's
+            earlier names, as dotted paths.
     """
-    made = {"default_factory": more.pop("default_factory")} if "default_factory" in more else {}
-    made |= {} if default is dataclasses.MISSING else {"default": default}
-    return dataclasses.field(**made, metadata={"role": role, **more})
+    return dataclasses.field(
+        default=default, default_factory=default_factory, metadata={"role": role, **more}
+    )
 
 
 def fields_with(config: Any, role: Role) -> dict[str, Any]:
-    """The fields of a role and their values; those of configs inside under their dotted paths.
+    """Returns the fields of a role and their values; fields of configs inside go by their dotted paths.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
@@ -141,7 +150,7 @@ def fields_with(config: Any, role: Role) -> dict[str, Any]:
 
 
 def what_counts(config: Any) -> Any:
-    """What decides the result, as `to_dict` writes it: the fields without a role, at any depth."""
+    """Returns what decides the result, as `to_dict` writes it: the fields without a role, at any depth."""
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return to_dict(config)
     kept = [f.name for f in dataclasses.fields(config) if not f.metadata.get("role")]
@@ -149,7 +158,7 @@ def what_counts(config: Any) -> Any:
 
 
 def idle(config: Any) -> dict[str, str]:
-    """The fields that cannot act under the config's other values: dotted path -> why, and the cure.
+    """Returns the fields that cannot act under the config's other values: dotted path -> why, and the cure.
 
     A config says so of itself and of what it holds by a method ``idle`` of this form, in which flags begin at
     that config: ``--steps 4`` becomes ``--refinement.steps 4`` above it.
@@ -164,7 +173,7 @@ def idle(config: Any) -> dict[str, str]:
 
 
 def settled(config: T, typed: Collection[str] = ()) -> T:
-    """The config with its defaults wherever a field cannot act, so that equal configs do equal things.
+    """Returns the config with its defaults wherever a field cannot act: equal configs do equal things.
 
     Args:
         config: any.
@@ -173,11 +182,12 @@ def settled(config: T, typed: Collection[str] = ()) -> T:
     Raises:
         UserError: a typed field cannot act; with the cure.
     """
-    for path, why in idle(config).items():
+    found = idle(config)
+    for path, why in found.items():
         for name in typed:
             if name == path or name.startswith(f"{path}."):
                 raise UserError(f"--{name.replace('_', '-')} cannot act here: {why}")
-    left = functools.reduce(_with_default, idle(config), config)
+    left = functools.reduce(_with_default, found, config)
     return left if left == config else settled(left, typed)  # what is dropped may leave more that cannot act
 
 
@@ -190,7 +200,7 @@ def _with_default(config: Any, path: str) -> Any:
 
 
 def replace_path(config: T, path: str, value: Any) -> T:
-    """A copy of ``config`` with a field set by its dotted path, as in ``replace_path(c, "prior.steps", 8)``.
+    """Returns a copy with a field set by its dotted path, as in ``replace_path(c, "prior.steps", 8)``.
 
     Raises:
         UserError: no such field, or a value of another type.
@@ -204,12 +214,8 @@ def replace_path(config: T, path: str, value: Any) -> T:
 
 
 def short_name(config: type) -> str:
-    """The name of a config class on the command line: ``WaveNetConfig`` is ``wavenet``."""
+    """Returns the name of a config class on the command line: ``WaveNetConfig`` is ``wavenet``."""
     return config.__name__.removesuffix("Config").lower()
-
-
-def _is_union(t: Any) -> bool:
-    return typing.get_origin(t) in (typing.Union, types.UnionType)
 
 
 def _dataclass_from_dict(expected: Any, value: Mapping[str, Any]) -> Any:

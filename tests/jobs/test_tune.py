@@ -13,7 +13,7 @@ import pytest
 
 from vsep_ray.cluster.runtime import main
 from vsep_ray.cluster.train.held_out import BOUND
-from vsep_ray.cluster.tune import job, report, space
+from vsep_ray.cluster.tune import job, space
 from vsep_ray.config import UserError, to_dict
 from vsep_ray.presets import TRAIN_SEPARATOR, TUNE, TrainPriorsConfig, TrainSeparatorConfig
 from vsep_ray.tracking import resolve_model
@@ -119,7 +119,7 @@ def check_export(figures, best):
 
 def check_registered(config, figures):
     api = client(config.tracking_uri)
-    version = api.get_model_version_by_alias("vsep-separator", report.ALIAS)
+    version = api.get_model_version_by_alias("vsep-separator", "sweep")
     assert version.run_id == figures["run_id"]
     directory = resolve_model("models:/vsep-separator@sweep", config.tracking_uri, config.storage + "/cache")
     content = Path(figures["best"]["model"], "model.safetensors").read_bytes()

@@ -4,7 +4,7 @@ import contracts
 import pytest
 import torch
 
-from vsep_ray.cluster.benchmark.generation import naive_generation
+from vsep_ray.nn.autoregressive import draws
 from vsep_ray.priors import WaveNetConfig
 
 TINY = WaveNetConfig(width=8, layers=4, cycle=2, components=2, taps=4, embedding=4, warm=8)
@@ -14,6 +14,21 @@ def prior(output="logistics", channels=1):
     config = WaveNetConfig(**{**vars(TINY), "output": output})
     torch.manual_seed(0)
     return contracts.jiggle(config.build(8_000, channels), 0.2).eval()
+
+
+@torch.no_grad()
+def naive_generation(prior, num, length, temperature):
+    """`WaveNetPrior.sample` by its definition: the whole prefix once more for every sample."""
+    config, density = prior.config, prior.density
+    noise_std = torch.full((num,), config.noise_min).to(next(prior.parameters()))
+    u = draws(num, prior.channels, length, noise_std)
+    x = u.new_zeros(num, prior.channels, 0)
+    for t in range(length):
+        raw, lags = density.laws(torch.nn.functional.pad(x, (0, 1)), prior.embedding(noise_std), noise_std)
+        heat = 1.0 if t < config.warm else temperature
+        new = density.law.draw(raw[:, :, t], lags[:, :, t], u[:, :, t], noise_std[:, None], heat)
+        x = torch.cat([x, new[..., None]], -1)
+    return x
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.3])

@@ -1,1 +1,1 @@
-"""Everything that drives Ray, a room per job, and what the jobs have in common."""
+"""Everything that drives Ray lies here, a room per job, and what the jobs have in common."""

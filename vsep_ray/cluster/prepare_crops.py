@@ -1,4 +1,4 @@
-"""Crop stores, made by Ray Data in parallel over tracks."""
+"""Ray Data makes crop stores, in parallel over tracks."""
 
 import contextlib
 import dataclasses
@@ -20,16 +20,15 @@ from vsep_ray.crops.part_files import Open
 from vsep_ray.crops.store import FORMAT
 from vsep_ray.datasets import registry, splits
 from vsep_ray.datasets.streams import BadFileError
-from vsep_ray.datasets.track import Track
 from vsep_ray.presets import PrepareCropsConfig
 
 log = logging.getLogger(__name__)
 MAX_TASKS = 1_000
-"""Blocks of the Ray Data plan: enough for any cluster, and a million tracks do not make a million tasks."""
+"""A plan of Ray Data has at most this number of blocks: a million tracks do not make a million tasks."""
 
 
 def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
-    """Cut a data set into a crop store, in parallel over tracks; what an earlier run finished is kept.
+    """Cuts a data set into a crop store, in parallel over tracks; what an earlier run finished is kept.
 
     Returns:
         The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, content, output and
@@ -43,23 +42,21 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     writing.begin(layout, config.fresh)
     if storage.exists(storage.join(layout.uri, crops.STORE_FILE)):
         log.info("%s is complete", layout.uri)
-        return _figures(crops.CropStore.open(layout.uri), units, config.max_failed)
-    missing = _missing(layout, units)
-    log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
-    open_track = functools.partial(config.dataset.open, crop=config.crop)
-    write_units(layout, missing, open_track)
-    store = writing.finish(layout, writing.records(layout.uri), git_revision())
+        store = crops.CropStore.open(layout.uri)
+    else:
+        missing = _missing(layout, units)
+        log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
+        write_units(layout, missing, functools.partial(config.dataset.open, crop=config.crop))
+        store = writing.finish(layout, writing.records(layout.uri), git_revision())
     return _figures(store, units, config.max_failed)
 
 
 def plan(config: PrepareCropsConfig) -> dict[str, Any]:
-    """What `prepare` would do: tracks per split, sources, fingerprint, output folder; writes nothing."""
+    """Returns what `prepare` would do, and writes nothing: tracks per split, sources, fingerprint, output."""
     layout, units = _layout(config)
-    songs: dict[str, set[str]] = {}
-    for unit in units:
-        songs.setdefault(unit.split, set()).update(track.id for track in unit.tracks)
+    names = dict.fromkeys(unit.split for unit in units)
     return {
-        "tracks": {split: len(ids) for split, ids in songs.items()},
+        "tracks": {s: len({t.id for unit in units if unit.split == s for t in unit.tracks}) for s in names},
         "sources": list(layout.sources),
         "fingerprint": layout.fingerprint,
         "output": layout.uri,
@@ -67,10 +64,22 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
 
 
 def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Unit]]:
-    dataset, tracks = config.dataset, _tracks(config)
-    sources = config.sources or registry.sources_of(tracks)
+    """Returns what a store is to be, under a hash of what decides its content, and the units of its work."""
+    dataset = config.dataset
+    found = dataset.find()
+    sources = config.sources or registry.sources_of(found)
+    kept = registry.select(found, sources)
+    tracks = splits.assign(kept, config.valid_fraction, config.test_fraction)
     listing = dataset.listing(tracks)
-    mark = _fingerprint(config, sources, listing.content)
+    mark = fingerprint(
+        {
+            "version": FORMAT,
+            "dataset": dataset.name,
+            "sources": list(sources),
+            "crop": to_dict(config.crop),
+            "content": listing.content,
+        }
+    )
     uri = config.output or storage.join(config.storage, "crops", f"{dataset.name}-{mark}")
     layout = writing.Layout(
         uri=storage.absolute(uri),
@@ -84,31 +93,13 @@ def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Un
     return layout, writing.divide(tracks, listing.sizes)
 
 
-def _tracks(config: PrepareCropsConfig) -> list[Track]:
-    found = config.dataset.find()
-    kept = registry.select(found, config.sources or registry.sources_of(found))
-    return splits.assign(kept, config.valid_fraction, config.test_fraction)
-
-
-def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], content: Any) -> str:
-    """A hash of what decides the content: the options, and what the data set tells of its tracks."""
-    return fingerprint(
-        {
-            "version": FORMAT,
-            "dataset": config.dataset.name,
-            "sources": list(sources),
-            "crop": to_dict(config.crop),
-            "content": content,
-        }
-    )
-
-
 def write_units(layout: writing.Layout, units: Sequence[writing.Unit], open_track: Open) -> None:
-    """Write units in parallel. The tracks of those that a crash took with it are tried one by one; what dies
-    again is quarantined, the rest is written.
+    """Writes units in parallel, also those that a crash took with it.
+
+    Their tracks are tried one by one: a track that crashes again is quarantined, the rest is written.
 
     Raises:
-        RuntimeError: a unit failed by other than a bad file, such as a full disk or a node that went away.
+        RuntimeError: something other than a bad file failed, such as a full disk or a node that went away.
     """
     write = functools.partial(writing.write_unit, layout, open_track=open_track)
     _each(units, write)
@@ -123,7 +114,7 @@ def write_units(layout: writing.Layout, units: Sequence[writing.Unit], open_trac
 
 
 def _deadly(lost: Sequence[writing.Unit], open_track: Open) -> tuple[str, ...]:
-    """The files of the tracks that take a process with them when it does nothing but read them."""
+    """Returns the files of tracks that kill a process which does nothing but read them."""
     alone = [dataclasses.replace(unit, tracks=(track,)) for unit in lost for track in unit.tracks]
     read = functools.partial(_read_through, open_track=open_track)
     alive: set[str] = set()
@@ -140,7 +131,7 @@ def _read_through(unit: writing.Unit, open_track: Open) -> None:
 
 
 def _each(units: Sequence[writing.Unit], do: Callable[[writing.Unit], Any]) -> list[str]:
-    """Run ``do`` on every unit, in parallel; the keys of those that no crash took with it."""
+    """Runs ``do`` on every unit, in parallel, and returns the keys of the units that no crash took."""
     if not units:
         return []
     rows = [{"unit": json.dumps(to_dict(unit))} for unit in units]

@@ -1,4 +1,4 @@
-"""quickstart: the whole chain on toy waves, job by job, each through its own `run`."""
+"""quickstart runs the whole chain on toy waves, job by job, each through its own `run`."""
 
 import dataclasses
 import logging
@@ -19,15 +19,17 @@ from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.presets import CropsConfig, EvaluateConfig, QuickstartConfig, SeparateCatalogConfig
-from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
 CROPS_PER_TRACK = 40
 
 
 def run(config: QuickstartConfig) -> dict[str, Any]:
-    """Crops, priors, separators of regimes A and B, evaluation of both, a small catalog; the figures of
-    the JSON line."""
+    """Makes crops, priors, separators of regimes A and B, their evaluation and a small catalog.
+
+    Returns:
+        The figures of the JSON line.
+    """
     with start_run(config, "quickstart", f"quickstart-{config.preset}") as tracker:
         below: dict[str, Any] = {**config.places(), "fresh": config.fresh, "preset": config.preset}
         below |= {"experiment": config.experiment or "vsep/quickstart", "parent_run": tracker.run_id}
@@ -42,48 +44,34 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
             for regime, job in config.regimes().items()
         }
         log.info("4/5 evaluation: one pass, and refined by the priors")
-        scores = evaluate.run(_evaluation(config, below, store, models, priors["priors"]))
+        chosen = tuple(m["model"] for m in models.values())  # both regimes by both methods in one table
+        place: dict[str, Any] = {"priors": priors["priors"], "dataset": CropsConfig(store.uri)}
+        scores = evaluate.run(EvaluateConfig(**below, **place, model=chosen, methods=config.methods))
         log.info("5/5 a small catalog")
         catalog = _catalog(config, below, store, models["B"]["model"])
         figures = _figures(config, store, priors, scores, catalog)
-        _record(tracker, figures)
+        tracker.metrics({k: v for k, v in figures.items() if isinstance(v, float)})
+        for name, levels in figures["si_sdr_db"].items():
+            tracker.metrics({f"si_sdr_db/{name}/{k}": v for k, v in levels.items() if v is not None})
     return {"run_id": tracker.run_id, **figures, "model_uri": models["B"]["model_uri"]}
 
 
 def plan(config: QuickstartConfig) -> dict[str, Any]:
-    """What `run` would do."""
-    return {
-        "steps": [
-            "prepare_crops",
-            "train_priors",
-            "train_separator A",
-            "train_separator B",
-            "evaluate",
-            "separate_catalog",
-        ]
-    }
-
-
-def _evaluation(
-    config: QuickstartConfig, below: dict[str, Any], store: CropStore, models: dict[str, Any], priors: str
-) -> EvaluateConfig:
-    """Both regimes by both ways of inference in one table."""
-    chosen = tuple(m["model"] for m in models.values())
-    return EvaluateConfig(
-        **below, model=chosen, methods=config.methods, priors=priors, dataset=CropsConfig(store.uri)
-    )
+    """Returns what `run` would do."""
+    trained = ["train_priors", "train_separator A", "train_separator B"]
+    return {"steps": ["prepare_crops", *trained, "evaluate", "separate_catalog"]}
 
 
 def _catalog(config: QuickstartConfig, below: dict[str, Any], store: CropStore, model: str) -> dict[str, Any]:
-    """A folder of toy mixtures, every other one as 44.1 kHz stereo, separated by the regime-B model."""
+    """Makes a folder of toy mixtures, every other one as 44.1 kHz stereo, and separates it."""
     root = storage.local_path(storage.join(config.storage, "toy_catalog"))
     mixtures = read_crops(store, "test", MIXTURE, CROPS_PER_TRACK * config.catalog_tracks).audio
     for i, part in enumerate(np.array_split(mixtures, config.catalog_tracks)):
         audio = np.concatenate(list(part), axis=-1)
-        stereo = i % 2 == 1
+        stereo = i % 2
         rate = 44_100 if stereo else store.sample_rate
         audio = np.repeat(resample(audio, store.sample_rate, rate), 1 + stereo, axis=0)
-        path = root / f"album {i % 2 + 1}" / f"track {i + 1}.{'flac' if stereo else 'wav'}"
+        path = root / f"album {stereo + 1}" / f"track {i + 1}.{'flac' if stereo else 'wav'}"
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path, audio, rate)
     output = storage.join(config.storage, "catalogs", "quickstart")
@@ -98,24 +86,18 @@ def _figures(
     catalog: dict[str, Any],
 ) -> dict[str, Any]:
     methods = scores["methods"]
-    accuracy = priors["discrimination"]["accuracy"]
     best = f"B {config.methods[-1]}"
+    improvements = {n: m["si_sdr_improvement_db"] for n, m in methods.items()}
     return {
         "setting": f"{config.preset}: {store.dataset}, {store.sample_rate} Hz, {store.length} samples",
         "method": best,
-        "si_sdr_improvement_db": methods[best]["si_sdr_improvement_db"]["median"],
-        "si_sdr_improvement_mean_db": methods[best]["si_sdr_improvement_db"]["mean"],
-        "improvements_db": {n: m["si_sdr_improvement_db"] for n, m in methods.items()},
+        "si_sdr_improvement_db": improvements[best]["median"],
+        "si_sdr_improvement_mean_db": improvements[best]["mean"],
+        "improvements_db": improvements,
         "si_sdr_db": {n: m["si_sdr_db"] for n, m in methods.items()},
-        "prior_accuracy": {s: max(levels.values()) for s, levels in accuracy.items()},
+        "prior_accuracy": {s: max(v.values()) for s, v in priors["discrimination"]["accuracy"].items()},
         "catalog": {k: catalog[k] for k in ("tracks", "separated", "skipped", "failed", "realtime_factor")},
         "report": scores["report"],
         "storage": config.storage,
         "tracking_uri": config.tracking_uri,
     }
-
-
-def _record(tracker: Tracker, figures: dict[str, Any]) -> None:
-    tracker.metrics({k: v for k, v in figures.items() if isinstance(v, float)})
-    for name, levels in figures["si_sdr_db"].items():
-        tracker.metrics({f"si_sdr_db/{name}/{k}": v for k, v in levels.items() if v is not None})

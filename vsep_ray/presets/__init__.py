@@ -1,4 +1,4 @@
-"""The configs of the jobs and their named values, a file per job.
+"""The jobs have their configs and presets here, a file per job.
 
 ``smoke``: tests, minutes. ``toy``: toy waves on a laptop. ``small``: short toy waves, on which the kinds of
 priors (``small-KIND``) and the regimes (``small-a``, ``small-b``, ``small-c``) can be compared in minutes.
@@ -14,8 +14,10 @@ from vsep_ray.presets.quickstart import QUICKSTART, QuickstartConfig
 from vsep_ray.presets.training import (
     TRAIN_PRIORS,
     TRAIN_SEPARATOR,
+    CropsJobConfig,
     Regime,
     ResourcesConfig,
+    TrainingConfig,
     TrainPriorsConfig,
     TrainSeparatorConfig,
 )
@@ -33,6 +35,7 @@ __all__ = [
     "AudioFormat",
     "BenchmarkConfig",
     "CropsConfig",
+    "CropsJobConfig",
     "Device",
     "EvaluateConfig",
     "JobConfig",
@@ -43,5 +46,6 @@ __all__ = [
     "SeparateCatalogConfig",
     "TrainPriorsConfig",
     "TrainSeparatorConfig",
+    "TrainingConfig",
     "TuneConfig",
 ]

@@ -1,4 +1,4 @@
-"""prepare_crops.py: its config and presets."""
+"""prepare_crops.py has its config and presets here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -13,26 +13,27 @@ from vsep_ray.presets.job import JobConfig
 
 @dataclass(frozen=True)
 class PrepareCropsConfig(JobConfig):
-    """Cut a data set into a sharded Parquet crop store."""
+    """Cuts a data set into a sharded Parquet crop store."""
 
     dataset: DatasetConfig = field(default_factory=ToyConfig)
-    """What to cut. toy: toy waves. stems: a folder per track. sources: a folder per source, no pairing.
-    manifest: a CSV or Parquet table. musdb18: .stem.mp4. musdb18hq: wav. slakh: Slakh2100."""
+    """This data set is cut. toy: toy waves. stems: a folder per track. sources: a folder per source, no
+    pairing. manifest: a CSV or Parquet table. musdb18: .stem.mp4. musdb18hq: wav. slakh: Slakh2100."""
     output: str = option("", role="place")
-    """Folder of the crop store. Default: <storage>/crops/<dataset>-<fingerprint>"""
+    """The crop store goes to this folder. Default: <storage>/crops/<dataset>-<fingerprint>"""
     sources: tuple[str, ...] = ()
-    """Source classes to keep, in this order; default: all that are found, sorted."""
+    """These source classes are kept, in this order; default: all that are found, sorted."""
     crop: CropConfig = field(default_factory=CropConfig)
     valid_fraction: float = 0.1
-    """Share of tracks in split valid, for data sets without splits of their own (by a hash of the track
-    id)."""
+    """This share of tracks goes to split valid, by a hash of the track id, where a data set has no splits of
+    its own."""
     test_fraction: float = 0.0
-    """Share of tracks in split test, likewise."""
+    """This share of tracks goes to split test, likewise."""
     max_failed: float = option(0.05, role="manner")
-    """Share of quarantined tracks above which the exit code is 1; the store is finished all the same."""
+    """The exit code is 1 if more than this share of tracks is quarantined; the store is finished all the
+    same."""
 
     def idle(self) -> dict[str, str]:
-        """Where every track comes with its split there is nothing to divide."""
+        """Returns the shares of the splits, where every track comes with its split."""
         why = f"the tracks of --dataset {self.dataset.name} come with their splits"
         return dict.fromkeys(("valid_fraction", "test_fraction"), why) if self.dataset.has_splits else {}
 

@@ -1,4 +1,4 @@
-"""evaluate.py: its config and presets."""
+"""evaluate.py has its config and presets here."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -14,37 +14,37 @@ Method = Literal["amortized", "refine", "langevin"]
 
 @dataclass(frozen=True)
 class CropsConfig:
-    """Held-out crops of a crop store: split test, or valid where there is none."""
+    """The held-out crops of a crop store are those of split test, or of valid where there is none."""
 
     root: str = option("", role="input", short="root")
-    """The crop store. Default: the latest in the storage. Short form: --root."""
+    """The crops are those of this store. Default: the latest in the storage. Short form: --root."""
 
 
 @dataclass(frozen=True)
 class EvaluateConfig(JobConfig):
-    """Score separators, and ways of inference, on tracks with known stems, between mixture and oracle."""
+    """Scores separators, and ways of inference, on tracks with known stems, between mixture and oracle."""
 
     model: tuple[str, ...] = option((), role="input")
-    """Checkpoint directories, runs:/... or models:/name@alias; each is scored by every method. Default: the
-    latest separator in the storage."""
+    """These models are scored by every method: checkpoint directories, runs:/... or models:/name@alias.
+    Default: the latest separator in the storage."""
     methods: tuple[Method, ...] = ("amortized",)
-    """Ways of inference: amortized (one pass), refine and langevin (with the priors)."""
+    """These ways of inference are scored: amortized (one pass), refine and langevin (with the priors)."""
     priors: str = option("", role="input")
-    """For refine and langevin: folder with one prior per source, or the run id of train_priors.py. Default:
-    the latest in the storage."""
+    """refine and langevin ask the priors in this folder, or of this run id of train_priors.py. Default: the
+    latest in the storage."""
     refine: RefineConfig = field(default_factory=RefineConfig)
     langevin: LangevinConfig = field(default_factory=LangevinConfig)
     dataset: CropsConfig | DatasetConfig = field(default_factory=CropsConfig)
-    """Where the references come from. crops: held-out crops of a crop store. The others: whole tracks, as in
-    prepare_crops.py."""
+    """The references come from here: crops are held-out crops of a crop store, the others are whole tracks,
+    as in prepare_crops.py."""
     max_tracks: int = 256
-    """Score at most this many tracks."""
+    """At most this number of tracks is scored."""
     bsseval: bool = False
-    """Also BSS Eval v4 by museval (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
+    """BSS Eval v4 by museval is added (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
     listening_tracks: int = option(4, role="manner")
-    """Worst tracks that the listening page embeds."""
+    """The listening page embeds this number of the worst tracks."""
     device: Device = option("auto", role="resource")
-    """Where the models run; auto: on GPUs if the cluster has any now. Say gpu where they come on demand."""
+    """The models run here; auto means GPUs if the cluster has any now. Say gpu where they come on demand."""
 
     @property
     def asks_priors(self) -> bool:
@@ -52,12 +52,12 @@ class EvaluateConfig(JobConfig):
         return bool({"refine", "langevin"} & set(self.methods))
 
     def idle(self) -> dict[str, str]:
-        """The options of ways of inference that are not asked for."""
-        found = {"fresh": "every evaluation starts anew"}
-        unused = {m for m in ("refine", "langevin") if m not in self.methods}
-        found |= {m: f"say --methods amortized {m} beside it" for m in sorted(unused)}
-        cure = "no method asks the priors; say --methods amortized refine beside it"
-        return found if self.asks_priors else {**found, "priors": cure}
+        """Returns the options of ways of inference that are not asked for."""
+        unused = [m for m in ("langevin", "refine") if m not in self.methods]
+        found = {m: f"say --methods amortized {m} beside it" for m in unused}
+        if not self.asks_priors:
+            found["priors"] = "no method asks the priors; say --methods amortized refine beside it"
+        return {"fresh": "every evaluation starts anew", **found}
 
 
 EVALUATE = {

@@ -1,4 +1,4 @@
-"""quickstart.py: its config and presets."""
+"""quickstart.py has its config and presets here."""
 
 from dataclasses import dataclass, field, replace
 
@@ -18,26 +18,27 @@ from vsep_ray.training import FitConfig
 
 @dataclass(frozen=True)
 class QuickstartConfig(JobConfig):
-    """Toy waves end to end: crops, priors, separators, evaluation, a small catalog, MLflow."""
+    """Runs toy waves end to end: crops, priors, separators, evaluation, a small catalog, MLflow."""
 
     preset: str = "smoke"
-    """Named starting values."""
+    """A preset has starting values."""
     crops: PrepareCropsConfig = field(default_factory=PrepareCropsConfig)
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
     separator: TrainSeparatorConfig = field(default_factory=lambda: TrainSeparatorConfig(regime="A"))
     regime_a_steps: int = 500
-    """Optimiser steps of the regime-A separator (regime B takes those of separator.fit)."""
+    """The regime-A separator takes this number of steps, and the regime-B separator those of
+    separator.fit."""
     methods: tuple[Method, ...] = ("amortized", "refine")
-    """Ways of inference in the evaluation."""
+    """The evaluation scores these ways of inference."""
     catalog_tracks: int = 4
-    """Toy songs in the catalog that is separated at the end."""
+    """The catalog that is separated at the end has this number of toy songs."""
 
     def __post_init__(self) -> None:
         if self.separator.regime != "A":  # the one whose fields are all of B's and more: `regimes` makes both
             raise UserError("the quickstart trains regimes A and B; leave out --separator.regime")
 
     def idle(self) -> dict[str, str]:
-        """What the quickstart sets for the jobs that it starts."""
+        """Returns what the quickstart sets for the jobs that it starts."""
         return {
             **set_above("crops"),
             **set_above("priors", "crops"),
@@ -45,18 +46,22 @@ class QuickstartConfig(JobConfig):
         }
 
     def regimes(self) -> dict[str, TrainSeparatorConfig]:
-        """The separator jobs, B last, so that it ends as the champion. The levels of dreams are the priors'
-        own, hence a random gain of 6 dB where none is asked for."""
+        """Returns the separator jobs, B last, so that it ends as the champion.
+
+        The levels of dreams are the priors' own, hence a random gain of 6 dB where none is asked for.
+        """
         fit = replace(self.separator.fit, steps=self.regime_a_steps)
         augment = replace(self.separator.augment, gain_db=self.separator.augment.gain_db or 6.0)
-        a = replace(self.separator, regime="A", fit=fit, augment=augment)
-        return {"A": a, "B": replace(self.separator, regime="B")}
+        return {
+            "A": replace(self.separator, regime="A", fit=fit, augment=augment),
+            "B": replace(self.separator, regime="B"),
+        }
 
 
 def _quickstart(
     preset: str, toy: ToyConfig, prior_steps: int, fit: FitConfig, dreams: DreamConfig
 ) -> QuickstartConfig:
-    """Score models: of all kinds they have the best dreams after a minute, and they refine."""
+    """Returns a quickstart with score models: they have the best dreams after a minute, and they refine."""
     prior_fit = FitConfig(prior_steps, 32, 2e-3, log_every=100, checkpoint_every=prior_steps)
     return QuickstartConfig(
         preset=preset,

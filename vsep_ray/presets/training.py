@@ -1,4 +1,4 @@
-"""train_priors.py and train_separator.py: their configs and presets."""
+"""train_priors.py and train_separator.py have their configs and presets here."""
 
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -25,50 +25,62 @@ from vsep_ray.training import FitConfig
 
 @dataclass(frozen=True)
 class ResourcesConfig:
-    """What a training run takes from the cluster; it does not change what is learned, nor the name of the
-    run."""
+    """A training run takes this from the cluster; it changes neither what is learned, nor the run's name."""
 
     num_workers: int = 0
-    """Data-parallel workers. 0: for a separator all GPUs, or up to 2 CPUs where there is none; for a
-    prior one. A cluster that grows on demand grows to so many."""
+    """The run has this number of data-parallel workers. At 0 a separator takes all GPUs, or up to 2 CPUs
+    where there is none, and a prior takes one. A cluster that grows on demand grows to the number."""
     min_workers: int = 0
-    """Fewest workers to go on with while nodes are lost or not there yet; the batch is divided among those
-    that there are. 0: wait for all."""
+    """The run goes on with at least this number of workers while nodes are lost or not there yet. The workers
+    that there are divide the batch. At 0 it waits for all."""
     device: Device = "auto"
-    """Where to train; auto: on GPUs if the cluster has any now. Say gpu where they come on demand."""
+    """The run trains here; auto means GPUs if the cluster has any now. Say gpu where they come on demand."""
     cpus_per_worker: float = 1.0
-    """Logical CPUs per worker, reading beside it included."""
+    """Each worker takes this number of logical CPUs, reading beside it included."""
     cache_mib: int = 1_024
-    """Memory (MiB) per worker for resident crops; a larger shard streams through it."""
+    """Each worker has this memory (MiB) for resident crops; a larger shard streams through it."""
     max_failures: int = 3
-    """Worker failures that a run survives, each going on from the last checkpoint."""
+    """A run survives this number of worker failures, and goes on from the last checkpoint each time."""
+
+
+@dataclass(frozen=True)
+class CropsJobConfig(JobConfig):
+    """A job that trains on the crops of a store has these fields."""
+
+    crops: str = option("", role="input")
+    """The crops are those of this store. Default: the latest in the storage; with presets toy and smoke it is
+    made if there is none."""
+    resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
+
+
+@dataclass(frozen=True)
+class TrainingConfig(CropsJobConfig):
+    """A job that trains one kind of model has these fields."""
+
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    length: int = 0
+    """Training crops have this number of samples, cut at random from the stored ones; 0 takes all of a
+    crop."""
 
 
 SMOKE_FIT = FitConfig(steps=60, batch_size=16, log_every=20, checkpoint_every=30)
 
 
 @dataclass(frozen=True)
-class TrainPriorsConfig(JobConfig):
-    """Train one prior per source, side by side."""
+class TrainPriorsConfig(TrainingConfig):
+    """Trains one prior per source, side by side."""
 
-    crops: str = option("", role="input")
-    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
-    none."""
     sources: tuple[str, ...] = ()
-    """Sources to train. Default: all of the crop store."""
+    """These sources get a prior. Default: all of the crop store."""
     prior: PriorConfig = field(default_factory=FlowConfig)
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_000, batch_size=32, learning_rate=1e-3))
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    length: int = 0
-    """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
     noise_stds: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
-    """Noise levels at which priors are compared (units of the waveform)."""
+    """Priors are compared at these noise levels (units of the waveform)."""
     gate: float = 0.7
-    """Smallest per-crop accuracy, at the best noise level, with which a prior counts as discriminative."""
-    resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
+    """A prior counts as discriminative from this accuracy per crop on, at the best noise level."""
 
     def idle(self) -> dict[str, str]:
-        """A prior learns silence from clips that are silent."""
+        """Returns the augmentation by silence, which priors learn from clips that are silent."""
         return {"augment.silence": "it silences sources of a remix; train_separator.py has it"}
 
 
@@ -76,22 +88,6 @@ def _small(prior: PriorConfig, steps: int, batch_size: int, learning_rate: float
     fit = FitConfig(steps, batch_size, learning_rate, log_every=100, checkpoint_every=steps // 2)
     return TrainPriorsConfig(preset=f"small-{short_name(type(prior))}", prior=prior, fit=fit)
 
-
-SMALL_PRIORS = [
-    _small(FlowConfig(steps=8, width=64), 5_000, 32, 2e-3),
-    _small(WaveNetConfig(), 1_800, 16, 3e-3),
-    _small(VAEConfig(), 4_400, 32, 2e-3),
-    _small(VQVAEConfig(), 580, 16, 3e-3),
-    _small(SpectrogramGlowConfig(), 2_500, 32, 2e-3),
-    _small(ScoreConfig(), 8_000, 32, 2e-3),
-]
-"""Every kind on toy waves of 8 kHz, 1,024 samples, 220-880 Hz, in minutes on two CPU cores."""
-
-FULL_PRIORS = [
-    replace(_small(WaveNetConfig(layers=10, cycle=10), 1_000, 8, 3e-3), preset="full-wavenet", length=2_048),
-    replace(_small(ScoreConfig(n_fft=512, hop=128), 4_000, 16, 2e-3), preset="full-score"),
-]
-"""The two kinds that regime A wants, on toy waves of 16 kHz, 4,096 samples, all 88 keys."""
 
 TRAIN_PRIORS = {
     "toy": TrainPriorsConfig(),
@@ -114,50 +110,60 @@ TRAIN_PRIORS = {
     ),
 }
 
-TRAIN_PRIORS |= {config.preset: config for config in SMALL_PRIORS + FULL_PRIORS}
+TRAIN_PRIORS |= {
+    config.preset: config
+    for config in (
+        # every kind on toy waves of 8 kHz, 1,024 samples, 220-880 Hz, in minutes on two CPU cores
+        _small(FlowConfig(steps=8, width=64), 5_000, 32, 2e-3),
+        _small(WaveNetConfig(), 1_800, 16, 3e-3),
+        _small(VAEConfig(), 4_400, 32, 2e-3),
+        _small(VQVAEConfig(), 580, 16, 3e-3),
+        _small(SpectrogramGlowConfig(), 2_500, 32, 2e-3),
+        _small(ScoreConfig(), 8_000, 32, 2e-3),
+        # the two kinds that regime A wants, on toy waves of 16 kHz, 4,096 samples, all 88 keys
+        replace(
+            _small(WaveNetConfig(layers=10, cycle=10), 1_000, 8, 3e-3), preset="full-wavenet", length=2_048
+        ),
+        replace(_small(ScoreConfig(n_fft=512, hop=128), 4_000, 16, 2e-3), preset="full-score"),
+    )
+}
 
 Regime = Literal["A", "B", "C"]
 AUGMENTATIONS = tuple(f"augment.{name}" for name in ("gain_db", "polarity", "channel_swap", "silence"))
-"""What a paired mixture is left without."""
+"""A paired mixture is left without these augmentations."""
 
 
 @dataclass(frozen=True)
-class TrainSeparatorConfig(JobConfig):
-    """Train q(s | m) under a supervision regime."""
+class TrainSeparatorConfig(TrainingConfig):
+    """Trains q(s | m) under a supervision regime."""
 
-    crops: str = option("", role="input")
-    """Crop store. Default: the latest in the storage."""
     priors: str = option("", role="input")
-    """Folder with one checkpoint per source, or the run id of train_priors.py. Default: the latest in the
-    storage; B without self-training and C need none."""
+    """The priors are in this folder, one checkpoint per source, or have this run id of train_priors.py.
+    Default: the latest in the storage; B without self-training and C need none."""
     regime: Regime = "B"
-    """A: priors and unlabelled mixtures only. B: also single-source clips, mixed from different songs. C:
-    paired (yardstick)."""
+    """A learns from priors and unlabelled mixtures only. B has also single-source clips, mixed from different
+    songs. C has mixtures with their sources, as a yardstick."""
     start: str = option("", role="input")
-    """Separator to start from: a folder or models:/name@alias. Default: random weights."""
+    """Training starts from this separator, a folder or models:/name@alias. Default: random weights."""
     separator: SeparatorConfig = field(default_factory=SeparatorConfig)
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_500, batch_size=64, learning_rate=2e-3))
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    length: int = 0
-    """Samples per training crop, cut at random from the stored ones; 0: all of a stored crop."""
     dreams: DreamConfig = field(default_factory=DreamConfig)
     self_training: SelfTrainingConfig = field(default_factory=NoneConfig)
-    """What learns from unlabelled mixtures beside Sleep. none: nothing. wake: the ELBO under the priors.
-    remix: a teacher's estimates, mixed anew."""
+    """This objective learns from unlabelled mixtures beside Sleep. none does not; wake climbs the ELBO under
+    the priors; remix mixes a teacher's estimates anew."""
     mean_weight: float = 1.0
-    """Weight of the posterior mean's own likelihood (one variance per item and source) beside Sleep's and
-    Supervised's."""
+    """The posterior mean's own likelihood (one variance per item and source) has this weight beside Sleep's
+    and Supervised's."""
     force: bool = option(False, role="manner")
-    """Train even though the priors did not pass their gate."""
-    resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
+    """Training begins even if the priors did not pass their gate."""
 
     @property
     def asks_priors(self) -> bool:
-        """Whether frozen priors are needed: regime A dreams of them, and self-training may ask them."""
+        """Whether frozen priors are needed: regime A has their dreams, and self-training may ask them."""
         return self.regime == "A" or self.self_training.asks_priors
 
     def idle(self) -> dict[str, str]:
-        """What the regime and the objective do not look at."""
+        """Returns what the regime and the objective do not look at."""
         paired = (
             "regime C learns from mixtures with their own sources; say --regime B or --regime A beside it"
         )
@@ -188,24 +194,10 @@ DREAMING: dict[str, Any] = {
         sleep_fraction=Schedule(1.0, 0.25, 600), refinement=RefineConfig(sigma=0.1, steps=4, step_size=0.3)
     ),
 }
-"""Regime A: dreams of WaveNets, a teacher's estimates corrected by score models; name both sets of priors by
---dreams.priors and --priors."""
-
-SMALL_SEPARATORS = [
-    _toy_separator("small", "A", 1_400, **DREAMING),
-    _toy_separator("small", "B", 1_500),
-    _toy_separator("small", "C", 1_500),
-]
-"""Toy waves of 8 kHz, 1,024 samples, 220-880 Hz."""
+"""Regime A has dreams of WaveNets, and a teacher's estimates corrected by score models; name both sets of
+priors by --dreams.priors and --priors."""
 
 _FULL = SeparatorConfig(backbone=SpectrogramUNetConfig(n_fft=1_024, hop=256, width=256))
-FULL_SEPARATORS = [
-    _toy_separator("full", "A", 2_000, 32, separator=_FULL, **DREAMING),
-    _toy_separator("full", "B", 6_000, 32, separator=_FULL),
-    _toy_separator("full", "C", 6_000, 32, separator=_FULL),
-]
-"""Toy waves of 16 kHz, 4,096 samples, all 88 keys."""
-
 SMOKE_BACKBONE = SpectrogramUNetConfig(n_fft=128, hop=64, width=48, blocks=1)
 TRAIN_SEPARATOR = {
     "toy": TrainSeparatorConfig(),
@@ -237,4 +229,16 @@ TRAIN_SEPARATOR = {
     ),
 }
 
-TRAIN_SEPARATOR |= {config.preset: config for config in SMALL_SEPARATORS + FULL_SEPARATORS}
+TRAIN_SEPARATOR |= {
+    config.preset: config
+    for config in (
+        # toy waves of 8 kHz, 1,024 samples, 220-880 Hz
+        _toy_separator("small", "A", 1_400, **DREAMING),
+        _toy_separator("small", "B", 1_500),
+        _toy_separator("small", "C", 1_500),
+        # toy waves of 16 kHz, 4,096 samples, all 88 keys
+        _toy_separator("full", "A", 2_000, 32, separator=_FULL, **DREAMING),
+        _toy_separator("full", "B", 6_000, 32, separator=_FULL),
+        _toy_separator("full", "C", 6_000, 32, separator=_FULL),
+    )
+}

@@ -1,17 +1,17 @@
-"""tune.py: its config and presets."""
+"""tune.py has its config and presets here."""
 
 from dataclasses import dataclass, field, fields, replace
 
 from vsep_ray.config import idle, option
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.objectives import WakeConfig
-from vsep_ray.presets.job import JobConfig, set_above
+from vsep_ray.presets.job import set_above
 from vsep_ray.presets.training import (
     DREAMING,
     SMOKE_BACKBONE,
     SMOKE_FIT,
     TRAIN_PRIORS,
-    ResourcesConfig,
+    CropsJobConfig,
     TrainPriorsConfig,
     TrainSeparatorConfig,
 )
@@ -22,42 +22,39 @@ from vsep_ray.training import FitConfig
 
 
 @dataclass(frozen=True)
-class TuneConfig(JobConfig):
-    """Search beta, flow depth, and any other field of the separator's and the priors' configs."""
+class TuneConfig(CropsJobConfig):
+    """Searches beta, flow depth, and any other field of the separator's and the priors' configs."""
 
-    crops: str = option("", role="input")
-    """Crop store. Default: the latest in the storage; with presets toy and smoke it is made if there is
-    none."""
     betas: tuple[float, ...] = (0.1, 1.0, 10.0)
-    """Weights of the KL part of the ELBO to try (nats against nats), best in equal ratios; none: the
-    separator's own."""
+    """These weights of the KL part of the ELBO are tried (nats against nats), best in equal ratios. Without
+    values the separator has its own."""
     depths: tuple[int, ...] = (2, 4, 8)
-    """Flow steps per block of the priors to try; none: the priors' own. Priors are trained once for all
-    trials that share them."""
+    """These numbers of flow steps per block of the priors are tried. Without values the priors have their
+    own. Priors are trained once for all trials that share them."""
     axes: tuple[str, ...] = ()
-    """Further axes as path=value,value, such as fit.learning_rate=0.001,0.0003 or self_training.samples=1,4
-    (paths in the separator's config) or priors.prior.width=32,48 (in the priors')."""
+    """Further axes have the form path=value,value, such as fit.learning_rate=0.001,0.0003 or
+    self_training.samples=1,4 (paths in the separator's config) or priors.prior.width=32,48 (in the
+    priors')."""
     search: str = option("", role="input")
-    """JSON file of axes, path -> list of values, such as {"beta": [0.1, 1], "seed": [0, 1, 2]}; before the
-    flags of the same axes."""
+    """This JSON file has axes, path -> list of values, such as {"beta": [0.1, 1], "seed": [0, 1, 2]}. It goes
+    before the flags of the same axes."""
     seeds: tuple[int, ...] = (0,)
-    """Repeats."""
+    """Every point is tried under each of the seeds."""
     draws: int = 0
     """Optuna draws this number of points in place of the whole grid, each in view of the trials that have
-    ended: of a number of the separator's anything between the least and the greatest value, of all else one
-    of the values; 0 tries the grid."""
+    ended. A number of the separator's lies anywhere between the least and the greatest value; all else is one
+    of the values. 0 tries the grid."""
     reduction: int = 3
-    """ASHA keeps one of so many trials at each rung; 1: every trial runs to its end."""
+    """ASHA keeps one trial in this number at each rung; at 1 every trial runs to its end."""
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
     separator: TrainSeparatorConfig = field(
         default_factory=lambda: TrainSeparatorConfig(
             separator=SeparatorConfig(noise_std=0.02), self_training=WakeConfig(), force=True
         )
     )
-    resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
 
     def idle(self) -> dict[str, str]:
-        """What the trials do not look at, and what they all take from the sweep."""
+        """Returns what the trials do not look at, and what they all take from the sweep."""
         exact = idle(self.separator).get("self_training.beta", "").replace("--", "--separator.")
         has_beta = any(f.name == "beta" for f in fields(self.separator.self_training))
         why = exact or "no objective of the trials has it; say --separator.self-training wake beside it"
@@ -67,7 +64,7 @@ class TuneConfig(JobConfig):
 
     @property
     def fit(self) -> FitConfig:
-        """The separator's; the length of a trial."""
+        """The optimisation is the separator's; its steps are the length of a trial."""
         return self.separator.fit
 
 
@@ -90,7 +87,7 @@ _SMALL = TuneConfig(
     ),
     separator=_WAKE,
 )
-"""Wake under flows of three depths after Sleep on a WaveNet's dreams: name both by
+"""Wake runs under flows of three depths after Sleep on a WaveNet's dreams: name both by
 --separator.dreams.priors and --separator.start."""
 
 TUNE = {

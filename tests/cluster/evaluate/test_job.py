@@ -10,7 +10,7 @@ import soundfile
 import torch
 
 from vsep_ray import checkpoint
-from vsep_ray.cluster.evaluate.contenders import contenders
+from vsep_ray.cluster.evaluate.contenders import find_contenders
 from vsep_ray.cluster.evaluate.job import plan, run, table
 from vsep_ray.config import UserError
 from vsep_ray.crops.writing import Layout, Unit, begin, finish, write_unit
@@ -124,14 +124,14 @@ def test_all_models_and_methods_stand_in_one_table_with_their_speed(
 
 def test_refinement_without_priors_names_the_job_that_makes_them(config):
     with pytest.raises(UserError, match=r"train_priors\.py"):
-        contenders(dataclasses.replace(config, methods=("refine",)))
+        find_contenders(dataclasses.replace(config, methods=("refine",)))
 
 
 def test_models_of_other_sources_are_scored_apart(config, separator_directory, tmp_path):
     other = Separator(dataclasses.replace(checkpoint.load(separator_directory).config, sample_rate=16_000))
     checkpoint.save(tmp_path / "second", other, {"regime": "A"})
     with pytest.raises(UserError, match="score them apart"):
-        contenders(dataclasses.replace(config, model=(separator_directory, str(tmp_path / "second"))))
+        find_contenders(dataclasses.replace(config, model=(separator_directory, str(tmp_path / "second"))))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_crops_at_another_rate_and_stems_of_other_names_are_refused(config, song
 
 
 def test_long_mixtures_are_separated_in_chunks_that_mix_exactly(config):
-    (contender,) = contenders(config)
+    (contender,) = find_contenders(config)
     separator, mixtures = contender.separator, torch.randn(2, 1, 8000 * 8)
     estimates = contender.separate(mixtures)
     torch.testing.assert_close(separator.mixing.mix(estimates), mixtures, atol=1e-4, rtol=0)

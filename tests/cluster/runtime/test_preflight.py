@@ -12,8 +12,7 @@ import pytest
 import torch
 
 from vsep_ray.cluster.runtime import nodes
-from vsep_ray.cluster.runtime.needs import Needs
-from vsep_ray.cluster.runtime.preflight import checks, require
+from vsep_ray.cluster.runtime.preflight import Needs, checks, require
 from vsep_ray.config import UserError
 from vsep_ray.presets import (
     EVALUATE,
@@ -29,7 +28,7 @@ import json, sys
 import ray
 from ray.cluster_utils import Cluster
 from vsep_ray.cluster.runtime import preflight
-from vsep_ray.cluster.runtime.needs import Needs
+from vsep_ray.cluster.runtime.preflight import Needs
 from vsep_ray import storage
 
 folder = sys.argv[1]

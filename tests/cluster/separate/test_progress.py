@@ -25,7 +25,7 @@ def row(track, message="", run="me", **fields):
 
 
 def follow(ledger, total=10, max_alike=3):
-    return Progress(ledger, "me", total, Tracker(), max_alike, seconds=0.01)
+    return Progress(ledger, "me", total, Tracker(), max_alike)
 
 
 def test_new_rows_of_this_run_count_once(ledger):
@@ -54,13 +54,30 @@ def test_many_parts_are_merged_as_they_come(ledger, monkeypatch):
     assert set(ledger.rows()) == set("012345678")
 
 
-def test_it_logs_while_nothing_ends(ledger, caplog):
-    with caplog.at_level("INFO"), follow(ledger) as progress:
-        ledger.append([row("a", audio_seconds=3)])
-        while progress.done < 1:
-            pass
-    assert "0/10 tracks" in caplog.text or "1/10 tracks" in caplog.text
+def test_a_glance_reads_and_reports_now_and_then(ledger, caplog, monkeypatch):
+    progress = follow(ledger)
+    ledger.append([row("a", audio_seconds=3)])
+    with caplog.at_level("INFO"):
+        progress.glance()
+        assert progress.done == 1 and not caplog.text
+        ledger.append([row("b", audio_seconds=3)])
+        progress.glance()
+        assert progress.done == 1, "a moment later nobody asks the store again"
+        monkeypatch.setattr("vsep_ray.cluster.separate.progress.REPORT_SECONDS", 0.0)
+        progress.glance()
+    assert "1/10 tracks" in caplog.text
     assert progress.tracker.last[0].keys() == {"tracks_done", "progress_realtime_factor"}
+
+
+def test_a_store_that_does_not_answer_is_asked_again(ledger, caplog, monkeypatch):
+    progress = follow(ledger)
+    ledger.append([row("a")])
+    with monkeypatch.context() as away:
+        away.setattr(ledger, "parts", lambda: (_ for _ in ()).throw(OSError("away")))
+        progress.glance()
+    assert progress.done == 0 and "cannot read the ledger: away" in caplog.text
+    progress.glance()
+    assert progress.done == 1
 
 
 def test_equal_failures_in_the_order_of_time_are_a_reason_to_stop(ledger):

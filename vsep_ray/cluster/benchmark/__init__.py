@@ -1,1 +1,1 @@
-"""The system against the bare work inside it, as ratios within one run."""
+"""The benchmark compares the system with the bare work inside it, as ratios within one run."""

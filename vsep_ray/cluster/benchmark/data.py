@@ -1,54 +1,43 @@
-"""The cases of the benchmark about data: a crop store is written, and batches are read from it."""
+"""Some cases of the benchmark are about data: a crop store is written, and batches are read from it."""
 
 import functools
 import itertools
 import multiprocessing
 import os
-import resource
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from vsep_ray.audio import io
 from vsep_ray.audio.resampling import Audio, map_channels, rechunk, resample
-from vsep_ray.cluster.benchmark.cases import Row, medians, write_noise
+from vsep_ray.cluster.benchmark.cases import RATE, Row, medians, peaks
 from vsep_ray.cluster.prepare_crops import prepare
-from vsep_ray.cluster.train.streams import crop_dataset
+from vsep_ray.cluster.train.task import StreamSpec
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_remix
 from vsep_ray.crops.encoding import encode
-from vsep_ray.crops.reading import read_part
-from vsep_ray.crops.store import COMPRESSION, CropStore, to_table
+from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import Layout, Unit, write_unit
 from vsep_ray.datasets import musdb
 from vsep_ray.datasets.manifest import ManifestConfig
 from vsep_ray.datasets.streams import open_stems
-from vsep_ray.datasets.track import CropConfig, Encoding, Stem, Track
+from vsep_ray.datasets.track import CropConfig, Stem, Track
 from vsep_ray.presets import BenchmarkConfig, PrepareCropsConfig
 
-RATE = 44_100
 SOURCES = musdb.STREAMS[1:]
-FORMATS = ("wav", "flac", "mp3")
 STORED = CropConfig(sample_rate=16_000, channels=1, length=32_768)
-"""Crops of the writing case."""
+"""The writing case has these crops."""
 BATCH = 16
-"""Mixtures in a batch of the reading case."""
+"""A batch of the reading case has this number of mixtures."""
 
 
 def writing(config: BenchmarkConfig, folder: Path) -> Row:
-    """FLAC files into a crop store, against decoding, resampling and encoding alone in as many processes."""
+    """Puts FLAC files into a crop store, against decoding, resampling and encoding alone in bare
+    processes."""
     files = list((folder / "flac").rglob("*.flac")) * config.copies
-    recipe = PrepareCropsConfig(
-        dataset=ManifestConfig(str(folder / "flac.csv")),
-        output=str(folder / "written"),
-        crop=STORED,
-        fresh=True,
-    )
+    recipe = _recipe(folder, "written", STORED, fresh=True)
     cores = os.cpu_count() or 1
     with ProcessPoolExecutor(cores, multiprocessing.get_context("forkserver")) as pool:
         seconds = medians(
@@ -58,7 +47,7 @@ def writing(config: BenchmarkConfig, folder: Path) -> Row:
         )
     audio = len(files) * config.track_seconds
     details = {"realtime_factor": audio / seconds["system"], "bare_realtime_factor": audio / seconds["bare"]}
-    return Row("writing", "s", seconds["system"], seconds["bare"], None, details)
+    return Row("writing", "s", seconds["system"], seconds["bare"], details)
 
 
 def _bare(path: Path) -> int:
@@ -68,62 +57,26 @@ def _bare(path: Path) -> int:
     return sum(len(item.tobytes()) for item in encode(crops)[0])
 
 
-def codecs(config: BenchmarkConfig, folder: Path) -> Row:
-    """Bytes of the same crops as FLAC and as PCM, and the seconds of work per hour of audio on one core."""
-    audio, _ = io.read(next((folder / "wav").rglob("*.wav")))
-    crop = CropConfig(RATE, 2, min(6 * RATE, audio.shape[1]))
-    crops = np.stack([c for c in rechunk([audio], crop.length) if c.shape[1] == crop.length])
-    hours = crops.shape[0] * crop.length / RATE / 3_600
-    store = CropStore.open(str(folder / "store"))
-    sizes: dict[str, float] = {}
-    details: dict[str, float] = {}
-    for encoding in get_args(Encoding):
-        path = Path(store.partition("codec", encoding), "part.parquet")
-        path.parent.mkdir(parents=True)
-        form, stored = replace(crop, encoding=encoding), replace(store, encoding=encoding)
-        seconds = medians(
-            config.repeats,
-            encode=functools.partial(_write, path, crops, form),
-            decode=functools.partial(read_part, stored, "codec", encoding, path.name),
-        )
-        sizes[encoding] = path.stat().st_size / 2**20
-        details |= {f"{encoding}_{name}_seconds_per_hour": s / hours for name, s in seconds.items()}
-    return Row("flac", "MiB", sizes["flac"], sizes["pcm"], None, details)
-
-
-def _write(path: Path, crops: np.ndarray, crop: CropConfig) -> None:
-    table = to_table(["song"] * len(crops), list(range(len(crops))), crops, crop)
-    pq.write_table(table, path, compression=COMPRESSION[crop.encoding])
-
-
 def reading(config: BenchmarkConfig, folder: Path) -> Row:
-    """A training batch, remixed from a store that flows through Ray Data, against decoding its crops from
-    ``.stem.mp4`` files by musdb; and from other files, which can be read from the middle."""
+    """Remixes a training batch from a store that flows through Ray Data, against decoding it by musdb.
+
+    musdb reads ``.stem.mp4`` files.
+    """
     store = CropStore.open(str(folder / "store"))
     windows = [_window(store, source) for source in store.sources]
     rng = np.random.default_rng(0)
-    system = functools.partial(draw_remix, windows, rng, BATCH, AugmentConfig())
-    system()
-    seconds = {"system": _per_call(system, 10)}
-    seconds["stem_mp4"] = _per_call(functools.partial(_stem_batch, folder, rng), 1)
-    for ending in FORMATS:
-        seconds[ending] = _per_call(functools.partial(_file_batch, folder / ending, ending, rng), 3)
-    details = {f"{e}_seconds": seconds[e] for e in FORMATS}
-    details |= {f"times_as_fast_as_{e}": seconds[e] / seconds["system"] for e in ("stem_mp4", *FORMATS)}
-    return Row("reading", "s", seconds["system"], seconds["stem_mp4"], None, details)
+    seconds = medians(
+        config.repeats,
+        system=lambda: draw_remix(windows, rng, BATCH, AugmentConfig()),
+        bare=lambda: _stem_batch(folder, rng),
+    )
+    return Row("reading", "s", seconds["system"], seconds["bare"])
 
 
 def _window(store: CropStore, source: str) -> Window:
-    dataset = crop_dataset(store, "train", source)
+    dataset = StreamSpec(store, "train", source).dataset()
     half = max(1, store.statistics[source].crops // 2)
     return Window(lambda: dataset.iter_batches(batch_size=64, batch_format="numpy"), half, 0, store.channels)
-
-
-def _per_call(call: Callable[[], object], times: int) -> float:
-    started = time.perf_counter()
-    for _ in range(times):
-        call()
-    return (time.perf_counter() - started) / times
 
 
 def _stem_batch(folder: Path, rng: np.random.Generator) -> list[Audio]:
@@ -139,43 +92,22 @@ def _stem_batch(folder: Path, rng: np.random.Generator) -> list[Audio]:
     return batch
 
 
-def _file_batch(folder: Path, ending: str, rng: np.random.Generator) -> list[Audio]:
-    import soundfile
-
-    tracks = sorted(folder.iterdir())
-    batch = []
-    for k in range(BATCH * len(SOURCES)):
-        path = tracks[rng.integers(len(tracks))] / f"{SOURCES[k % len(SOURCES)]}.{ending}"
-        with soundfile.SoundFile(path) as file:
-            file.seek(int(rng.integers(file.frames - RATE)))
-            batch.append(file.read(RATE, dtype="float32", always_2d=True).T)
-    return batch
-
-
 def preparing(config: BenchmarkConfig, folder: Path) -> Row:
-    """Peak resident memory of a process that cuts one stereo file, for the long and the short one."""
-    peaks = []
-    for minutes in config.minutes:
-        path = folder / "clips" / "drums" / "long.wav"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_noise(path, RATE, 2, 60 * minutes, seed=0)
-        with ProcessPoolExecutor(1, multiprocessing.get_context("forkserver")) as pool:
-            peaks.append(pool.submit(_peak_mib, str(path), str(folder / "cut")).result())
-    return Row("preparing", "MiB", peaks[1], peaks[0])
+    """Measures the peak memory of a process that cuts one stereo file, for the long and the short one."""
+    path = folder / "clips" / "drums" / "long.wav"
+    return peaks("preparing", config, path, functools.partial(_cut, str(folder / "cut")))
 
 
-def _peak_mib(path: str, output: str) -> float:
-    """Cut a file; the most memory that this process has held until then (MiB, as Linux counts)."""
+def _cut(output: str, path: str) -> None:
     crop = CropConfig(RATE, 2, 6 * RATE)
     layout = Layout(output, "sources", crop, ("drums",), (1.0,), False, "benchmark")
     track = Track("long", stems=(Stem("drums", (path,)),), split="train")
     write_unit(layout, Unit("0", "train", (track,)), functools.partial(open_stems, crop=crop))
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def make_music(config: BenchmarkConfig, folder: Path) -> None:
-    """Tracks of four sources at 44.1 kHz, stereo, as wav, FLAC, MP3 and ``.stem.mp4``, and a store of their
-    crops of one second.
+    """Makes tracks of four sources at 44.1 kHz, stereo, as FLAC and ``.stem.mp4``, and a store of their
+    crops.
 
     Raises:
         UserError: ffmpeg is missing.
@@ -187,35 +119,27 @@ def make_music(config: BenchmarkConfig, folder: Path) -> None:
     rng = np.random.default_rng(0)
     for i in range(config.tracks):
         stems = [_notes(rng, config.track_seconds) for _ in SOURCES]
-        for ending in FORMATS:
-            for source, stem in zip(SOURCES, stems, strict=True):
-                path = folder / ending / f"track {i}" / f"{source}.{ending}"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                io.write(path, stem, RATE, format=ending, subtype="auto" if ending == "mp3" else "16")
+        (folder / "flac" / f"track {i}").mkdir(parents=True)
+        for source, stem in zip(SOURCES, stems, strict=True):
+            path = folder / "flac" / f"track {i}" / f"{source}.flac"
+            io.write(path, stem, RATE, format="flac", subtype="16")
         streams = np.stack([sum(stems), *stems]).swapaxes(1, 2)
         path = folder / "musdb" / "train" / f"track - {i}.stem.mp4"
         stempeg.write_stems(str(path), streams, sample_rate=RATE, writer=stempeg.StreamsWriter())
-    crop = CropConfig(RATE, 2, RATE)
-    for ending in ("wav", "flac"):
-        _write_manifest(config, folder, ending)
-    recipe = PrepareCropsConfig(
-        dataset=ManifestConfig(str(folder / "wav.csv")),
-        output=str(folder / "store"),
-        crop=crop,
-        valid_fraction=0.0,
-    )
-    prepare(recipe)
-
-
-def _write_manifest(config: BenchmarkConfig, folder: Path, ending: str) -> None:
     rows = ["path,source,track"]
     for i, copy in itertools.product(range(config.tracks), range(config.copies)):
-        rows += [f"{ending}/track {i}/{s}.{ending},{s},track {i} {copy}" for s in SOURCES]
-    (folder / f"{ending}.csv").write_text("\n".join(rows))
+        rows += [f"flac/track {i}/{s}.flac,{s},track {i} {copy}" for s in SOURCES]
+    (folder / "flac.csv").write_text("\n".join(rows))
+    prepare(_recipe(folder, "store", CropConfig(RATE, 2, RATE), valid_fraction=0.0))
+
+
+def _recipe(folder: Path, output: str, crop: CropConfig, **more: Any) -> PrepareCropsConfig:
+    dataset = ManifestConfig(str(folder / "flac.csv"))
+    return PrepareCropsConfig(dataset=dataset, output=str(folder / output), crop=crop, **more)
 
 
 def _notes(rng: np.random.Generator, seconds: float) -> Audio:
-    """Half-second notes of eight decaying harmonics, and some noise; stereo."""
+    """Returns half-second notes of eight decaying harmonics, and some noise, in stereo."""
     notes = [_note(rng) for _ in range(int(np.ceil(2 * seconds)))]
     signal = np.concatenate(notes)[: round(seconds * RATE)]
     signal = signal + 1e-3 * rng.standard_normal(len(signal))

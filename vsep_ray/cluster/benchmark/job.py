@@ -1,19 +1,16 @@
-"""benchmark: what the system costs over the bare work inside it; both sides of a ratio are timed in one run.
+"""benchmark says what the system costs over the bare work inside it, both timed in one run.
 
 ========== ======================================================= =========================================
 case       system                                                  bare
 ========== ======================================================= =========================================
 writing    files into a crop store, by Ray Data                    decode + resample + encode alone
 reading    a batch remixed from the store                          a batch decoded from .stem.mp4 by musdb
-flac       crops kept as FLAC                                      the same as PCM
 preparing  peak of the process that cuts the long file             the same for the short file
 separation songs through ``separate_catalog.py``, steady state     decode + resample + model + encode alone
 scaling    the same by two actors on two cores                     by one actor on one
 ledger     rows per second of a catalog of very many               the 2,000 that are wanted
 training   steps of Ray Train fed by Ray Data, one worker          steps of a plain loop on tensors in memory
 memory     peak of the process that separates the long file        the same for the short file
-stitching  overlap-add of a stream of blocks                       overlap-add of the whole track in memory
-generation a waveform of the WaveNet prior, through its cache      the same, the whole prefix per sample
 ========== ======================================================= =========================================
 """
 
@@ -28,14 +25,12 @@ import ray
 import torch
 
 from vsep_ray import checkpoint
-from vsep_ray.cluster.benchmark.cases import Row, memory, stitching, training
+from vsep_ray.cluster.benchmark.cases import Row, memory, training
 from vsep_ray.cluster.benchmark.catalog import ledger, scaling, separation, songs
-from vsep_ray.cluster.benchmark.data import codecs, make_music, preparing, reading, writing
-from vsep_ray.cluster.benchmark.generation import generation
+from vsep_ray.cluster.benchmark.data import make_music, preparing, reading, writing
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.cluster.separate.settings import WorkerSettings
-from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.cluster.train.launch import with_format
 from vsep_ray.config import UserError
 from vsep_ray.crops.store import CropStore
@@ -47,7 +42,7 @@ CORES = os.cpu_count() or 1
 
 
 def run(config: BenchmarkConfig) -> dict[str, Any]:
-    """Measure, print the table; the figures of the JSON line."""
+    """Measures, prints the table, and returns the figures of the JSON line."""
     if len(ray.nodes()) > 1:
         raise UserError("the benchmark compares on one machine; start it without a cluster of several nodes")
     if config.fit.steps < 2 * config.fit.log_every:
@@ -70,54 +65,47 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
 
 
 def plan(config: BenchmarkConfig) -> dict[str, Any]:
-    """What `run` would do."""
+    """Returns what `run` would do."""
     return {
         "cases": [
             "writing",
             "reading",
-            "flac",
             "preparing",
             "separation",
             "scaling",
             "ledger",
             "training",
             "memory",
-            "stitching",
-            "generation",
         ],
         "repeats": config.repeats,
     }
 
 
 def table(rows: Sequence[Row]) -> str:
-    """The rows in Markdown."""
-    head = ["| case | system | bare | ratio | largest error | details |", "|---|---|---|---|---|---|"]
-    return "\n".join([*head, *(row.markdown() for row in rows)])
+    """Returns the rows in Markdown."""
+    head = "| case | system | bare | ratio | details |\n|---|---|---|---|---|"
+    return "\n".join([head, *(row.markdown() for row in rows)])
 
 
 def _measure(config: BenchmarkConfig, store: CropStore, music: Path, tracker: Tracker) -> list[Row]:
-    """All cases, in the folder that the music lies in."""
+    """Measures all cases, in the folder that the music lies in."""
     folder = music.parent
     settings = _settings(config, store, folder, tracker.run_id)
     songs(config, music, Path(settings.config.catalog))
-    worker = Worker(settings)
     return [
         writing(config, music),
         reading(config, music),
-        codecs(config, music),
         preparing(config, folder),
         separation(settings, CORES, config.repeats),
         scaling(settings.config),
         ledger(config, settings.config, folder),
         training(config, store, tracker, str(folder)),
         memory(config, settings, folder),
-        stitching(config, worker),
-        generation(config),
     ]
 
 
 def _settings(config: BenchmarkConfig, store: CropStore, folder: Path, run_id: str) -> WorkerSettings:
-    """Bulk separation with its defaults, of a catalog in the folder by a model of random weights."""
+    """Returns settings of bulk separation with its defaults, by a model of random weights."""
     torch.manual_seed(0)
     checkpoint.save(folder / "model", Separator(with_format(config.separator, store)), {})
     job = SeparateCatalogConfig(

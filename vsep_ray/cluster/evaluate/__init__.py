@@ -1,1 +1,1 @@
-"""Scores of separators on tracks with known stems, and the page to listen to."""
+"""Separators are scored on tracks with known stems, and make a page to listen to."""

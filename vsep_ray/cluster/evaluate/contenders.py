@@ -1,6 +1,8 @@
-"""Who is scored: every separator by every way of inference, each over mixtures of any length."""
+"""Every separator is scored by every way of inference, and heard on the worst tracks."""
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,31 +11,37 @@ from torch import Tensor
 
 from vsep_ray import checkpoint
 from vsep_ray.chunking import CHUNK_SECONDS, OVERLAP, overlap_add
+from vsep_ray.cluster.evaluate import examples
+from vsep_ray.cluster.evaluate.examples import Example, Portion
 from vsep_ray.cluster.inputs import find_separator, load_joint, prior_directories
 from vsep_ray.config import UserError
-from vsep_ray.inference import SeparateFn, amortized, langevin, refine
+from vsep_ray.inference import SeparateFn, amortized, langevin, refine, uncertainty
 from vsep_ray.joint import Joint
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import torch_device
+from vsep_ray.report import Clip
 from vsep_ray.separators import Separator
 from vsep_ray.streaming.model import chunking
 
 BATCH = 32
+EXCERPT_SECONDS = 10.0
+FRAMES = 100
+"""A posterior's spread is compared with its error at this number of points over an excerpt."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """A separator under one way of inference.
+    """Separates by one separator under one way of inference.
 
     Attributes:
         name: regime and method, as in tables.
-        uri: of the separator.
-        regime: under which it was trained.
+        uri: the separator's URI.
+        regime: the regime under which it was trained.
         separator: the module.
         method: the way of inference.
-        config: options of refine and langevin.
-        joint: the priors that these ask; None for amortized.
+        config: it has the options of refine and langevin.
+        joint: the priors that refine and langevin ask; None for amortized.
     """
 
     name: str
@@ -45,13 +53,12 @@ class Contender:
     joint: Joint | None = None
 
     def separate(self, mixtures: Tensor) -> Tensor:
-        """Estimates at any length, on the grid that bulk separation has by default.
+        """Returns estimates at any length, on the grid that bulk separation has by default.
 
         Shape:
             (N, C, T) -> (N, K, C, T), on the CPU
         """
-        device = torch_device(self.config.device)
-        function = self._function(device)
+        function = self._function(torch_device(self.config.device))
         grid = chunking(self.separator, CHUNK_SECONDS, OVERLAP, 1)
         if mixtures.shape[-1] <= grid.chunk:
             return torch.cat([function(m) for m in mixtures.split(BATCH)])
@@ -67,8 +74,8 @@ class Contender:
         return lambda m: chosen(m.to(device), **options).cpu()
 
 
-def contenders(config: EvaluateConfig) -> list[Contender]:
-    """Every model of the config with every method, in their order.
+def find_contenders(config: EvaluateConfig) -> list[Contender]:
+    """Returns every model of the config with every method, in their order.
 
     Raises:
         UserError: no such model or priors, or models of different sources, rates or channels.
@@ -81,16 +88,18 @@ def contenders(config: EvaluateConfig) -> list[Contender]:
                 f"model {uri} is for (sources, Hz, channels) {_format(separator)}, "
                 f"{found[0][0]} for {_format(first)}; score them apart"
             )
-    asks = any(m != "amortized" for m in config.methods)
+    asks = config.asks_priors
     priors = prior_directories(config.priors, config.storage, first, force=True) if asks else {}
     made: list[Contender] = []
     for uri, directory, separator in found:
         regime = str(checkpoint.read_provenance(directory).get("regime", "unknown"))
-        joint = load_joint(priors, separator) if priors else None
+        joint = load_joint(priors, separator) if asks else None
         for method in config.methods:
-            name = _unused(f"{regime} {method}", [c.name for c in made])
-            made.append(Contender(name, uri, regime, separator, method, config,
-                                  None if method == "amortized" else joint))  # fmt: skip
+            name = f"{regime} {method}"
+            if count := sum(c.regime == regime and c.method == method for c in made):
+                name = f"{name} ({count + 1})"
+            asked = None if method == "amortized" else joint
+            made.append(Contender(name, uri, regime, separator, method, config, asked))
     return made
 
 
@@ -98,6 +107,51 @@ def _format(separator: Separator) -> tuple[tuple[str, ...], int, int]:
     return separator.sources, separator.sample_rate, separator.channels
 
 
-def _unused(name: str, taken: list[str]) -> str:
-    count = sum(t == name or t.startswith(f"{name} (") for t in taken)
-    return f"{name} ({count + 1})" if count else name
+@dataclass(frozen=True)
+class Excerpt:
+    """An excerpt is part of one track as it was heard and separated.
+
+    Attributes:
+        track: the track's id.
+        clips: mixture, references and the estimates of every contender.
+        predicted: standard deviation of the first contender's posterior over time, (K, N).
+        actual: root mean square error of its mean at the same times, (K, N).
+        frame_seconds: the time between two points.
+    """
+
+    track: str
+    clips: list[Clip]
+    predicted: Tensor
+    actual: Tensor
+    frame_seconds: float
+
+
+def excerpts(portion: Portion, contenders: Sequence[Contender], tracks: Sequence[str]) -> list[Excerpt]:
+    """Returns the excerpts of a portion's tracks, where they are wanted."""
+    if isinstance(portion, examples.WholeTrack) and portion.track.id not in tracks:
+        return []
+    found = examples.read(portion, contenders[0].separator)
+    return [_excerpt(e, contenders) for e in found if e.track in tracks and not e.published]
+
+
+def _excerpt(example: Example, contenders: Sequence[Contender]) -> Excerpt:
+    first = contenders[0].separator
+    length = round(EXCERPT_SECONDS * first.sample_rate)
+    start = max(0, min(example.mixture.shape[-1] // 3, example.mixture.shape[-1] - length))
+    span = slice(start, start + length)  # from a third of the track on
+    part = Example(example.track, example.references[..., span], example.mixture[..., span])
+    clip = functools.partial(Clip, part.track, sample_rate=first.sample_rate)
+    clips = [clip("mixture", "mixture", audio=part.mixture.numpy())]
+    estimates = {c.name: c.separate(part.mixture[None])[0] for c in contenders}
+    for k, source in enumerate(first.sources):
+        clips.append(clip(source, "reference", audio=part.references[k].numpy()))
+        clips += [clip(source, name, audio=x[k].numpy()) for name, x in estimates.items()]
+    frame = -(-part.mixture.shape[-1] // FRAMES)
+    device = next(first.parameters()).device
+    with torch.no_grad():
+        std = first(part.mixture[None].to(device)).variance.sqrt().cpu()
+    error = estimates[contenders[0].name] - part.references
+    return Excerpt(
+        part.track, clips, uncertainty(std, frame)[0], uncertainty(error[None], frame)[0],
+        frame / first.sample_rate,
+    )  # fmt: skip

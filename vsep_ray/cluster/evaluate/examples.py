@@ -1,8 +1,8 @@
-"""What a separator is scored on: held-out crops or whole tracks, with the mixture made from the stems."""
+"""A separator is scored on held-out crops or whole tracks, with the mixture made from the stems."""
 
 import dataclasses
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Example:
-    """One mixture and what it was made of.
+    """An example is one mixture and what it was made of.
 
     Attributes:
         track: the track's id, with the offset in samples for a crop.
@@ -43,7 +43,7 @@ class Example:
 
 @dataclass(frozen=True)
 class CropPart:
-    """One part file of a split of a crop store, of which ``count`` crops are taken, evenly spread."""
+    """A part file of a split of a crop store gives ``count`` crops, evenly spread."""
 
     store: CropStore
     split: str
@@ -53,7 +53,7 @@ class CropPart:
 
 @dataclass(frozen=True)
 class WholeTrack:
-    """A track of a data set, read in full."""
+    """A track of a data set is read in full."""
 
     dataset: Dataset
     track: Track
@@ -63,7 +63,7 @@ Portion = CropPart | WholeTrack
 
 
 def portions(config: EvaluateConfig, separator: Separator) -> list[Portion]:
-    """What to score, in pieces that one task reads.
+    """Returns what to score, in pieces that one task reads.
 
     Raises:
         UserError: there is no such data, it has no common mixtures, or it is not at the separator's rate.
@@ -77,12 +77,16 @@ def portions(config: EvaluateConfig, separator: Separator) -> list[Portion]:
     tracks = [t for t in found if t.split == "test"] if any(t.split for t in found) else found
     if not tracks:
         raise UserError(f"no track of split test in --dataset {dataset.name}; its tracks are for training")
-    _name_strangers(tracks, separator)
+    names, known = registry.sources_of(tracks), separator.sources
+    if not set(names) & set(known):
+        raise UserError(f"no stem is one of {', '.join(known)}; found {', '.join(names)}; name them by --map")
+    if strangers := [s for s in names if s not in known]:
+        log.warning("in the mixture but not scored (see --map): %s; the model has %s", strangers, known)
     return [WholeTrack(dataset, t) for t in tracks[: config.max_tracks]]
 
 
 def read(portion: Portion, separator: Separator) -> list[Example]:
-    """The examples of a portion, at the separator's sample rate and channels.
+    """Returns the examples of a portion, at the separator's sample rate and channels.
 
     Raises:
         BadFileError: a file of the track cannot be used.
@@ -94,19 +98,13 @@ def read(portion: Portion, separator: Separator) -> list[Example]:
     length = max(a.shape[-1] for a in audio.values())
     audio = {name: fit_length(a, length) for name, a in audio.items()}
     published = audio.pop(PUBLISHED, None)
-    example = _example(portion.track.id, audio, _weights(separator, audio), separator)
+    # the model's a_k for the sources that it knows, 1 for those that only the mixture has
+    known = dict(zip(separator.sources, separator.mixing.scales.tolist(), strict=True))
+    weights = {name: known.get(name, 1.0) for name in audio}
+    example = _example(portion.track.id, audio, weights, separator)
     if published is None:
         return [example]
     return [example, dataclasses.replace(example, mixture=torch.from_numpy(published), published=True)]
-
-
-def _name_strangers(tracks: Sequence[Track], separator: Separator) -> None:
-    found, known = registry.sources_of(tracks), separator.sources
-    strangers = [s for s in found if s not in known]
-    if set(strangers) == set(found):
-        raise UserError(f"no stem is one of {', '.join(known)}; found {', '.join(found)}; name them by --map")
-    if strangers:
-        log.warning("in the mixture but not scored (see --map): %s; the model has %s", strangers, known)
 
 
 def _store(dataset: CropsConfig, root: str, separator: Separator) -> CropStore:
@@ -140,18 +138,8 @@ def _read_crops(portion: CropPart, separator: Separator) -> list[Example]:
     track, offset, audio = reading.read_aligned(store, portion.split, portion.name)
     chosen = np.linspace(0, len(track) - 1, min(portion.count, len(track))).round().astype(int)
     weights = dict(zip(store.sources, store.scales, strict=True))
-    return [
-        _example(
-            f"{track[n]}@{offset[n]}", dict(zip(store.sources, audio[n], strict=True)), weights, separator
-        )
-        for n in chosen
-    ]
-
-
-def _weights(separator: Separator, audio: Mapping[str, Audio]) -> dict[str, float]:
-    """The model's a_k for the sources that it knows, 1 for those that only the mixture has."""
-    known = dict(zip(separator.sources, separator.mixing.scales.tolist(), strict=True))
-    return {name: known.get(name, 1.0) for name in audio}
+    named = [(f"{track[n]}@{offset[n]}", dict(zip(store.sources, audio[n], strict=True))) for n in chosen]
+    return [_example(name, stems, weights, separator) for name, stems in named]
 
 
 def _example(

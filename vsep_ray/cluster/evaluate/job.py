@@ -1,5 +1,4 @@
-"""evaluate: score separators and ways of inference between floor and ceiling, in parallel over tracks, and
-make a page to listen to.
+"""evaluate scores separators and ways of inference between floor and ceiling, and makes a page to listen to.
 
 Everything happens at the model's sample rate and channels: stems are resampled to them, mixed, separated and
 scored there, so that the numbers are of the model and not of a resampler; what an 8 kHz model loses above 4
@@ -11,17 +10,16 @@ import json
 import logging
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import ray
 import torch
 
 from vsep_ray import storage
-from vsep_ray.cluster.evaluate import examples, excerpts
-from vsep_ray.cluster.evaluate.contenders import Contender, contenders
+from vsep_ray.cluster.evaluate import examples
+from vsep_ray.cluster.evaluate.contenders import Contender, Excerpt, excerpts, find_contenders
 from vsep_ray.cluster.evaluate.examples import Portion
-from vsep_ray.cluster.evaluate.excerpts import Excerpt
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.config import UserError, fingerprint, short_name, to_dict
@@ -35,35 +33,41 @@ from vsep_ray.tracking import Tracker
 log = logging.getLogger(__name__)
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Result:
-    """Scores on the stems' sum and on published mixtures, time per method, tracks that could not be read."""
+    """Scores are of the stems' sum and of published mixtures; times are per method.
 
-    scores: list[Score] = field(default_factory=list)
-    published: list[Score] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-    audio_seconds: float = 0.0
+    ``failed`` counts tracks that could not be read.
+    """
+
+    scores: list[Score]
+    published: list[Score]
+    seconds: dict[str, float]
+    audio_seconds: float
     failed: int = 0
 
 
 def run(config: EvaluateConfig) -> dict[str, Any]:
-    """Score, print the table, write the page, log to MLflow; the figures of the JSON line.
+    """Scores, prints the table, writes the page, and logs to MLflow.
+
+    Returns:
+        The figures of the JSON line.
 
     Raises:
-        UserError: no such model, priors or data.
+        UserError: there are no such models, priors or data.
     """
-    rivals = contenders(config)
-    first = rivals[0]
+    contenders = find_contenders(config)
+    first = contenders[0]
     portions = examples.portions(config, first.separator)
     dataset = short_name(type(config.dataset))
-    name = f"evaluate-{dataset}-{_identity(config, rivals)}"
+    name = f"evaluate-{dataset}-{_identity(config, contenders)}"
     with start_run(
         config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
     ) as tracker:
-        result = _score_all(config, portions, rivals)
-        figures = _figures(config, rivals, result)
+        result = _score_all(config, portions, contenders)
+        figures = _figures(config, contenders, result)
         print(table(figures["methods"]))
-        heard = _listen(config, result.scores, portions, rivals)
+        heard = _listen(config, result.scores, portions, contenders)
         rows = [dataclasses.asdict(s) for s in result.scores]
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
@@ -75,19 +79,22 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
 
 
 def plan(config: EvaluateConfig) -> dict[str, Any]:
-    """What `run` would score."""
-    rivals = contenders(config)
+    """Returns what `run` would score."""
+    contenders = find_contenders(config)
     return {
-        "contenders": {c.name: c.uri for c in rivals},
-        "sources": list(rivals[0].separator.sources),
-        "units": len(examples.portions(config, rivals[0].separator)),
+        "contenders": {c.name: c.uri for c in contenders},
+        "sources": list(contenders[0].separator.sources),
+        "units": len(examples.portions(config, contenders[0].separator)),
         "max_tracks": config.max_tracks,
     }
 
 
 def table(methods: Mapping[str, Any]) -> str:
-    """Floor, contenders and oracle, overall and per source: SI-SDR / SDR as means and medians in dB, and how
-    many times faster than real time one worker was."""
+    """Returns floor, contenders and oracle as text, overall and per source.
+
+    Cells are SI-SDR / SDR as means and medians in dB; the last column says how many times faster than real
+    time one worker was.
+    """
     names = [*next(iter(methods.values()))["sources"], None]
     head = f"{'dB: SI-SDR / SDR, mean (median)':<32}" + "".join(f"{n or 'all':>34}" for n in names)
     lines = [f"{head}{'x real time':>14}"]
@@ -103,49 +110,56 @@ def _pair(summary: Mapping[str, float | None]) -> str:
     return "-" if mean is None or median is None else f"{mean:.2f} ({median:.2f})"
 
 
-def _identity(config: EvaluateConfig, rivals: Sequence[Contender]) -> str:
-    options = to_dict([config.refine, config.langevin]) if any(c.joint for c in rivals) else []
+def _identity(config: EvaluateConfig, contenders: Sequence[Contender]) -> str:
+    options = to_dict([config.refine, config.langevin]) if any(c.joint for c in contenders) else []
     data = [to_dict(config.dataset), config.max_tracks, config.priors, options]
-    return fingerprint([[c.uri for c in rivals], list(config.methods), *data])
+    return fingerprint([[c.uri for c in contenders], list(config.methods), *data])
 
 
-def _score_all(config: EvaluateConfig, portions: Sequence[Portion], rivals: Sequence[Contender]) -> _Result:
-    shared, score = ray.put(list(rivals)), _remote(_score_portion, config)
-    parts = ray.get([score.remote(portion, shared, config.bsseval) for portion in portions])
-    total, errors = _Result(), [p for p in parts if isinstance(p, str)]
+def _score_all(
+    config: EvaluateConfig, portions: Sequence[Portion], contenders: Sequence[Contender]
+) -> _Result:
+    parts = _over(portions, _score_portion, config, contenders, config.bsseval)
+    errors = [p for p in parts if isinstance(p, str)]
+    good = [p for p in parts if isinstance(p, _Result)]
     for message in errors:
         log.warning("not scored: %s", message)
-    if len(errors) == len(portions):
+    if not good:
         raise UserError(f"no track could be read; the first error: {errors[0]}")
-    total.failed = len(errors)
-    for part in parts:
-        if isinstance(part, _Result):
-            total.scores += part.scores
-            total.published += part.published
-            total.audio_seconds += part.audio_seconds
-            total.seconds = {n: total.seconds.get(n, 0.0) + s for n, s in part.seconds.items()}
-    return total
+    return _Result(
+        [s for part in good for s in part.scores],
+        [s for part in good for s in part.published],
+        {contender.name: sum(part.seconds[contender.name] for part in good) for contender in contenders},
+        sum(part.audio_seconds for part in good),
+        len(errors),
+    )
 
 
-def _remote(function: Any, config: EvaluateConfig) -> Any:
-    return ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(config.device)))(function)
+def _over(
+    portions: Sequence[Portion], do: Any, config: EvaluateConfig, contenders: Sequence[Contender], *more: Any
+) -> list[Any]:
+    """Returns what a function of a portion and the contenders returns, for each portion in parallel."""
+    shared = ray.put(list(contenders))
+    task = capacity.on_device(do, config.device)
+    return ray.get([task.remote(portion, shared, *more) for portion in portions])
 
 
-def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool) -> _Result | str:
-    separator, result = rivals[0].separator, _Result()
+def _score_portion(portion: Portion, contenders: Sequence[Contender], bsseval: bool) -> _Result | str:
+    separator = contenders[0].separator
     try:
         found = examples.read(portion, separator)
     except BadFileError as error:
         return str(error)
     mixtures = torch.stack([e.mixture for e in found])
-    result.audio_seconds = mixtures[:, 0].numel() / separator.sample_rate
+    rate = separator.sample_rate
+    result = _Result([], [], {}, mixtures[:, 0].numel() / rate)
     estimates = {}
-    for rival in rivals:
+    for contender in contenders:
         torch.manual_seed(0)  # a second run of the job draws the same noise
         since = time.perf_counter()
-        estimates[rival.name] = rival.separate(mixtures)
-        result.seconds[rival.name] = time.perf_counter() - since
-    scales, rate = separator.mixing.scales.cpu(), separator.sample_rate
+        estimates[contender.name] = contender.separate(mixtures)
+        result.seconds[contender.name] = time.perf_counter() - since
+    scales = separator.mixing.scales.cpu()
     for i, e in enumerate(found):
         mine = {n: x[i] for n, x in estimates.items()}
         rows = score_track(
@@ -155,12 +169,11 @@ def _score_portion(portion: Portion, rivals: Sequence[Contender], bsseval: bool)
     return result
 
 
-def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Result) -> dict[str, Any]:
-    """The first contender's summary on top, every method's below ``methods``."""
-    first, methods = rivals[0], aggregate(result.scores)
+def _figures(config: EvaluateConfig, contenders: Sequence[Contender], result: _Result) -> dict[str, Any]:
+    """Returns the first contender's summary on top, every method's below ``methods``."""
+    first, methods = contenders[0], aggregate(result.scores)
     for name, seconds in result.seconds.items():
         methods[name]["realtime_factor"] = round(result.audio_seconds / seconds, 2)
-    published = {"published_mixture": aggregate(result.published)} if result.published else {}
     return {
         "model": first.uri,
         "regime": first.regime,
@@ -174,19 +187,21 @@ def _figures(config: EvaluateConfig, rivals: Sequence[Contender], result: _Resul
         FLOOR: methods[FLOOR],
         CEILING: methods[CEILING],
         "methods": methods,
-        **published,
+        **({"published_mixture": aggregate(result.published)} if result.published else {}),
     }
 
 
 def _listen(
-    config: EvaluateConfig, scores: Iterable[Score], portions: Sequence[Portion], rivals: Sequence[Contender]
+    config: EvaluateConfig,
+    scores: Iterable[Score],
+    portions: Sequence[Portion],
+    contenders: Sequence[Contender],
 ) -> list[Excerpt]:
-    """The sounds of the worst tracks, separated once more: to keep all would take their memory."""
+    """Returns sounds of the worst tracks, separated once more: to keep all would take their memory."""
     worst = worst_first(scores)[: config.listening_tracks]
     if not worst:
         return []
-    shared, cut = ray.put(list(rivals)), _remote(excerpts.excerpts, config)
-    parts = ray.get([cut.remote(portion, shared, worst) for portion in portions])
+    parts = _over(portions, excerpts, config, contenders, worst)
     return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
 
 

@@ -1,1 +1,1 @@
-"""What every job does around its work: flags, Ray, checks before the start, its run in MLflow."""
+"""Every job does the same around its work: flags, Ray, checks before the start, its run in MLflow."""

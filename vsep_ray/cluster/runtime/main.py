@@ -1,4 +1,4 @@
-"""What every job script does around its work: flags, Ray, one JSON line, exit codes."""
+"""Every job script does the same around its work: flags, Ray, one JSON line, exit codes."""
 
 import dataclasses
 import json
@@ -24,16 +24,22 @@ def main(
     config_type: type[C],
     presets: Mapping[str, C],
     run: Callable[[C], dict[str, Any]],
-    plan: Callable[[C], dict[str, Any]] | None = None,
+    plan: Callable[[C], dict[str, Any]],
     *,
     trains: bool = False,
 ) -> NoReturn:
-    """Parse the flags, run the job, print its JSON line, exit.
+    """Parses the flags, runs the job, prints its JSON line, and exits.
 
-    ``run`` returns the figures of the JSON line; ``"status": "failed"`` in them exits with 1. ``plan``
-    returns what a dry run prints. ``trains``: a local cluster gets a dashboard, without which Ray Train finds
-    no dead controllers and never frees what those of stopped trials held.
-    Exit codes: 0 done; 1 failed; 2 the user's mistake, in one line and without a traceback.
+    The exit code is 0 when the job is done, 1 when it failed, and 2 for a mistake of the user, which is
+    told in one line and without a traceback.
+
+    Args:
+        config_type: the class of the job's config.
+        presets: the named values that flags change.
+        run: does the work and returns the figures of the JSON line; status ``failed`` in it exits with 1.
+        plan: returns what a dry run prints.
+        trains: a local cluster gets a dashboard, without which Ray Train finds no dead controllers and never
+            frees what those of stopped trials held.
     """
     name = Path(sys.argv[0]).stem
     logging.basicConfig(
@@ -41,17 +47,19 @@ def main(
     )
     session.prepare_environment()
     try:
-        doc = sys.modules["__main__"].__doc__ or ""
-        config = resolve(_parse(config_type, presets, doc))
+        config = resolve(_parse(config_type, presets, sys.modules["__main__"].__doc__ or ""))
         print(json.dumps({"job": name, "format": FORMAT, "config": to_dict(config)}, indent=2), flush=True)
-        figures = _dry_run(config, plan) if config.dry_run else _with_ray(config, run, trains)
+        figures = {"status": "planned", **plan(config)} if config.dry_run else _with_ray(config, run, trains)
+        line: dict[str, Any] = {"status": "done", **figures}
     except UserError as error:
-        _finish({"job": name, "run_id": None, "status": "refused", "error": _words(error)}, 2)
+        line = {"status": "refused", "error": _words(error)}
+        print(f"error: {line['error']}", file=sys.stderr)
     except Exception as error:  # the last line must be JSON whatever happened; the traceback goes to stderr
         traceback.print_exc()
-        _finish({"job": name, "run_id": None, "status": "failed", "error": _words(error)}, 1)
-    line = {"job": name, "run_id": None, "status": "done", **figures}
-    _finish(line, 0 if line["status"] != "failed" else 1)
+        line = {"status": "failed", "error": _words(error)}
+    sys.stderr.flush()
+    print(json.dumps({"job": name, "run_id": None, **line}), flush=True)
+    sys.exit({"failed": 1, "refused": 2}.get(line["status"], 0))
 
 
 def _parse(config_type: type[C], presets: Mapping[str, C], doc: str) -> C:
@@ -69,7 +77,7 @@ def _parse(config_type: type[C], presets: Mapping[str, C], doc: str) -> C:
 
 
 def _from_file(config_type: type[C], uri: str, args: list[str]) -> Mapping[str, C]:
-    """The config of a file as the only preset: the file holds it, or some jobs' configs by name."""
+    """Returns the config of a file as the only preset: the file holds it, or some jobs' configs by name."""
     if value_of(args, "--preset"):
         raise UserError("--config and --preset exclude each other: both give all the starting values")
     try:
@@ -77,24 +85,26 @@ def _from_file(config_type: type[C], uri: str, args: list[str]) -> Mapping[str, 
     except (OSError, ValueError) as error:
         raise UserError(f"--config {uri} cannot be read as JSON: {error}") from error
     parts = [content, *content.values()] if isinstance(content, dict) else []
-    for part in parts:
-        if isinstance(part, dict) and part.get("type") == config_type.__name__:
-            config = _of_format(config_type, part, uri, content.get("format", 1))
-            return {config.preset: config}
-    raise UserError(f"--config {uri} has no {config_type.__name__} in it")
-
-
-def _of_format(config_type: type[C], part: Any, uri: str, found: int) -> C:
+    mine = [p for p in parts if isinstance(p, dict) and p.get("type") == config_type.__name__]
+    if not mine:
+        raise UserError(f"--config {uri} has no {config_type.__name__} in it")
     try:
-        return from_dict(config_type, part)
+        config = from_dict(config_type, mine[0])
     except UserError as error:
-        older = f"it is of format {found}, this version writes {FORMAT}: make it anew"
-        raise UserError(f"--config {uri}: {error}" + (f"; {older}" if found != FORMAT else "")) from error
+        found = content.get("format", 1)
+        older = f"; it is of format {found}, this version writes {FORMAT}: make it anew"
+        raise UserError(f"--config {uri}: {error}{older if found != FORMAT else ''}") from error
+    return {config.preset: config}
 
 
 def resolve(config: C) -> C:
-    """Fill in the storage and the tracking URI from the environment; local paths become absolute (workers
-    have another cwd)."""
+    """Returns the config with storage and tracking URI from the environment where flags name none.
+
+    Local paths become absolute, since workers have another working directory.
+
+    Raises:
+        UserError: the storage is a bucket, which cannot hold a sqlite tracking store, and no server is named.
+    """
     root = config.storage or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray"
     root = root if "://" in root else str(Path(root).expanduser().resolve())
     tracking = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
@@ -106,38 +116,25 @@ def resolve(config: C) -> C:
     return dataclasses.replace(config, storage=root, tracking_uri=tracking or f"sqlite:///{root}/mlflow.db")
 
 
-def _dry_run(config: C, plan: Callable[[C], dict[str, Any]] | None) -> dict[str, Any]:
-    return {"status": "planned", **(plan(config) if plan else {})}
-
-
 def _with_ray(config: C, run: Callable[[C], dict[str, Any]], dashboard: bool) -> dict[str, Any]:
-    """Run inside the cluster that RAY_ADDRESS or a running job names, else in a local one that ends with
-    the job."""
+    """Runs the job in the cluster that RAY_ADDRESS or a running job names, else in a local one that ends with
+    it."""
     import ray
 
     from vsep_ray.cluster.runtime import preflight
-    from vsep_ray.cluster.runtime.needs import Needs
 
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
     session.start_ray(include_dashboard=dashboard)
     try:
-        preflight.require(Needs.of(config))
+        preflight.require(preflight.Needs.of(config))
         return run(config)
     finally:
         ray.shutdown()
 
 
 def _words(error: BaseException) -> str:
-    """The message in one line; of an error that a Ray task carried, the message of its cause."""
+    """Returns the message in one line; where a Ray task carried the error, the message of its cause."""
     cause = getattr(error, "cause", None) or error
     text = " ".join(str(cause).split())
     return text if isinstance(cause, UserError) else f"{type(cause).__name__}: {text}"
-
-
-def _finish(line: dict[str, Any], code: int) -> NoReturn:
-    if code == 2:
-        print(f"error: {line['error']}", file=sys.stderr)
-    sys.stderr.flush()
-    print(json.dumps(line), flush=True)
-    sys.exit(code)

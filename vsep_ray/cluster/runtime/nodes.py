@@ -1,4 +1,4 @@
-"""What the nodes of a cluster have: packages, programs, and sight of the job's folders."""
+"""This module asks the nodes of a cluster for packages and programs, and whether they see the folders."""
 
 import importlib.metadata
 import os
@@ -15,18 +15,18 @@ from vsep_ray import storage
 from vsep_ray.config import UserError
 
 NODE_SECONDS = 120.0
-"""How long a node may take to answer."""
+"""A node may take this long to answer."""
 PACKAGES = ("vsep_ray", "torch", "pyarrow", "soundfile", "av", "safetensors", "mlflow")
-"""What must be on every node, in the same version."""
+"""Every node must have these packages, in the same version."""
 ABSENT = "absent"
 
 
 @dataclass(frozen=True)
 class Node:
-    """What was found on one node.
+    """This was found on one node.
 
     Attributes:
-        address: of the node.
+        address: its IP address.
         versions: package -> version, or `ABSENT`.
         blind: the folders whose probe it does not see, or cannot write beside.
         ffmpeg: whether ffmpeg and ffprobe are on its PATH.
@@ -39,7 +39,7 @@ class Node:
 
 
 def installed() -> dict[str, str]:
-    """Package -> version, or `ABSENT`."""
+    """Returns package -> version, or `ABSENT`."""
 
     def version(package: str) -> str:
         try:
@@ -51,7 +51,7 @@ def installed() -> dict[str, str]:
 
 
 def look(probes: Mapping[str, str], exists: Callable[[str], bool]) -> Node:
-    """What is found on the node where this runs."""
+    """Returns what is found on the node where this runs."""
     return Node(
         ray.util.get_node_ip_address(),
         installed(),
@@ -68,18 +68,14 @@ def _sees(probe: str, exists: Callable[[str], bool]) -> bool:
 
 
 def look_everywhere(ids: Sequence[str], probes: Mapping[str, str]) -> tuple[list[Node], list[str]]:
-    """What is found on each node, and the addresses of those that do not answer in time, or vanish."""
+    """Returns what is found on each node, and the addresses of nodes that do not answer or vanish."""
     if len(ids) == 1:  # this one: no task, which would take seconds to start a worker
         return [look(probes, storage.exists)], []
     task: Any = ray.remote(num_cpus=0)(look)
-    pins = (NodeAffinitySchedulingStrategy(node, soft=False) for node in ids)
-    asked = {
-        task.options(scheduling_strategy=p).remote(probes, storage.exists): n
-        for p, n in zip(pins, ids, strict=True)
-    }
-    answered, waiting = ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
-    addresses = {n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes()}
-    found, silent = [], [addresses[asked[w]] for w in waiting]
+    pins = {node: NodeAffinitySchedulingStrategy(node, soft=False) for node in ids}
+    asked = {task.options(scheduling_strategy=p).remote(probes, storage.exists): n for n, p in pins.items()}
+    answered, silent = ray.wait(list(asked), num_returns=len(asked), timeout=NODE_SECONDS)
+    found = []
     for answer in answered:
         try:
             found.append(ray.get(answer))
@@ -88,5 +84,6 @@ def look_everywhere(ids: Sequence[str], probes: Mapping[str, str]) -> tuple[list
             ray.exceptions.WorkerCrashedError,
             ray.exceptions.TaskUnschedulableError,
         ):
-            silent.append(addresses[asked[answer]])
-    return found, silent
+            silent.append(answer)
+    addresses = {n["NodeID"]: n["NodeManagerAddress"] for n in ray.nodes()}
+    return found, [addresses[asked[s]] for s in silent]

@@ -1,23 +1,22 @@
-"""What must hold of a cluster before a job works on it for hours: a table in words; a refusal comes with its
-cure."""
+"""A job works on a cluster for hours, so a table says first what must hold; a refusal comes with its cure."""
 
 import logging
 import os
 import platform
 import urllib.request
 import uuid
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import ray
 
 from vsep_ray import storage
 from vsep_ray.catalog.listing import split_glob
-from vsep_ray.cluster.runtime.needs import Needs
 from vsep_ray.cluster.runtime.nodes import ABSENT, NODE_SECONDS, PACKAGES, Node, installed, look_everywhere
 from vsep_ray.cluster.runtime.ray_private import is_started_here
-from vsep_ray.config import UserError
+from vsep_ray.config import UserError, fields_with
+from vsep_ray.presets import JobConfig
 from vsep_ray.tracking import exact_model
 
 log = logging.getLogger(__name__)
@@ -25,8 +24,61 @@ HTTP_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
+class Needs:
+    """A job needs this of the cluster that it runs in.
+
+    Attributes:
+        tracking_uri: where MLflow is.
+        folders: all nodes must see them and write to them.
+        cpus: logical CPUs of all nodes together, at least.
+        gpus: GPUs of all nodes together, at least.
+        waits: whether the job can start with less than that and use more as it comes.
+        ffmpeg: whether ffmpeg and ffprobe must be on every node.
+        inputs: data and models as the config names them: field -> names.
+    """
+
+    tracking_uri: str
+    folders: tuple[str, ...]
+    cpus: float = 1.0
+    gpus: int = 0
+    waits: bool = True
+    ffmpeg: bool = False
+    inputs: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, config: JobConfig) -> "Needs":
+        """Returns the needs of a job with this config."""
+        values = vars(config)
+        output = values.get("output", "")
+        return cls(
+            config.tracking_uri,
+            (config.storage, *([storage.absolute(output)] if output else [])),
+            **_size(values),
+            ffmpeg=getattr(values.get("dataset"), "needs_ffmpeg", False) or bool(values.get("bsseval")),
+            inputs={
+                path: v if isinstance(v, tuple) else (v,)
+                for path, v in fields_with(config, "input").items()
+                if v
+            },
+        )
+
+
+def _size(values: Mapping[str, Any]) -> dict[str, Any]:
+    resources = values.get("resources")
+    if resources is None:
+        actors = values.get("num_actors") or 1
+        return {"cpus": actors, "gpus": actors if values.get("device") == "gpu" else 0}
+    workers = resources.min_workers or resources.num_workers or 1
+    return {
+        "cpus": workers * resources.cpus_per_worker,
+        "gpus": workers if resources.device == "gpu" else 0,
+        "waits": False,
+    }
+
+
+@dataclass(frozen=True)
 class Check:
-    """One line of the table: ``failed`` stops the job, ``warning`` does not.
+    """This is one line of the table: ``failed`` stops the job, ``warning`` does not.
 
     Attributes:
         name: what was looked at.
@@ -40,22 +92,20 @@ class Check:
 
 
 def require(needs: Needs) -> list[Check]:
-    """Run `checks`, log the table, and refuse where one failed.
+    """Runs `checks`, logs the table, and refuses where one failed.
 
     Raises:
         UserError: the failed checks, with their cures.
     """
     table = checks(needs)
-    lines = [f"  {c.status:8}{c.name:10}{c.detail}" for c in table]
-    log.info("before any work:\n%s", "\n".join(lines))
-    failed = [f"{c.name}: {c.detail}" for c in table if c.status == "failed"]
-    if failed:
+    log.info("before any work:\n%s", "\n".join(f"  {c.status:8}{c.name:10}{c.detail}" for c in table))
+    if failed := [f"{c.name}: {c.detail}" for c in table if c.status == "failed"]:
         raise UserError("; ".join(failed))
     return table
 
 
 def checks(needs: Needs) -> list[Check]:
-    """The table for the cluster that Ray is connected to."""
+    """Returns the table for the cluster that Ray is connected to."""
     ids = sorted(n["NodeID"] for n in ray.nodes() if n["Alive"])
     unwritable, probes = _leave_probes(needs.folders)
     try:
@@ -63,16 +113,15 @@ def checks(needs: Needs) -> list[Check]:
     finally:
         for probe in probes.values():
             storage.delete(probe)
-    table = [
+    return [
         _cluster(len(ids), silent),
         _resources(needs),
         _versions(nodes),
         unwritable or _storage(needs.folders, nodes),
         _tracking(needs.tracking_uri, len(ids)),
+        *([_ffmpeg(nodes)] if needs.ffmpeg else []),
+        *([_inputs(needs)] if needs.inputs else []),
     ]
-    programs = [_ffmpeg(nodes)] if needs.ffmpeg else []
-    inputs = [_inputs(needs)] if needs.inputs else []
-    return [*table, *programs, *inputs]
 
 
 def _cluster(count: int, silent: Sequence[str]) -> Check:
@@ -88,13 +137,13 @@ def _cluster(count: int, silent: Sequence[str]) -> Check:
 
 
 def _resources(needs: Needs) -> Check:
-    total = ray.cluster_resources()
-    have = {"CPU": total.get("CPU", 0.0), "GPU": total.get("GPU", 0.0)}
+    have = ray.cluster_resources()
     asked = {"CPU": needs.cpus, "GPU": float(needs.gpus)}
-    words = ", ".join(f"{asked[k]:g} {k} asked of {have[k]:g}" for k in asked if asked[k] or have[k])
-    if all(have[k] >= asked[k] for k in asked):
+    found = [(k, n, have.get(k, 0.0)) for k, n in asked.items() if n or have.get(k)]
+    words = ", ".join(f"{n:g} {k} asked of {there:g}" for k, n, there in found)
+    if all(there >= n for _, n, there in found):
         return Check("resources", "ok", words)
-    some = all(have[k] or not asked[k] for k in asked)
+    some = all(there or not n for _, n, there in found)
     if (needs.waits and some) or not is_started_here():
         return Check("resources", "warning", f"{words}: the rest is waited for; does the cluster grow?")
     less = "ask for less: --resources.num-workers, --resources.cpus-per-worker, --resources.device cpu"
@@ -104,35 +153,35 @@ def _resources(needs: Needs) -> Check:
 
 def _versions(nodes: Sequence[Node]) -> Check:
     here = installed()
-    lacking = [f"{p} on {n.address}" for n in nodes for p in PACKAGES if n.versions[p] == ABSENT != here[p]]
-    if lacking:
+    differing = [(n, p, n.versions[p]) for n in nodes for p in PACKAGES if n.versions[p] != here[p]]
+    if lacking := [f"{p} on {n.address}" for n, p, version in differing if version == ABSENT]:
         return Check("packages", "failed", f"no {', '.join(lacking)}; install the same packages everywhere")
-    differing = [
-        f"{p} {n.versions[p]} on {n.address}" for n in nodes for p in here if n.versions[p] != here[p]
-    ]
     if differing:
-        words = f"{', '.join(differing)} differ from the driver's; results may differ in the last bits"
+        names = ", ".join(f"{p} {version} on {n.address}" for n, p, version in differing)
+        words = f"{names} differ from the driver's; results may differ in the last bits"
         return Check("packages", "warning", words)
     return Check("packages", "ok", ", ".join(f"{p} {v}" for p, v in here.items() if v != ABSENT))
 
 
 def _storage(folders: Sequence[str], nodes: Sequence[Node]) -> Check:
     for folder in folders:
-        blind = [n.address for n in nodes if folder in n.blind]
-        if blind:
+        if blind := [n.address for n in nodes if folder in n.blind]:
             where = f"{len(blind)} of {len(nodes)} nodes ({', '.join(blind)})"
             cure = "pass a folder that all nodes mount, or s3:// or gs://, by --storage or --output"
             return Check("storage", "failed", f"{folder} is not seen, or not writable, by {where}; {cure}")
     words = f"{', '.join(folders)}: written to and seen by {len(nodes)} node(s)"
     if not ray.cluster_resources().get("CPU") and not all(map(storage.is_remote, folders)):
-        return Check(
-            "storage", "warning", f"{words}; workers that come later must see it too: mount it there"
-        )
+        words = f"{words}; workers that come later must see it too: mount it there"
+        return Check("storage", "warning", words)
     return Check("storage", "ok", words)
 
 
 def _leave_probes(folders: Iterable[str]) -> tuple[Check | None, dict[str, str]]:
-    """Folder -> a small file in it, or in the folder above that is there already; else what failed."""
+    """Leaves a small file in each folder, or in the folder above that is there already.
+
+    Returns:
+        The check that failed, if a folder cannot be written to, and folder -> file.
+    """
     probes: dict[str, str] = {}
     for folder in folders:
         probe = storage.join(_existing(folder), f".preflight-{uuid.uuid4().hex}")
@@ -162,8 +211,9 @@ def _tracking(uri: str, num_nodes: int) -> Check:
         with urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=HTTP_SECONDS):
             return Check("tracking", "ok", f"{uri} answers")
     except (OSError, ValueError) as error:
-        words = f"{uri} does not answer ({error}); the job goes on and sends later"
-        return Check("tracking", "warning", words)
+        return Check(
+            "tracking", "warning", f"{uri} does not answer ({error}); the job goes on and sends later"
+        )
 
 
 def _ffmpeg(nodes: Sequence[Node]) -> Check:
@@ -174,14 +224,14 @@ def _ffmpeg(nodes: Sequence[Node]) -> Check:
 
 
 def _inputs(needs: Needs) -> Check:
-    """Models by their exact versions; what is plainly a path must be there. The job itself looks closer."""
+    """Checks that paths are there, and names models by their exact versions; the job itself looks closer."""
     found = {}
-    for field, names in needs.inputs.items():
+    for path, names in needs.inputs.items():
         for name in names:
             if "/" in name and ":/" not in name and not split_glob(name)[1] and not _exists(name):
-                flag = f"--{field.replace('_', '-')}"
+                flag = f"--{path.replace('_', '-')}"
                 return Check("inputs", "failed", f"{flag} {name}: there is no such file or folder")
-        found[field] = ", ".join(exact_model(name, needs.tracking_uri) for name in names)
+        found[path] = ", ".join(exact_model(name, needs.tracking_uri) for name in names)
     return Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in found.items()))
 
 

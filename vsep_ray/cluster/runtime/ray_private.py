@@ -1,17 +1,17 @@
-"""All that is used of Ray's private names, in one place; its tests say what breaks when Ray changes one."""
+"""Ray's private names are used here and nowhere else; the tests say what breaks when Ray changes one."""
 
 from typing import Any
 
 
 def running_cluster(address: str | None) -> str | None:
-    """The address of the cluster that ``address``, RAY_ADDRESS or this machine names; None: there is none."""
+    """Returns the address of the cluster that ``address``, RAY_ADDRESS or this machine names, or None."""
     from ray._private import services
 
     return services.canonicalize_bootstrap_address(address)  # type: ignore[arg-type]
 
 
 def is_started_here() -> bool:
-    """Whether this process started the cluster that it is connected to, which then cannot grow."""
+    """Returns whether this process started the cluster that it is connected to, which then cannot grow."""
     import ray
 
     node = ray._private.worker._global_node
@@ -19,9 +19,9 @@ def is_started_here() -> bool:
 
 
 def seed_of_passes(seed: int) -> Any:
-    """A seed for Ray Data's orders under which every pass over a data set has another order.
+    """Returns a seed for Ray Data under which every pass over a data set has another order.
 
-    A plain number would give every pass the same one.
+    A plain number would give every pass the same order.
     """
     from ray.data._internal.random_config import RandomSeedConfig
 

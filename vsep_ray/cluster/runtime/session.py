@@ -1,4 +1,4 @@
-"""How jobs join a Ray cluster, or start one of their own that ends with them."""
+"""Jobs join a Ray cluster here, or start one of their own that ends with them."""
 
 import logging
 import os
@@ -14,22 +14,23 @@ MALLOC = {
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_ARENA_MAX": "1",
 }
-"""For processes that start later: glibc keeps freed memory below 1 GiB (bytes), in one place for all threads.
+"""In processes that start later, glibc keeps freed memory below 1 GiB (bytes), in one place for all threads.
 By default every forward pass gives its activations back to the system and faults them in again, a sixth of
 the time of a model on CPU, and every thread keeps memory of its own, some 60 MiB in a worker."""
 
 
 def prepare_environment() -> None:
-    """Defaults for this process and those that it starts; before Ray is imported."""
-    os.environ.setdefault("RAY_AUTH_MODE", "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    for variable, value in MALLOC.items():
+    """Sets defaults for this process and those that it starts, before Ray is imported."""
+    mode = "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled"
+    for variable, value in {"RAY_AUTH_MODE": mode, "RAY_USAGE_STATS_ENABLED": "0", **MALLOC}.items():
         os.environ.setdefault(variable, value)
 
 
 def start_ray(**options: Any) -> None:
-    """`ray.init` as all jobs have it; its options beside ours."""
+    """Calls `ray.init` as all jobs do, with further options of it."""
     import ray
+    import ray.data
+    from ray.util.annotations import RayDeprecationWarning
 
     server, reach = _server(options.get("address"))
     ray.init(
@@ -39,11 +40,14 @@ def start_ray(**options: Any) -> None:
         # a local cluster ends with the job: MLflow is the page to look at
         **{"include_dashboard": False, **server, **options},
     )
-    _quiet()
+    # jobs log their own progress; Ray Data's bars and plans would bury it
+    ray.data.DataContext.get_current().enable_progress_bars = False
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=RayDeprecationWarning)
 
 
 def _server(address: str | None) -> tuple[dict[str, Any], dict[str, str]]:
-    """Options of `ray.init`, and how workers reach the cluster's own API server.
+    """Returns options of `ray.init`, and how workers reach the cluster's own API server.
 
     Ray Train's clean-up asks it whether a training is alive. Left to find it, it may ask another cluster of
     this machine, which knows of no such training: a healthy one then loses its workers' resources.
@@ -58,24 +62,13 @@ def _server(address: str | None) -> tuple[dict[str, Any], dict[str, str]]:
     return {"dashboard_port": port}, {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
 
 
-def _quiet() -> None:
-    """Jobs log their own progress; Ray Data's bars and plans would bury it."""
-    import ray.data
-    from ray.util.annotations import RayDeprecationWarning
-
-    ray.data.DataContext.get_current().enable_progress_bars = False
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=RayDeprecationWarning)
-
-
 def _worker_environment() -> dict[str, str]:
     # the package root: a worker must import vsep_ray also where it is not installed and jobs/ is all that
     # sys.path has
     root = str(Path(__file__).parents[3])
-    path = os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p)
-    tracking = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_TIMEOUT": "3"}
     return {
-        "PYTHONPATH": path,
-        **tracking,
+        "PYTHONPATH": os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p),
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
         **{name: os.environ.get(name, value) for name, value in MALLOC.items()},
     }

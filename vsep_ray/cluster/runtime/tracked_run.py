@@ -1,4 +1,4 @@
-"""How every job opens its MLflow run, so that all runs carry the same tags and can hang below a parent."""
+"""Every job opens its MLflow run here, so that all runs carry the same tags and can hang below a parent."""
 
 import functools
 import subprocess
@@ -23,16 +23,16 @@ def start_run(
     tags: Mapping[str, Any] = {},
     params: Any = None,
 ) -> Tracker:
-    """A run in experiment ``vsep/<kind>`` (or the one of ``--experiment``), below ``parent`` or
+    """Starts a run in experiment ``vsep/<kind>``, or that of ``--experiment``, below ``parent`` or
     ``--parent-run``.
 
     Args:
-        config: of the job; logged as parameters where ``params`` is None.
+        config: the job's; it is logged as parameters where ``params`` is None.
         kind: priors, separator, sweeps, evaluation, catalog or quickstart.
-        name: of the run.
-        parent: id of the run above.
-        run_id: of the run to continue; "": a new one.
-        tags: beside git revision and kind.
+        name: the run's name.
+        parent: the id of the run above.
+        run_id: the id of the run to continue; "" starts a new one.
+        tags: further tags beside git revision and kind.
         params: a config or mapping in place of the job's config.
     """
     return Tracker.start(
@@ -48,15 +48,15 @@ def start_run(
 
 
 def spool(storage_uri: str) -> Path:
-    """This node's folder for what the tracking server has not got yet: below a local storage, else in the
-    temporary folder."""
+    """Returns this node's folder for what the tracking server has not got yet: below a local storage, else in
+    the temporary folder."""
     root = Path(tempfile.gettempdir(), "vsep_ray") if storage.is_remote(storage_uri) else Path(storage_uri)
     return root / "spool"
 
 
 @functools.cache
 def git_revision() -> str:
-    """The git revision of the code, or "unknown" where it is not a checkout."""
+    """Returns the git revision of the code, or "unknown" where it is not a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)

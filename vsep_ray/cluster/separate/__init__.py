@@ -1,1 +1,1 @@
-"""Bulk separation: the plan, the workers and their pool, and what becomes of each track."""
+"""Bulk separation has a plan, workers and their pool, and a record of what becomes of each track."""

@@ -1,4 +1,4 @@
-"""Separate every track of a catalog over the cluster, resumably: the work of ``jobs/separate_catalog.py``.
+"""This job separates every track of a catalog over the cluster, resumably.
 
     catalog - tracks that the ledger says are finished -> assignments -> groups -> a pool of actors
     each actor: a track -> its stems in the output folder, then its row in the ledger
@@ -39,13 +39,13 @@ from vsep_ray.tracking import system_metrics
 __all__ = ["plan", "run"]
 log = logging.getLogger(__name__)
 GROUPS = (256, 16, 1, 1)
-"""Tracks per group at most: at first, and when those come again whose actor died."""
+"""A group has at most this number of tracks: at first, and when tracks come again whose actor died."""
 PATIENCE_SECONDS = 10.0
-"""How long the end of a run waits for its dead actors to let go of their files."""
+"""The end of a run waits for this long for its dead actors to let go of their files."""
 
 
 def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[str, Any]:
-    """Do what is missing of a catalog, by actors of a class of workers.
+    """Does what is missing of a catalog, by actors of a class of workers.
 
     Returns:
         The job's figures; tracks = separated (now) + skipped (before) + failed (now or before) + undone.
@@ -67,10 +67,8 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         directory = shared(work.settings.model_uri, work.settings.directory, config.storage)
         settings = replace(work.settings, directory=directory, run=tracker.run_id)
         work = replace(work, settings=settings, before=work.before[:0])
-        with (
-            system_metrics(tracker),
-            Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike) as progress,
-        ):
+        progress = Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike)
+        with system_metrics(tracker):
             stopped = _separate(work, worker, progress)
         ledger = _tidy(work)
         table = _of_catalog(work)
@@ -81,11 +79,11 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
 
 
 def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | None:
-    """Do all that is to do; why it had to stop, or None if it came to its end."""
-    todo: Sequence[Assignment] = work.todo
-    config = work.settings.config
-    size = min(config.num_actors or capacity.slots(config.device), len(todo))
-    with pool(worker, work.settings, size, config.device) as actors:
+    """Does all that is to do, and returns why it had to stop, or None if it came to its end."""
+    todo = work.todo
+    s = work.settings
+    size = min(s.config.num_actors or capacity.slots(s.config.device), len(todo))
+    with pool(worker, s, size, s.config.device) as actors:
         for limit in GROUPS:
             for fatal in results(actors, _grouped(todo, size, limit)):
                 progress.glance()
@@ -95,13 +93,17 @@ def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | Non
             if not (todo := _lost(work)):
                 return None
             log.warning("%d tracks were lost with their actors: %s", len(todo), [t.track for t in todo[:10]])
-    _record_crashes(work, todo)
+    words = "its process died each time (killed, out of memory, or a crash in a decoder)"
+    crash = LedgerRow("", "failed", s.fingerprint, s.model_uri, stage="crash", message=words, run=s.run)
+    work.ledger.append(replace(crash, track=t.track, attempts=t.attempts + 1) for t in todo)
     return None
 
 
 def _void(work: Work) -> None:
-    """Say of stems of another model or other options that they are being replaced, before they are: were the
-    run killed, their old rows would vouch for new files."""
+    """Says of stems of another model or other options that they are being replaced, before they are.
+
+    Were the run killed, their old rows would vouch for new files.
+    """
     other = pc.not_equal(work.before["fingerprint"], work.settings.fingerprint)
     old = work.before.filter(pc.and_(other, pc.equal(work.before["status"], "separated")))
     replaced = set(old["track"].to_pylist())
@@ -109,16 +111,8 @@ def _void(work: Work) -> None:
     work.ledger.append(replace(row, track=t.track) for t in work.todo if t.track in replaced)
 
 
-def _record_crashes(work: Work, assignments: Sequence[Assignment]) -> None:
-    s, words = work.settings, "its process died each time (killed, out of memory, or a crash in a decoder)"
-    row = LedgerRow("", "failed", s.fingerprint, s.model_uri, stage="crash", message=words, run=s.run)
-    work.ledger.append(
-        replace(row, track=assignment.track, attempts=assignment.attempts + 1) for assignment in assignments
-    )
-
-
 def _grouped(todo: Sequence[Assignment], actors: int, limit: int) -> Iterator[Sequence[Assignment]]:
-    """Groups that get smaller to the end, so that all actors end together."""
+    """Yields groups that get smaller to the end, so that all actors end together."""
     start = 0
     while start < len(todo):
         size = max(1, min(limit, (len(todo) - start) // (2 * actors)))
@@ -127,7 +121,7 @@ def _grouped(todo: Sequence[Assignment], actors: int, limit: int) -> Iterator[Se
 
 
 def _lost(work: Work) -> list[Assignment]:
-    """The assignments that have no row of this run."""
+    """Returns the assignments that have no row of this run."""
     table = work.ledger.read("run")
     mine = set(table.filter(pc.equal(table["run"], work.settings.run))["track"].to_pylist())
     return [assignment for assignment in work.todo if assignment.track not in mine]
@@ -135,14 +129,11 @@ def _lost(work: Work) -> list[Assignment]:
 
 @contextlib.contextmanager
 def _alone(output: str) -> Iterator[None]:
-    """Refuse a second run into one folder at a time; in a bucket nobody can tell."""
-    if storage.is_remote(output):
-        yield
-        return
+    """Refuses a second run into one folder at a time; in a bucket nobody can tell."""
     root = staging_root(output)
     beside = root.name == "_ledger"  # where there are no locks the folder is everybody's
     with only_one(root / ("run.lock" if beside else f"run-{fingerprint(output)}.lock")) as first:
-        if not first:
+        if not first and not storage.is_remote(output):
             raise UserError(
                 f"another run separates into {output} at this moment; wait for its end, or stop it"
             )
@@ -150,7 +141,7 @@ def _alone(output: str) -> Iterator[None]:
 
 
 def _tidy(work: Work) -> str:
-    """Remove what actors that were killed left; the URI of the compacted ledger."""
+    """Removes what actors that were killed left, and returns the URI of the compacted ledger."""
     root = staging_root(work.settings.output)
     deadline = time.monotonic() + PATIENCE_SECONDS
     while sweep(root) and time.monotonic() < deadline and not storage.is_remote(work.settings.output):
@@ -161,7 +152,7 @@ def _tidy(work: Work) -> str:
 
 
 def _of_catalog(work: Work) -> pa.Table:
-    """The ledger's rows of the catalog's tracks under this model and these options."""
+    """Returns the ledger's rows of the catalog's tracks under this model and its options."""
     table = work.ledger.read()
     tracks = pa.array([track.id for track in work.tracks], pa.string())
     same = pc.equal(table["fingerprint"], work.settings.fingerprint)
@@ -174,10 +165,9 @@ def _figures(work: Work, table: pa.Table, wall_seconds: float, stopped: str | No
     separated, new = (pc.sum(mask).as_py() or 0 for mask in (is_separated, is_new))
     total, failed = len(work.tracks), len(table) - separated
     audio_seconds = pc.sum(table["audio_seconds"].filter(is_new)).as_py() or 0.0
-    words = {"error": stopped} if stopped else {}
     return {
         "status": "failed" if stopped or failed > work.settings.config.max_failed * total else "done",
-        **words,
+        **({"error": stopped} if stopped else {}),
         "tracks": total,
         "separated": new,
         "skipped": separated - new,

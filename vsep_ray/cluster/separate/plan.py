@@ -1,9 +1,9 @@
-"""What there is to separate in a catalog, what is done, what is left: settled before anything is touched."""
+"""What a catalog has to separate, and what is left of it, is settled before anything is touched."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -21,28 +21,27 @@ from vsep_ray.datasets.track import Track
 from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.streaming import Selection
 
-X = TypeVar("X")
 PROBED = 200
-"""Headers that an estimate reads."""
+"""An estimate reads this number of headers."""
 PROBED_REMOTE = 10
-"""The same in a bucket, from where a file comes whole."""
+"""An estimate reads this number of files in a bucket, from where they come whole."""
 PLANNING = (
     "status", "fingerprint", "attempts", "stems", "stem_bytes", "audio_seconds", "wall_seconds",
 )  # fmt: skip
 BYTES = {"float": 4.0, "24": 3.0, "16": 2.0}
 COMPRESSED = {"flac": 0.6, "ogg": 0.1, "opus": 0.1, "mp3": 0.1}
-"""Size of a container relative to plain samples, roughly; for estimates only."""
+"""A container takes this part of the size of plain samples, roughly, for estimates only."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """A resolved config.
+    """This is a resolved config.
 
     Attributes:
-        settings: for the workers.
+        settings: what the workers are told.
         stems: names of the stems of a track.
         tracks: the whole catalog.
-        before: the ledger as it was found, a row per track; some columns.
+        before: some columns of the ledger as it was found, a row per track.
         todo: the tracks that need work.
     """
 
@@ -59,7 +58,7 @@ class Work:
 
 
 def prepare(config: SeparateCatalogConfig) -> Work:
-    """Resolve a config and compare the catalog with the ledger; touches nothing but the model cache.
+    """Resolves a config and compares the catalog with the ledger; touches nothing but the model cache.
 
     Raises:
         UserError: a catalog, model, format, stem or template that cannot work.
@@ -71,30 +70,37 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     stems = Selection.of(separator.sources, config.sources).stems
     listing.check_names(tracks, stems, config.template, config.format)
     output = storage.absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
-    _refuse_output_in_catalog(
-        root, output, listing.stem_names(tracks[0].id, stems, config.template, config.format)
-    )
-    settings = _settings(config, uri, directory, output)
+    names = listing.stem_names(tracks[0].id, stems, config.template, config.format)
+    listed = storage.suffix(root) in manifest.ENDINGS
+    if not listed and any(listing.would_read(root, storage.join(output, name)) for name in names):
+        raise UserError(
+            f"output {output} lies in the catalog {root}: the next run would separate the stems; move it"
+        )
+    options = {name: value for name, value in what_counts(config).items() if name != "type"}
+    identity = fingerprint({"model": checkpoint.identity(directory), **options})
+    settings = WorkerSettings(config, directory, uri, identity, output)
     before = Ledger(output).read(*PLANNING)
     return Work(settings, stems, tracks, before, _todo(settings, tracks, before))
 
 
 def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
-    """What a run would do, estimated from some headers: tracks, hours of audio, bytes of stems.
+    """Returns what a run would do, estimated from some headers: tracks, hours of audio, bytes of stems.
 
     ``actor_hours`` is the time of one model replica at the speed that the ledger has seen, None before that;
     ``unwritable`` is how many tracks have a rate or channels that the format cannot hold.
     """
     work = prepare(config)
     count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
-    infos = [info for assignment in _spread(work.todo, count) if (info := _probe(assignment.uri))]
+    probed = work.todo[:: max(1, -(-len(work.todo) // count))]
+    infos = [info for assignment in probed if (info := _probe(assignment.uri))]
     share = len(work.todo) / max(1, len(infos))
     hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
     samples = share * sum(i.length * i.channels for i in infos)
     unwritable = share * sum(not holds(config.format, i.sample_rate, i.channels) for i in infos)
     done = work.before.filter(pc.equal(work.before["status"], "separated"))
     audio, wall = (pc.sum(done[name]).as_py() or 0.0 for name in ("audio_seconds", "wall_seconds"))
-    size = BYTES[_sample_format(config)] * COMPRESSED.get(config.format, 1.0)
+    auto = "24" if config.format == "flac" else "float"
+    size = BYTES.get(config.subtype, BYTES[auto]) * COMPRESSED.get(config.format, 1.0)
     return {
         "tracks": len(work.tracks),
         "todo": len(work.todo),
@@ -108,8 +114,7 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
 
 
 def default_name(root: str) -> str:
-    """The name of a catalog's output folder: its last part, and a hash, since many catalogs are called
-    ``music``.
+    """Returns the name of a catalog's output folder: its last part, and a hash, since many are called music.
 
     Example:
         >>> default_name("/data/live/*.wav")
@@ -122,9 +127,9 @@ def default_name(root: str) -> str:
 def _check(config: SeparateCatalogConfig) -> None:
     libsndfile_subtype(config.format, config.subtype)
     if not config.catalog:
-        example = "jobs/separate_catalog.py --catalog FOLDER"
         raise UserError(
-            f"--catalog is missing: a folder, glob, .csv or .parquet manifest, or file; {example}"
+            "--catalog is missing: a folder, glob, .csv or .parquet manifest, or file; "
+            "jobs/separate_catalog.py --catalog FOLDER"
         )
     if not 0 <= config.overlap <= 0.5:
         raise UserError(f"--overlap must lie in [0, 0.5], got {config.overlap}")
@@ -134,44 +139,20 @@ def _check(config: SeparateCatalogConfig) -> None:
         raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
 
 
-def _settings(config: SeparateCatalogConfig, uri: str, directory: str, output: str) -> WorkerSettings:
-    options = {name: value for name, value in what_counts(config).items() if name != "type"}
-    identity = fingerprint({"model": checkpoint.identity(directory), **options})
-    return WorkerSettings(config, directory, uri, identity, output)
-
-
-def _refuse_output_in_catalog(root: str, output: str, names: Sequence[str]) -> None:
-    listed = storage.suffix(root) in manifest.ENDINGS
-    if not listed and any(listing.would_read(root, storage.join(output, name)) for name in names):
-        raise UserError(
-            f"output {output} lies in the catalog {root}: the next run would separate the stems; move it"
-        )
-
-
 def _todo(settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table) -> list[Assignment]:
     same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
     done: set[str] = set()
     if not (settings.config.overwrite or settings.config.fresh):
         done = _finished(same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), settings)
-    tried = zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True)
-    attempts = {track: count for track, count in tried if track not in done}
+    attempts = dict(zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True))
     return [Assignment(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
 
 
 def _finished(rows: pa.Table, settings: WorkerSettings) -> set[str]:
-    """The tracks that need no more work: separated with every stem there in full size, or failed for good."""
+    """Returns the tracks that need no work: every stem is there in full size, or they failed for good."""
     separated = rows.filter(pc.equal(rows["status"], "separated"))
     tracks = separated if settings.config.retry_failed else rows
-    incomplete = Ledger(settings.output).incomplete(separated)
-    return set(tracks["track"].to_pylist()) - set(incomplete)
-
-
-def _sample_format(config: SeparateCatalogConfig) -> str:
-    return {"auto": "24" if config.format == "flac" else "float"}.get(config.subtype, config.subtype)
-
-
-def _spread(items: Sequence[X], count: int) -> Sequence[X]:
-    return items[:: max(1, -(-len(items) // count))]
+    return set(tracks["track"].to_pylist()) - set(Ledger(settings.output).incomplete(separated))
 
 
 def _probe(uri: str) -> io.AudioInfo | None:

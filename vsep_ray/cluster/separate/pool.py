@@ -1,4 +1,4 @@
-"""A pool of actors for bulk separation: whoever is free does the next group of tracks.
+"""Bulk separation has a pool of actors: whoever is free does the next group of tracks.
 
 An actor whose process or node dies comes again by itself, as soon as there is room for it; the group that it
 died with does not: `job` hands its tracks out again.
@@ -19,20 +19,17 @@ from vsep_ray.presets import Device
 
 log = logging.getLogger(__name__)
 GLANCE_SECONDS = 1.0
-"""How long a caller hears nothing at most."""
+"""A caller of `results` hears nothing for this long at most."""
 
 
 @contextlib.contextmanager
 def pool(worker: type[Worker], settings: WorkerSettings, size: int, device: Device) -> Iterator[list[Any]]:
-    """So many actors of a class of workers, one per CPU, and per GPU where there are GPUs; killed at the end,
-    and then waiting for nothing: what they do not finish is as if they had not begun."""
-    options: Any = {
-        "num_cpus": 1,
-        "num_gpus": min(1, capacity.gpus(device)),
-        "max_restarts": -1,
-        "scheduling_strategy": "SPREAD",
-    }
-    actors: list[Any] = [ray.remote(**options)(worker).remote(settings) for _ in range(size)]
+    """Makes ``size`` actors of a class of workers, one per CPU, and per GPU where there are GPUs.
+
+    They are killed at the end, and nobody waits then: what they do not finish is as if they had not begun.
+    """
+    actor = capacity.on_device(worker, device, max_restarts=-1, scheduling_strategy="SPREAD")
+    actors = [actor.remote(settings) for _ in range(size)]
     try:
         yield actors
     finally:
@@ -41,14 +38,14 @@ def pool(worker: type[Worker], settings: WorkerSettings, size: int, device: Devi
 
 
 def results(actors: Sequence[Any], groups: Iterable[Sequence[Assignment]]) -> Iterator[str | None]:
-    """Give every group to an actor once, and yield after each group and at least every `GLANCE_SECONDS`.
+    """Gives every group to an actor once, and yields after each group and at least every `GLANCE_SECONDS`.
 
     Yields:
-        Why the job must stop, as an actor says (`Worker.separate`), or None if it may go on: it may when a
-        group is done, when a group is lost with its actor, and when nothing has happened.
+        Why the job must stop, as an actor says (`Worker.separate`). None means that it may go on: a group is
+        done, a group is lost with its actor, or nothing has happened.
 
     Raises:
-        RayActorError: no actor is left, since none can be made; their reason.
+        RayActorError: no actor is left, since none can be made; it has the reason.
     """
     ready, busy = {_ready(actor): actor for actor in actors}, dict[ray.ObjectRef, Any]()
     groups = iter(groups)
@@ -61,33 +58,26 @@ def results(actors: Sequence[Any], groups: Iterable[Sequence[Assignment]]) -> It
             actor = busy.pop(reference)
             ready[_ready(actor)] = actor
             yield _result(reference)
-        elif _is_alive(reference, last=len(ready) + len(busy) == 1):
-            actor = ready.pop(reference)
-            busy[actor.separate.remote(group)] = actor
-            group = next(groups, None)
         else:
-            del ready[reference]
+            actor = ready.pop(reference)
+            try:
+                ray.get(reference)
+            except RayActorError:  # one that could not be made is never tried again
+                log.exception("one actor less: it cannot be made")
+                if not ready and not busy:
+                    raise
+            else:
+                busy[actor.separate.remote(group)] = actor
+                group = next(groups, None)
 
 
 def _ready(actor: Any) -> ray.ObjectRef:
-    """What comes when the actor is there, however often it has to be started."""
+    """Returns what comes when the actor is there, however often it has to be started."""
     return actor.__ray_ready__.options(max_task_retries=-1).remote()
 
 
-def _is_alive(ready: ray.ObjectRef, *, last: bool) -> bool:
-    """Whether an actor could be made; one that could not is never tried again."""
-    try:
-        ray.get(ready)
-    except RayActorError:
-        log.exception("one actor less: it cannot be made")
-        if last:
-            raise
-        return False
-    return True
-
-
 def _result(reference: ray.ObjectRef) -> str | None:
-    """What an actor says of its group; None if it died: whoever called finds the group's tracks lost."""
+    """Returns what an actor says of its group; None if it died, and the group's tracks are lost with it."""
     try:
         return ray.get(reference)
     except RayTaskError:  # a mistake of ours

@@ -1,4 +1,4 @@
-"""Separated tracks -> encoded stems -> files at their places -> ledger rows, behind the model."""
+"""Behind the model, separated tracks become encoded stems, files at their places, and ledger rows."""
 
 import tempfile
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class FatalError(Exception):
 
 @dataclass(frozen=True)
 class Encoded:
-    """A track's stems in a folder of their own, and the row that is true once they are published."""
+    """A track's stems wait in a folder of their own, with the row that is true once they are published."""
 
     row: LedgerRow
     folder: tempfile.TemporaryDirectory
@@ -29,14 +29,14 @@ class Encoded:
 
 @dataclass(frozen=True)
 class Finisher:
-    """What is left to do for a separated track: to encode its stems, which computes, and to publish them,
-    which waits for a disk or a bucket.
+    """Encodes the stems of a separated track, which computes, and publishes them, which waits for a disk or a
+    bucket.
 
     Attributes:
-        settings: of the worker.
-        selection: its stems.
-        grid: that the tracks are separated on.
-        folder: for files on their way.
+        settings: the worker's settings.
+        selection: the stems of a track.
+        grid: the chunks in which tracks are separated.
+        folder: files lie here on their way.
         threaded: whether a track's stems are encoded side by side.
     """
 
@@ -47,10 +47,10 @@ class Finisher:
     threaded: bool
 
     def encode(self, assignment: Assignment, outcome: Stems | Failure) -> Encoded | Failure:
-        """Stems as files that nobody else sees yet, or what the track failed with.
+        """Returns stems as files that nobody else sees yet, or what the track failed with.
 
         Raises:
-            FatalError: no disk space.
+            FatalError: there is no disk space.
         """
         if isinstance(outcome, Failure):
             return outcome
@@ -64,10 +64,10 @@ class Finisher:
             outcome.close()
 
     def publish(self, assignment: Assignment, encoding: "Future[Encoded | Failure]") -> LedgerRow:
-        """The track's row for the ledger, once its stems are safely where they belong.
+        """Returns the track's row for the ledger, once its stems are safely where they belong.
 
         Raises:
-            FatalError: no disk space.
+            FatalError: there is no disk space.
         """
         encoded = encoding.result()
         if isinstance(encoded, Failure):
@@ -90,18 +90,20 @@ class Finisher:
                 stems, paths, c.format, c.subtype, self._tags(stems), threaded=self.threaded
             )
             sizes = tuple(path.stat().st_size for path in paths)
-            row = replace(self._row(assignment, stems), gain=gain, stems=names, stem_bytes=sizes)
         except BaseException:
             folder.cleanup()
             raise
+        row = replace(self._row(assignment, stems), gain=gain, stems=names, stem_bytes=sizes)
         return Encoded(row, folder, paths)
 
     def _failure(self, error: OSError) -> Failure:
-        """What a track failed with that cannot be written, unless no track can."""
+        """Returns what a track failed with that cannot be written, unless no track can."""
         raise_if_fatal(error, self.settings.output)
         return Failure("encode", f"{type(error).__name__}: {error}")
 
     def _row(self, assignment: Assignment, stems: Stems) -> LedgerRow:
+        # a mere residual has no confidence of its own
+        made = zip(stems.confidence_db, map(any, self.selection.matrix.tolist()), strict=False)
         return replace(
             row_of(assignment, self.settings, "separated"),
             audio_seconds=stems.length / stems.sample_rate,
@@ -111,15 +113,10 @@ class Finisher:
             peak=stems.peak,
             remainder_db=stems.remainder_db,
             confidence_db=stems.confidence_db,
-            lowest_confidence_db=self._lowest(stems.confidence_db),
+            lowest_confidence_db=min((db for db, some in made if some), default=None),
             chunk_seconds=self.grid.chunk / stems.model.sample_rate,
             batch_size=self.grid.batch_size,
         )
-
-    def _lowest(self, confidence_db: Sequence[float]) -> float | None:
-        """The least of the stems that are made of sources: a mere residual has none to be sure of."""
-        made = [any(row) for row in self.selection.matrix.tolist()]
-        return min((db for db, some in zip(confidence_db, made, strict=False) if some), default=None)
 
     def _tags(self, stems: Stems) -> list[dict[str, str]]:
         made = "separated by vsep_ray with " + self.settings.model_uri
@@ -128,7 +125,7 @@ class Finisher:
 
 
 def raise_if_fatal(error: Exception, output: str) -> None:
-    """Raise a `FatalError` where an error is no track's."""
+    """Raises a `FatalError` where an error is no track's fault."""
     if isinstance(error, FatalError):
         raise error
     if isinstance(error, OSError) and error.errno in SCARCE:

@@ -1,4 +1,4 @@
-"""What a worker of bulk separation is told: how to separate, which tracks; and their rows."""
+"""A worker of bulk separation is told here how to separate, and which tracks; rows come of it."""
 
 import logging
 import platform
@@ -14,13 +14,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class WorkerSettings:
-    """What a worker needs to know: how to separate, and what the config's names turned out to be.
+    """A worker needs to know how to separate, and what the config's names turned out to be.
 
     Attributes:
-        config: of the job, as it was given.
+        config: the job's config as it was given.
         directory: a checkpoint directory that every node finds.
-        model_uri: of the same model, for the records.
-        fingerprint: of the model and all options that change the stems.
+        model_uri: the URI of the same model, for the records.
+        fingerprint: a hash of the model and all options that change the stems.
         output: folder of the stems and the ledger.
         run: id of the MLflow run.
     """
@@ -35,7 +35,7 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """One track to do: its id, its file, and how often it was tried before."""
+    """An assignment is one track to do: its id, its file, and how often it was tried before."""
 
     track: str
     uri: str
@@ -45,7 +45,7 @@ class Assignment:
 def row_of(
     assignment: Assignment, settings: WorkerSettings, status: Literal["separated", "failed"]
 ) -> LedgerRow:
-    """A track's row for the ledger, without what its audio says."""
+    """Returns a track's row for the ledger, without what its audio says."""
     return LedgerRow(
         assignment.track,
         status,
@@ -58,6 +58,6 @@ def row_of(
 
 
 def failed(assignment: Assignment, settings: WorkerSettings, failure: Failure) -> LedgerRow:
-    """The row of a track that could not be separated."""
+    """Returns the row of a track that could not be separated."""
     log.warning("track %s failed: %s: %s", assignment.track, failure.stage, failure.message)
     return replace(row_of(assignment, settings, "failed"), stage=failure.stage, message=failure.message[:500])

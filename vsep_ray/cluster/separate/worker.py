@@ -1,4 +1,4 @@
-"""Some tracks of a catalog on one worker: separate, encode, publish, commit ledger rows, whatever happens."""
+"""One worker separates tracks of a catalog, and encodes, publishes and commits them, whatever happens."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ from vsep_ray.streaming.model import chunking, is_out_of_memory, ladder, may_spa
 
 log = logging.getLogger(__name__)
 BEHIND = 2
-"""Tracks that are encoded, and that are published, at the same time: while a disk syncs, another goes on."""
+"""This number of tracks is encoded, and published, at the same time: while a disk syncs, another goes on."""
 
 
 class Worker:
@@ -42,13 +42,22 @@ class Worker:
         self.staging = Staging(root)
 
     def separate(self, assignments: Sequence[Assignment]) -> str | None:
-        """Separate the tracks and commit their rows to the ledger.
+        """Separates the tracks and commits their rows to the ledger.
 
         Returns:
             Why the job must stop, or None if it may go on.
         """
+        commits, breaker, stop = LedgerWriter(self.ledger), Breaker(self.settings.config.max_alike), None
         try:
-            return self._commit(assignments)
+            with closing(self.rows(assignments)) as rows:
+                last = time.perf_counter()
+                for row in rows:  # a worker's time is shared out among the tracks as they finish
+                    before, last = last, time.perf_counter()
+                    commits.add(replace(row, wall_seconds=last - before, time=time.time()))
+                    if stop := breaker.feed(row.track, row.failure):
+                        break
+            commits.flush()
+            return stop
         except FatalError as error:
             stop = str(error)
         except OSError as error:
@@ -57,35 +66,24 @@ class Worker:
         return stop
 
     def rows(self, assignments: Sequence[Assignment]) -> Generator[LedgerRow, None, None]:
-        """A ledger row for each assignment, in order; where the model raises, they are done one by one.
+        """Yields a ledger row for each assignment, in order; where the model raises, one by one.
 
         Raises:
             FatalError: no track is to blame.
         """
-        clock, done = _Clock(), 0
+        done = 0
         try:
             with closing(self._separate(assignments, self.grid)) as rows:
                 for row in rows:
                     done += 1
-                    yield clock.stamp(row)
+                    yield row
         except Exception as error:
             raise_if_fatal(error, self.settings.output)
             log.warning(
                 "%d tracks one by one now: %s: %s", len(assignments) - done, type(error).__name__, error
             )
         # not inside "except": the error would hold the memory of the pass that failed
-        for assignment in assignments[done:]:
-            yield clock.stamp(self._alone(assignment))
-
-    def _commit(self, assignments: Sequence[Assignment]) -> str | None:
-        commits, breaker, stop = LedgerWriter(self.ledger), Breaker(self.settings.config.max_alike), None
-        with closing(self.rows(assignments)) as rows:
-            for row in rows:
-                commits.add(row)
-                if stop := breaker.feed(row.track, row.failure):
-                    break
-        commits.flush()
-        return stop
+        yield from map(self._alone, assignments[done:])
 
     def _alone(self, assignment: Assignment) -> LedgerRow:
         for grid in ladder(self.grid):
@@ -105,7 +103,7 @@ class Worker:
     def _separate(
         self, assignments: Sequence[Assignment], grid: Chunking
     ) -> Generator[LedgerRow, None, None]:
-        """The rows of the assignments, in order; the last tracks are finished while the next is separated."""
+        """Yields the rows of the assignments, in order; tracks are finished while the next is separated."""
         uris = [assignment.uri for assignment in assignments]
         # one waits for a GPU, or for files that are fetched: the case for threads (`crew`)
         threaded = self.on_gpu or any(map(storage.is_remote, uris))
@@ -131,20 +129,11 @@ class Worker:
                     yield future.result()
 
 
-class _Clock:
-    """Shares the time of a worker out among the tracks as they finish."""
-
-    def __init__(self) -> None:
-        self.last = time.perf_counter()
-
-    def stamp(self, row: LedgerRow) -> LedgerRow:
-        before, self.last = self.last, time.perf_counter()
-        return replace(row, wall_seconds=self.last - before, time=time.time())
-
-
 def staging_root(output: str) -> Path:
-    """Where stems wait until they are complete: beside the ledger, or in the temporary folder if that is in a
-    bucket or its file system has no locks."""
+    """Returns where stems wait until they are complete.
+
+    It is the ledger's folder, or the temporary folder if that is in a bucket or its file system has no locks.
+    """
     if not storage.is_remote(output) and locks_work(root := storage.local_path(Ledger(output).uri)):
         return root
     return storage.temporary_root()

@@ -1,1 +1,1 @@
-"""Training on the cluster: what a run trains, the loop on its workers, the two training jobs."""
+"""Training on the cluster has tasks, the loop on the workers, and two training jobs."""

@@ -1,11 +1,10 @@
-"""Dreams: a crop store whose clips are samples of the priors, made once in parallel, so that Sleep in
-regime A reads what it reads in regime B."""
+"""Dreams are a crop store of samples of the priors, made once in parallel.
 
-from typing import Any
+Sleep reads it in regime A as it reads real clips in regime B.
+"""
 
 import ray
 import torch
-from torch import Tensor
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.inputs import prior_marks
@@ -20,7 +19,7 @@ from vsep_ray.presets.job import Device, torch_device
 from vsep_ray.training import step_seed
 
 FEWEST = 0.05
-"""Share of the clips that must be left after rejection."""
+"""This share of the clips must be left after rejection."""
 
 
 def dreams(
@@ -33,34 +32,35 @@ def dreams(
     seed: int = 0,
     device: Device = "auto",
 ) -> CropStore:
-    """Clips of ``length`` samples per source, drawn from the priors in parallel, as a crop store below
-    ``folder``; each is a song of its own, and levels are the priors' own.
+    """Draws clips from the priors in parallel, and returns them as a crop store.
 
-    A store that is there already, from the same priors, is used as it is.
+    Each clip is a song of its own, and levels are the priors' own. A store that is there already, from the
+    same priors, is used as it is.
 
     Args:
-        store: whose format, sources and scales the dreams take over.
+        store: the dreams take over its format, sources and scales.
         priors: source -> checkpoint directory.
         judges: source -> checkpoint directory of the priors that must agree, where the config asks for it.
-        config: how many, and which.
-        length: samples.
-        folder: where dream stores lie, one per fingerprint.
-        seed: of the draws.
+        config: how many clips are drawn, and which are chosen.
+        length: samples of a clip.
+        folder: dream stores lie here, one per fingerprint.
+        seed: the seed of the draws.
         device: where they are drawn.
 
     Raises:
-        UserError: so many clips are rejected that the rest says nothing of the source.
+        UserError: too few clips are left after rejection to say anything of the source.
     """
-    judged = prior_marks(judges) if config.agreement else {}
-    what = {"length": length, "seed": seed, "config": what_counts(config), "judges": judged}
-    mark = fingerprint({"priors": prior_marks(priors), **what})
+    mark = fingerprint({
+        "priors": prior_marks(priors), "judges": prior_marks(judges) if config.agreement else {},
+        "config": what_counts(config), "length": length, "seed": seed,
+    })  # fmt: skip
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, STORE_FILE)):
         return CropStore.open(uri)
     crop = CropConfig(store.sample_rate, store.channels, length)
     layout = Layout(uri, "dreams", crop, store.sources, store.scales, paired=False, fingerprint=mark)
     begin(layout, fresh=False)
-    task: Any = ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(device)))(_dream)
+    task = capacity.on_device(_dream, device)
     tasks = [
         task.remote(layout, s, priors[s], judges, config, step_seed(seed, k), device)
         for k, s in enumerate(store.sources)
@@ -77,7 +77,7 @@ def _dream(
     seed: int,
     device: Device,
 ) -> Record:
-    """Draw the dreams of one source, reject, choose, and write them as a unit of the store."""
+    """Draws the dreams of one source, rejects, chooses, and writes them as a unit of the store."""
     torch.manual_seed(seed)
     module = checkpoint.load_prior(prior).to(torch_device(device))
     if config.sigma:
@@ -92,11 +92,7 @@ def _dream(
             f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "
             "train them longer, or set --dreams.agreement 0"
         )
-    return _write(layout, source, chosen(clips, config, layout.crop.sample_rate))
-
-
-def _write(layout: Layout, source: str, clips: Tensor) -> Record:
-    """Every clip is a song of its own."""
-    audio = {f"dream-{source}-{i}": clip.numpy() for i, clip in enumerate(clips)}
+    taken = chosen(clips, config, layout.crop.sample_rate)
+    audio = {f"dream-{source}-{i}": clip.numpy() for i, clip in enumerate(taken)}
     tracks = tuple(Track(name, stems=(Stem(source, (f"dream:{name}",)),), split="train") for name in audio)
     return write_unit(layout, Unit(source, "train", tracks), lambda track: {source: iter([audio[track.id]])})

@@ -1,13 +1,12 @@
-"""What a separator makes of held-out data: remixed clips and mixtures alone."""
+"""Held-out data are remixed clips, and mixtures alone; a separator is judged by both."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vsep_ray import storage
-from vsep_ray.config import UserError
 from vsep_ray.crops.batches import level_factors
-from vsep_ray.crops.reading import read_crops
+from vsep_ray.crops.reading import Crops, read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.evaluation.sdr import si_sdr, summarize
@@ -20,7 +19,7 @@ from vsep_ray.separators import ConditionedNormalConfig, Separator
 
 VALID_MIXTURES = 256
 BATCH = 8
-"""Mixtures at a time: the priors see all their sources at once."""
+"""This number of mixtures is taken at a time: the priors see all their sources at once."""
 BOUND = "bound_nats_per_sample"
 QUIETEST = "quietest_share"
 
@@ -28,8 +27,10 @@ QUIETEST = "quietest_share"
 def remix_scores(
     separator: Separator, store: CropStore, length: int = 0, level_db: float | None = None
 ) -> dict[str, float]:
-    """Median and mean SI-SDR (dB) and its improvement over the mixture as the estimate, over remixes of
-    held-out clips and sources."""
+    """Returns median and mean of SI-SDR (dB), and of its improvement over the mixture as the estimate.
+
+    They are taken over remixes of held-out clips, and over sources.
+    """
     sources = held_out_remix(store, length, level_db)
     device = next(separator.parameters()).device
     mixture = separator.mixing.mix(sources.to(device))
@@ -37,24 +38,30 @@ def remix_scores(
     scores = si_sdr(estimates, sources)
     floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
     gain, level = summarize(scores - floor), summarize(scores)
-    names = {
+    each = {s: summarize(scores[:, k] - floor[:, k]).median for k, s in enumerate(store.sources)}
+    return {
         "si_sdr_improvement_db": gain.median,
         "si_sdr_improvement_mean_db": gain.mean,
         "si_sdr_db": level.median,
+        "si_sdr_mean_db": level.mean,
+        **{f"si_sdr_improvement_db/{s}": median for s, median in each.items()},
     }
-    each = {
-        f"si_sdr_improvement_db/{s}": summarize(scores[:, k] - floor[:, k]).median
-        for k, s in enumerate(store.sources)
-    }
-    return {**names, "si_sdr_mean_db": level.mean, **each}
+
+
+def validation_crops(store: CropStore, source: str, limit: int) -> Crops:
+    """Returns crops of split valid, or of train where there is none; every call returns the same."""
+    split = "valid" if storage.exists(store.partition("valid", source)) else "train"
+    return read_crops(store, split, source, limit)
 
 
 def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = None) -> Tensor:
-    """Validation clips of different songs side by side, the same at every call. Shape: (N, K, C, T)."""
+    """Returns validation clips of different songs side by side; every call returns the same.
+
+    Shape: -> (N, K, C, T)
+    """
     columns = []
     for k, source in enumerate(store.sources):
-        split = "valid" if storage.exists(store.partition("valid", source)) else "train"
-        crops = read_crops(store, split, source, 2 * VALID_MIXTURES)
+        crops = validation_crops(store, source, 2 * VALID_MIXTURES)
         audible = np.flatnonzero(~crops.silent)
         order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
         audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]
@@ -70,8 +77,10 @@ def mixture_scores(
     joint: Joint | None = None,
     noise_std: float = 0.1,
 ) -> dict[str, float]:
-    """What can be known without any source: the share of the energy that the quietest source gets, and, where
-    `bounded`, the ELBO at beta = 1 and one noise level (nats per waveform sample).
+    """Returns what can be known without any source.
+
+    It is the share of the energy that the quietest source gets, and, where `bounded`, the ELBO at beta = 1
+    and one noise level (nats per waveform sample).
 
     The bound is the same functional whatever beta, temperatures and levels of Wake a separator was trained
     with (not across mixing noise, which changes what is measured); its draws are the same at every call.
@@ -92,20 +101,19 @@ def mixture_scores(
 
 
 def bounded(separator: Separator, joint: Joint, noise_std: float) -> bool:
-    """Whether there is a bound: densities that are no estimates, a noise level that the priors know, and a
-    posterior that knows its mixture."""
+    """Returns whether there is a bound.
+
+    It needs densities that are no estimates, a noise level that the priors know, and a posterior that knows
+    its mixture.
+    """
     low, high = joint.noise_range
     conditioned = isinstance(separator.config.posterior, ConditionedNormalConfig)
     return joint.exact and low <= noise_std <= high and (conditioned or separator.mixing.noise_std > 0)
 
 
 def held_out_mixtures(store: CropStore, length: int = 0) -> Tensor:
-    """Mixtures of split valid (train where there is none), the same at every call. Shape: (N, C, T).
+    """Returns mixtures of split valid, or of train where there is none; every call returns the same.
 
-    Raises:
-        UserError: the store has no mixtures.
+    Shape: -> (N, C, T)
     """
-    if MIXTURE not in store.statistics:
-        raise UserError(f"{store.uri} holds a folder per source and no mixtures")
-    split = "valid" if storage.exists(store.partition("valid", MIXTURE)) else "train"
-    return torch.from_numpy(read_crops(store, split, MIXTURE, VALID_MIXTURES).audio)[..., : length or None]
+    return torch.from_numpy(validation_crops(store, MIXTURE, VALID_MIXTURES).audio)[..., : length or None]

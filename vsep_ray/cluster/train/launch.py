@@ -1,4 +1,4 @@
-"""One Ray Train run: `train` runs a task on any number of workers, resumably, and publishes the model."""
+"""`train` is one run of Ray Train: any number of workers, resumable, until the model is published."""
 
 import dataclasses
 import json
@@ -21,17 +21,22 @@ from vsep_ray.training import FitConfig
 
 
 def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()) -> dict[str, float]:
-    """Run the task to its last step, going on from the last checkpoint of the same name, and publish the
-    model at ``target``; where an earlier run has done so, nothing is left to do.
+    """Runs the task to its last step, from the last checkpoint of the same name on, and publishes the model.
+
+    Where an earlier run has done so, nothing is left to do.
 
     Args:
         task: what to train.
         launch: where and how.
         target: folder for the finished model.
-        callbacks: of Ray Train, such as the one that reports to a sweep.
+        callbacks: Ray Train's callbacks, such as the one that reports to a sweep.
 
     Returns:
         The scalars of the last validation.
+
+    Raises:
+        UserError: a mistake of the user that a worker met.
+        RuntimeError: the training ended without a checkpoint.
     """
     if done := _finished(task, launch, target):
         return done
@@ -71,24 +76,23 @@ def _trainer(task: Task, launch: Launch, callbacks: Sequence[Any]) -> ray.train.
 
 
 def train_apart(task: Task, launch: Launch, target: str) -> dict[str, float]:
-    """`train` in a task of its own: several in the threads of one driver would share its signal handlers."""
+    """Runs `train` in a task of its own: threads of one driver would share its signal handlers."""
     return ray.get(ray.remote(num_cpus=0)(train).remote(task, launch, target))
 
 
 def _finished(task: Task, launch: Launch, target: str) -> dict[str, float]:
-    """The last validation of a model that an earlier run of this name published at its last step, else {}."""
+    """Returns the last validation of a model that an earlier run of this name published, or {}."""
     record = storage.join(target, "provenance.json")
     run = storage.join(launch.storage, "runs", launch.name)  # gone where a fresh start was asked for
     if not storage.exists(run) or not storage.exists(record):
         return {}
     provenance = json.loads(storage.read_bytes(record))
-    if provenance["step"] < task.fit.steps or "validation" not in provenance:
-        return {}
-    return {"step": provenance["step"], **provenance["validation"]}
+    done = provenance["step"] >= task.fit.steps and "validation" in provenance
+    return {"step": provenance["step"], **provenance["validation"]} if done else {}
 
 
 def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
-    """Job and hash of all that decides the result: the same command resumes, a changed one starts afresh.
+    """Returns job and hash of all that decides the result, so that the same command resumes.
 
     Fields with a role (`vsep_ray.config.Role`) do not count, at any depth: where things lie, how many steps
     there are, how many workers.
@@ -102,15 +106,14 @@ def run_name(job: str, config: JobConfig, *inputs: Any) -> str:
 
 
 def forget(storage_uri: str, name: str) -> None:
-    """Remove the state of runs whose name begins with ``name``, so that they start afresh."""
+    """Removes the state of runs whose name begins with ``name``, so that they start afresh."""
     runs = storage.join(storage_uri, "runs")
-    found = {path.partition("/")[0] for path in storage.list_files(runs)}
-    for folder in sorted(f for f in found if f.startswith(name)):
+    for folder in {path.partition("/")[0] for path in storage.list_files(runs) if path.startswith(name)}:
         storage.delete_folder(storage.join(runs, folder))
 
 
 def default_workers(resources: ResourcesConfig, fit: FitConfig, *, side_by_side: bool) -> int:
-    """How many workers one run takes; ``side_by_side``: runs that share the cluster take one each.
+    """Returns how many workers one run takes; runs ``side_by_side`` share the cluster and take one each.
 
     Raises:
         UserError: more are asked for than a batch has items.
@@ -124,6 +127,6 @@ def default_workers(resources: ResourcesConfig, fit: FitConfig, *, side_by_side:
 
 
 def with_format(config: Any, store: CropStore) -> Any:
-    """A separator config whose empty fields are those of the crop store."""
+    """Returns a separator config whose empty fields are those of the crop store."""
     defaults = {name: getattr(store, name) for name in ("sources", "sample_rate", "channels", "scales")}
     return dataclasses.replace(config, **{k: v for k, v in defaults.items() if not getattr(config, k)})

@@ -1,4 +1,4 @@
-"""The loop on each training worker: batches from its streams, `fit`, curves, checkpoints."""
+"""Each training worker runs this loop: batches from its streams, `fit`, curves, checkpoints."""
 
 import contextlib
 import copy
@@ -6,7 +6,7 @@ import itertools
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.runtime.tracked_run import spool
-from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
+from vsep_ray.cluster.train.task import Launch, Task
 from vsep_ray.config import UserError
 from vsep_ray.crops.batches import Block, Window
 from vsep_ray.objectives.alarms import alarms
@@ -30,13 +30,13 @@ from vsep_ray.training import FitState, fit, step_seed
 
 Curves = dict[str, list[tuple[int, float]]]
 CURVES = "curves.json"
-"""Beside a checkpoint: the curves so far."""
+"""This file beside a checkpoint has the curves so far."""
 SHOWN = ("train/loss", "train/grad_norm", "valid/si_sdr_db", "valid/bound", "valid/nats_per_sample")
-"""What begins so is on the figure of a run's curves, a panel each."""
+"""The figure of a run's curves has a panel for each scalar that begins so."""
 
 
 def work(config: dict[str, Any]) -> str | None:
-    """The loop on each worker; returns the words of a user's mistake, which no retry would mend."""
+    """Runs the loop on a worker, and returns the words of a user's mistake, which no retry would mend."""
     task, launch = config["task"], config["launch"]
     logging.getLogger("ray.data").setLevel(logging.WARNING)  # it reports every pass over every stream
     try:
@@ -64,16 +64,15 @@ def _fit(task: Task, launch: Launch) -> None:
         else None
     )
     reporter = Reporter(task, launch, tracker, curves, state.step)
-    batches = _batches(task, launch, state)
     part = collectives.part(task.fit.batch_size)
     with system_metrics(tracker) if tracker else contextlib.nullcontext():
-        fit(wrapped, batches, task.fit, state=state, part=part, report=reporter)
+        fit(wrapped, _batches(task, launch, state), task.fit, state=state, part=part, report=reporter)
     if tracker:
         tracker.finish()
 
 
 def _resume(state: FitState) -> Curves:
-    """Put the last checkpoint of the run, if there is one, into a fresh state; the curves so far."""
+    """Puts the last checkpoint of the run, if there is one, into a fresh state; returns the curves so far."""
     previous = ray.train.get_checkpoint()
     if previous is None:
         return {}
@@ -84,9 +83,15 @@ def _resume(state: FitState) -> Curves:
 
 
 def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, Tensor]]:
-    """The batch of each step. Where every worker holds all crops, each draws the whole batch and takes
-    its part of it."""
-    windows = {name: _window(name, spec, task, launch) for name, spec in task.streams().items()}
+    """Yields the batch of each step.
+
+    Where every worker holds all crops, each draws the whole batch and takes its part.
+    """
+    streams = task.streams()
+    windows = {
+        name: Window(_passes(name), launch.capacity(spec, len(streams)), task.length, spec.channels)
+        for name, spec in streams.items()
+    }
     device = ray.train.torch.get_device()
     divided = bool(launch.splits(task))
     part = collectives.part(task.fit.batch_size)
@@ -105,35 +110,27 @@ def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, 
             yield {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 
 
-def _window(name: str, spec: StreamSpec, task: Task, launch: Launch) -> Window:
-    shard = ray.train.get_dataset_shard(name)
-    capacity = launch.capacity(spec, len(task.streams()))
-
-    def one_pass() -> Iterator[Block]:
-        # blocks as they come, at most a row group each: larger batches would hold much beside the window
-        return shard.iter_batches(batch_size=None, batch_format="numpy")
-
-    return Window(one_pass, capacity, task.length, spec.channels)
+def _passes(stream: str) -> Callable[[], Iterator[Block]]:
+    shard = ray.train.get_dataset_shard(stream)
+    # blocks as they come, at most a row group each: larger batches would hold much beside the window
+    return lambda: shard.iter_batches(batch_size=None, batch_format="numpy")
 
 
 class Reporter:
-    """What happens every ``log_every`` steps: curves and alarms, and every ``checkpoint_every``
-    validation and a checkpoint."""
+    """Logs curves and alarms, and validates and saves every ``checkpoint_every`` steps."""
 
     def __init__(
         self, task: Task, launch: Launch, tracker: Tracker | None, curves: Curves, saved: int
     ) -> None:
-        self.task, self.launch, self.tracker, self.curves = task, launch, tracker, curves
-        self.saved = saved
+        self.task, self.launch, self.tracker, self.curves, self.saved = task, launch, tracker, curves, saved
 
     def __call__(self, state: FitState, metrics: dict[str, float]) -> None:
-        """Log, and save where it is time."""
+        """Logs, and saves where it is time."""
         if self.tracker:
             self._log("train", metrics, state.step)
             for sentence in alarms(metrics):
                 print(f"ALARM at step {state.step} of {self.launch.name}: {sentence}", flush=True)
-        due = state.step - self.saved >= self.task.fit.checkpoint_every
-        if due or state.step >= self.task.fit.steps:
+        if state.step >= min(self.saved + self.task.fit.checkpoint_every, self.task.fit.steps):
             self.saved = state.step
             speed = {k: metrics[k] for k in ("steps_per_second", "data_wait")}
             self._save(state, speed | {"train_seconds": state.seconds})
@@ -155,7 +152,8 @@ class Reporter:
         self._log("valid", metrics, state.step)
         if state.step >= self.task.fit.steps:
             self.tracker.figure(curves_figure(self.curves, SHOWN), "curves.png")
-        print(f"{self.launch.name} step {state.step}: {_line(metrics)}", flush=True)
+        words = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
+        print(f"{self.launch.name} step {state.step}: {words}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             provenance = {**self.launch.provenance, "step": state.step, "validation": {**metrics, **speed}}
             checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
@@ -164,7 +162,3 @@ class Reporter:
                 {"step": state.step, **metrics, **speed},
                 checkpoint=ray.train.Checkpoint.from_directory(folder),
             )
-
-
-def _line(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())

@@ -1,9 +1,9 @@
-"""train_priors: one prior per source side by side, then the question which of them tell their sources
-apart."""
+"""train_priors trains one prior per source side by side, and asks which priors tell their sources apart."""
 
 import functools
 import json
 import logging
+import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,39 +11,45 @@ from typing import Any
 
 import numpy as np
 import ray
-import torch
-from torch import Tensor
+from torch import Tensor, from_numpy
 from typing_extensions import override
 
 from vsep_ray import checkpoint, storage
-from vsep_ray.cluster.inputs import crop_store
+from vsep_ray.cluster.inputs import DISCRIMINATION, crop_store
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.train.held_out import validation_crops
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart
-from vsep_ray.cluster.train.prior_samples import own_words, sampled, show_samples
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_clips
-from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
-from vsep_ray.evaluation.likelihood import Discrimination, cross_likelihood, gate
+from vsep_ray.datasets.toy import SHAPES
+from vsep_ray.evaluation.likelihood import NATS_PER_BIT, Discrimination, cross_likelihood, gate
+from vsep_ray.evaluation.toy_fit import wave_fit_db
 from vsep_ray.objectives import MaximumLikelihood, Objective
 from vsep_ray.presets import TrainPriorsConfig
 from vsep_ray.presets.job import torch_device
 from vsep_ray.priors import Prior, PriorConfig
-from vsep_ray.report.figures import cross_likelihood_figure, noise_response_figure
+from vsep_ray.report.figures import cross_likelihood_figure, noise_response_figure, samples_figure
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
 VALID_CLIPS = 64
-"""Held-out clips per source in the cross-likelihood matrix."""
+"""The cross-likelihood matrix has this number of held-out clips per source."""
 OWN_CLIPS = 16
-"""Of them, those that every validation looks at."""
+"""Every validation looks at this number of held-out clips."""
+SAMPLES = 16
+"""Every validation draws this number of samples."""
+SHOWN = 4
+"""This number of samples is kept to see and hear."""
+LONGEST_SECONDS = 2
+"""A sample is this long at most."""
 
 
 @dataclass(frozen=True)
 class PriorTask(Task[Prior]):
-    """One prior by maximum likelihood on the clips of its source."""
+    """Trains one prior by maximum likelihood on the clips of its source."""
 
     store: CropStore
     source: str
@@ -66,18 +72,59 @@ class PriorTask(Task[Prior]):
 
     @override
     def validate(self, module: Prior, tracker: Tracker, step: int) -> dict[str, float]:
-        """What the prior says of its own clips and of the probes; samples to see and to hear."""
         clips = held_out(self.store, self.source, self.length, module)[:OWN_CLIPS]
         device = next(module.parameters()).device
-        own, rows = {self.source: module}, {self.source: clips}
-        result = cross_likelihood(own, rows, self.noise_stds, device=device)
+        result = cross_likelihood({self.source: module}, {self.source: clips}, self.noise_stds, device=device)
         samples, figures = sampled(module, self.store, self.source, clips.shape[-1])
-        show_samples(tracker, samples, self.store.sample_rate, f"step_{step}")
+        few = samples[:SHOWN].numpy()
+        rate = self.store.sample_rate
+        tracker.audio(np.concatenate(few, -1), rate, f"samples/step_{step}.wav")
+        tracker.figure(samples_figure(few[:, 0], rate), f"samples/step_{step}.png")
         return own_words(result) | figures
 
 
+def own_words(result: Discrimination) -> dict[str, float]:
+    """Returns what one prior says per sample of its own clips and of the probes, per noise level.
+
+    Of its clips it is nats, bits, and nats above the noise's entropy; of the probes it is nats.
+    """
+    out: dict[str, float] = {}
+    (source,) = result.sources
+    for i, sigma in enumerate(result.noise_stds):
+        own, *probes = (-result.matrix[i, :, 0]).tolist()
+        out[f"nats_per_sample/sigma_{sigma:g}"] = own
+        out[f"bits_per_sample/sigma_{sigma:g}"] = own / NATS_PER_BIT
+        out[f"above_noise/sigma_{sigma:g}"] = result.above_noise()[source][i]
+        names = [f"probe_{name}/sigma_{sigma:g}" for name in result.clips[1:]]
+        out |= zip(names, probes, strict=True)
+    return out
+
+
+def sampled(prior: Prior, store: CropStore, source: str, length: int) -> tuple[Tensor, dict[str, float]]:
+    """Returns a few samples, on the CPU, their time and level, and for toy waves the median fit (dB).
+
+    Shape: -> (`SAMPLES`, C, T), T at most ``length``, and a few seconds of sound.
+    """
+    length = min(length, LONGEST_SECONDS * store.sample_rate) // prior.multiple * prior.multiple
+    began = time.perf_counter()
+    samples = prior.sample(SAMPLES, length).cpu()
+    seconds = time.perf_counter() - began
+    figures = {"sample_seconds": seconds / SAMPLES, "sample_level": samples.square().mean().sqrt().item()}
+    if source in SHAPES:
+        fits = wave_fit_db(samples[:, 0], source, store.sample_rate)  # type: ignore[arg-type]
+        figures["sample_fit_db"] = fits.median().item()
+    return samples, figures
+
+
 def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
-    """Train, compare and publish the priors below ``<storage>/<models>``; the figures of the JSON line."""
+    """Trains, compares and publishes the priors below ``<storage>/<models>``.
+
+    Returns:
+        The figures of the JSON line.
+
+    Raises:
+        UserError: the store has no such source.
+    """
     store = crop_store(config)
     sources = config.sources or store.sources
     if missing := set(sources) - set(store.sources):
@@ -89,36 +136,44 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         forget(config.storage, name)
     with start_run(config, "priors", name, tags={"crops": store.mark}) as tracker:
         target = storage.join(config.storage, models, name)
-        last = _train_all(config, store, sources, name, target, tracker)
+        workers = default_workers(config.resources, config.fit, side_by_side=True)
+        train_one = functools.partial(_train_one, config, store, name, target, tracker.run_id, workers)
+        with ThreadPoolExecutor(capacity.side_by_side(config.resources, len(sources))) as pool:
+            last = dict(zip(sources, pool.map(train_one, sources), strict=True))
         log.info("%d priors say how likely each other's clips are", len(sources))
-        task: Any = ray.remote(num_cpus=1, num_gpus=min(1, capacity.gpus(config.resources.device)))(compare)
+        task = capacity.on_device(compare, config.resources.device)
         result, kinds = ray.get(task.remote(config, store, {s: storage.join(target, s) for s in sources}))
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
-        _record(tracker, result, figures, target)
+        tracker.metrics(result.metrics())
+        tracker.figure(cross_likelihood_figure(result), "cross_likelihood.png")
+        tracker.figure(noise_response_figure(result), "noise_response.png")
+        tracker.text(json.dumps(figures, indent=1), DISCRIMINATION)
+        storage.write_bytes(storage.join(target, DISCRIMINATION), json.dumps(figures, indent=1).encode())
     return {"priors": target, **figures}
 
 
 def plan(config: TrainPriorsConfig) -> dict[str, Any]:
-    """What `run` would do."""
+    """Returns what `run` would do."""
     return {"sources": list(config.sources) or "all of the crop store", "steps": config.fit.steps}
 
 
 def held_out(store: CropStore, source: str, length: int, prior: Prior) -> Tensor:
-    """Validation clips of a source (training clips where its split valid is empty), cut to what the prior
-    takes. Shape: (N, C, T)."""
-    split = "valid" if storage.exists(store.partition("valid", source)) else "train"
-    audio = torch.from_numpy(read_crops(store, split, source, VALID_CLIPS).audio)[..., : length or None]
+    """Returns validation clips of a source, cut to what the prior takes.
+
+    Shape: -> (N, C, T)
+    """
+    audio = from_numpy(validation_crops(store, source, VALID_CLIPS).audio)[..., : length or None]
     return audio[..., : audio.shape[-1] // prior.multiple * prior.multiple]
 
 
 def compare(
     config: TrainPriorsConfig, store: CropStore, directories: Mapping[str, str]
 ) -> tuple[Discrimination, dict[str, str]]:
-    """The cross-likelihood matrix of all priors on held-out clips, and the kind of each density.
+    """Returns the cross-likelihood matrix of all priors on held-out clips, and the kind of each density.
 
     Args:
-        config: of the job.
-        store: whose split valid is looked at.
+        config: the job's config.
+        store: the clips are those of its split valid.
         directories: source -> checkpoint directory of its prior.
     """
     device = torch_device(config.resources.device)
@@ -126,21 +181,6 @@ def compare(
     clips = {s: held_out(store, s, config.length, p) for s, p in priors.items()}
     matrix = cross_likelihood(priors, clips, config.noise_stds, device=device)
     return matrix, {s: p.kind for s, p in priors.items()}
-
-
-def _train_all(
-    config: TrainPriorsConfig,
-    store: CropStore,
-    sources: tuple[str, ...],
-    name: str,
-    target: str,
-    parent: Tracker,
-) -> dict[str, dict[str, float]]:
-    """Side by side, as many at a time as the cluster has room for. Returns: source -> last validation."""
-    workers = default_workers(config.resources, config.fit, side_by_side=True)
-    with ThreadPoolExecutor(capacity.side_by_side(config.resources, len(sources))) as pool:
-        train_one = functools.partial(_train_one, config, store, name, target, parent.run_id, workers)
-        return dict(zip(sources, pool.map(train_one, sources), strict=True))
 
 
 def _train_one(
@@ -152,16 +192,17 @@ def _train_one(
     workers: int,
     source: str,
 ) -> dict[str, float]:
+    """Trains, publishes and registers the prior of one source, and returns its last validation."""
+    name = f"{name}-{source}"
+    target = storage.join(target, source)
     params = {"prior": config.prior, "fit": config.fit}
     tags = {"source": source, "crops": store.mark}
-    with start_run(config, "priors", f"{name}-{source}", parent=parent, tags=tags, params=params) as tracker:
+    with start_run(config, "priors", name, parent=parent, tags=tags, params=params) as tracker:
         tracker.dataset(store.dataset, store.mark, store.uri)
         task = PriorTask(
             config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds
         )
-        target = storage.join(target, source)
-        launch = Launch.of(config, f"{name}-{source}", tracker.run_id, workers, **tags)
-        metrics = train_apart(task, launch, target)
+        metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **tags), target)
         tracker.register(checkpoint.local(target), f"vsep-prior-{source}", "champion")
         return metrics
 
@@ -192,12 +233,3 @@ def _figures(
             "impossible": result.impossible(),
         },
     }
-
-
-def _record(tracker: Tracker, result: Discrimination, figures: dict[str, Any], target: str) -> None:
-    tracker.metrics(result.metrics())
-    tracker.figure(cross_likelihood_figure(result), "cross_likelihood.png")
-    tracker.figure(noise_response_figure(result), "noise_response.png")
-    summary = json.dumps(figures, indent=1).encode()
-    tracker.text(summary.decode(), "discrimination.json")
-    storage.write_bytes(storage.join(target, "discrimination.json"), summary)

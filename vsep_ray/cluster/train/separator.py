@@ -1,6 +1,7 @@
-"""train_separator: q(s | m) under regime A, B or C."""
+"""train_separator trains q(s | m) under regime A, B or C."""
 
 import logging
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +30,7 @@ from vsep_ray.config import UserError, settled, short_name
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_clips, draw_remix
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
-from vsep_ray.objectives import Objective, Sleep, Supervised
+from vsep_ray.objectives import Objective, Supervised
 from vsep_ray.presets import TrainSeparatorConfig
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
@@ -39,8 +40,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SeparatorTask(Task[Separator]):
-    """A separator under one regime. ``clips`` is what Sleep remixes: real clips in regime B, dreams in
-    regime A."""
+    """Trains a separator under one regime.
+
+    Sleep remixes ``clips``, which are real in regime B, and dreams in regime A.
+    """
 
     store: CropStore
     clips: CropStore
@@ -51,21 +54,19 @@ class SeparatorTask(Task[Separator]):
     @property
     def objective(self) -> str:
         """The name of the objective, for the provenance."""
-        if self.config.regime == "C":
-            return Supervised.__name__
         other = self.config.self_training
-        return f"{Sleep.__name__} and {short_name(type(other))}" if other.reads_mixtures else Sleep.__name__
+        and_other = f" and {short_name(type(other))}" if other.reads_mixtures else ""
+        return "Supervised" if self.config.regime == "C" else f"Sleep{and_other}"
 
     @property
     def marks(self) -> list[Any]:
-        """Fingerprints of all that goes in beside the config: the run is named by them."""
+        """Fingerprints of all that goes in beside the config; they name the run."""
         start = prior_marks({"start": self.start}) if self.start else {}
         return [self.store.mark, self.clips.mark, prior_marks(self.priors) | start]
 
     @override
     def streams(self) -> dict[str, StreamSpec]:
-        """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources; nobody reads what
-        the regime forbids."""
+        """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources."""
         if self.config.regime == "C":
             return {PAIRED: StreamSpec(self.store, "train", PAIRED)}
         clips = {s: StreamSpec(self.clips, "train", s) for s in self.store.sources}
@@ -94,9 +95,11 @@ class SeparatorTask(Task[Separator]):
 
     @override
     def validate(self, module: Separator, tracker: Tracker, step: int) -> dict[str, float]:
-        """SI-SDR on remixes of held-out clips of different songs, a yardstick for all regimes that no
-        training step sees (where there is a split valid); in regime A also what needs no sources, by which
-        its settings may be chosen."""
+        """SI-SDR on remixes of held-out clips of different songs is a yardstick for all regimes.
+
+        No training step sees the clips where there is a split valid. Regime A has also what needs no
+        sources, by which its settings may be chosen.
+        """
         scores = remix_scores(module, self.store, self.length, self.config.augment.level_db)
         if self.config.regime == "A" and MIXTURE in self.store.statistics:
             scores |= mixture_scores(module, self.store, self.length, load_joint(self.priors, module))
@@ -104,7 +107,7 @@ class SeparatorTask(Task[Separator]):
 
 
 def run(config: TrainSeparatorConfig) -> dict[str, Any]:
-    """Train, publish and register a separator; the figures of the JSON line."""
+    """Trains, publishes and registers a separator, and returns the figures of the JSON line."""
     store = crop_store(config)
     workers = default_workers(config.resources, config.fit, side_by_side=False)
     task = task_of(config, store)
@@ -115,35 +118,36 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     tags = {"regime": config.regime, "crops": store.mark}
     with start_run(config, "separator", name, tags=tags | prior_runs(task.priors)) as tracker:
         tracker.dataset(store.dataset, store.mark, store.uri)
-        origin = {**tags, "objective": task.objective, "priors": task.priors, "start": task.start}
-        origin |= {"clips": task.clips.uri, "dream_priors": config.dreams.priors}
-        metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **origin), target)
+        launch = Launch.of(
+            config, name, tracker.run_id, workers, **tags, objective=task.objective, priors=task.priors,
+            start=task.start, clips=task.clips.uri, dream_priors=config.dreams.priors,
+        )  # fmt: skip
+        metrics = train_apart(task, launch, target)
         alias = "yardstick" if config.regime == "C" else "champion"
         model_uri = tracker.register(checkpoint.local(target), "vsep-separator", alias)
-        figures = {k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")}
     return {
         "run_id": tracker.run_id,
         "regime": config.regime,
         "model": target,
         "model_uri": model_uri,
         "steps": int(metrics["step"]),
-        **figures,
+        **{k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")},
     }
 
 
 def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
-    """What `run` would do."""
+    """Returns what `run` would do."""
     return {"regime": config.regime, "steps": config.fit.steps, "batch_size": config.fit.batch_size}
 
 
 def models_of(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
-    """Marks of the models that a config names itself: where it starts, and whose dreams it has."""
+    """Returns marks of the models that a config names itself: where it starts, and whose dreams it has."""
     found = _find_priors(config, store, config.dreams.priors) if config.dreams.priors else {}
     return prior_marks(found | ({"start": _find_start(config, store)[1]} if config.start else {}))
 
 
 def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
-    """What a config trains on a store; regime A's dreams are drawn first.
+    """Returns what a config trains on a store; regime A's dreams are drawn first.
 
     Raises:
         UserError: the store or the priors are not what the regime needs.
@@ -154,33 +158,29 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
     if config.self_training.reads_mixtures and MIXTURE not in store.statistics:
         raise UserError(f"self-training needs mixtures, and {store.uri} has none; say --self-training none")
     priors = _find_priors(config, store, config.priors) if config.asks_priors else {}
-    clips = _dreams(config, store, priors) if config.regime == "A" else store
+    clips = store
+    if config.regime == "A":
+        dreamers = _find_priors(config, store, config.dreams.priors or config.priors)
+        log.info("dreams of %s (--dreams.priors), objective under %s (--priors)", dreamers, priors)
+        clips = dreams(
+            store, dreamers, priors, config.dreams, config.length or store.length,
+            storage.join(config.storage, "dreams"), config.fit.seed, config.resources.device,
+        )  # fmt: skip
     start = shared(*_find_start(config, store), config.storage) if config.start else ""
     return SeparatorTask(config.fit, config.length, store, clips, priors, config, start)
 
 
 def _find_start(config: TrainSeparatorConfig, store: CropStore) -> tuple[str, str]:
-    """The URI and the checkpoint directory of the separator to start from.
+    """Returns the URI and the checkpoint directory of the separator to start from.
 
     Raises:
         UserError: there is none, or its sources, format or shape are not those of the run.
     """
     uri, directory, module = find_separator(config.start, config.storage, config.tracking_uri)
-    wanted = with_format(config.separator, store)
-    if (module.sources, module.sample_rate, module.channels, module.config.backbone) != (
-        wanted.sources, wanted.sample_rate, wanted.channels, wanted.backbone,
-    ):  # fmt: skip
+    shape = operator.attrgetter("sources", "sample_rate", "channels", "backbone")
+    if shape(module.config) != shape(with_format(config.separator, store)):
         raise UserError(f"--start {uri} has other sources, format or backbone than this run")
     return uri, directory
-
-
-def _dreams(config: TrainSeparatorConfig, store: CropStore, judges: dict[str, str]) -> CropStore:
-    dreamers = _find_priors(config, store, config.dreams.priors or config.priors)
-    log.info("dreams of %s (--dreams.priors), objective under %s (--priors)", dreamers, judges)
-    folder, length = storage.join(config.storage, "dreams"), config.length or store.length
-    return dreams(
-        store, dreamers, judges, config.dreams, length, folder, config.fit.seed, config.resources.device
-    )
 
 
 def _find_priors(config: TrainSeparatorConfig, store: CropStore, priors: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
-"""What a training run is: the streams it reads, the task, where and how it is launched."""
+"""A training run consists of the streams that it reads, its task, and where and how it is launched."""
 
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,49 +10,84 @@ import numpy as np
 import ray.data
 from torch import Tensor
 
+from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.ray_private import seed_of_passes
 from vsep_ray.cluster.runtime.tracked_run import git_revision
-from vsep_ray.cluster.train.streams import crop_dataset, paired_dataset
+from vsep_ray.crops import reading
 from vsep_ray.crops.batches import Window
+from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.store import CropStore
 from vsep_ray.objectives import Objective
-from vsep_ray.presets import ResourcesConfig, TrainPriorsConfig, TrainSeparatorConfig
+from vsep_ray.presets import ResourcesConfig, TrainingConfig
 from vsep_ray.priors import Prior
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 from vsep_ray.training import FitConfig
 
-Training = TrainPriorsConfig | TrainSeparatorConfig
 PAIRED = "*"
-"""Stream name of aligned crops of all sources."""
+"""This source of a stream stands for aligned crops of all sources."""
+READERS_PER_CPU = 2
+"""This number of tasks reads at a time: few, since every fresh worker process first imports for seconds."""
+MAX_BLOCKS = 1_000
+"""A pass puts at most this number of blocks of row groups into random order."""
 
 
 @dataclass(frozen=True)
 class StreamSpec:
-    """Crops of one source (or `PAIRED`) in one split of a store."""
+    """A stream has the crops of one source, or of `PAIRED`, in one split of a store."""
 
     store: CropStore
     split: str
     source: str
 
-    def dataset(self, seed: int) -> ray.data.Dataset:
-        """The lazy Ray data set of these crops; the seed decides about the order of every pass."""
-        if self.source == PAIRED:
-            return paired_dataset(self.store, self.split, seed)
-        return crop_dataset(self.store, self.split, self.source, seed)
+    def dataset(self, seed: int = 0) -> ray.data.Dataset:
+        """Returns the crops as a lazy Ray data set of columns track, offset, gain, audio.
+
+        ``audio`` stays raw bytes; ``encoding.decode(batch["audio"], batch["gain"], channels)`` makes float32
+        (N, channels, T) of a batch, where sources are aligned one after the other. Every pass has the row
+        groups in another order, those of one song far apart; the seed repeats them where Ray preserves the
+        order of blocks.
+
+        Not `ray.data.read_parquet`: its listing task asks for a whole CPU, and on a small machine waits for
+        ever for the one that training holds.
+        """
+        source = self.store.sources[0] if self.source == PAIRED else self.source
+        found = self.store.row_groups(self.split, source)
+        seed = zlib.crc32(f"{seed} {source}".encode())  # the sources of a paired store must not go in step
+        order = np.random.default_rng(seed).permutation(len(found))
+        blocks = min(len(found), MAX_BLOCKS)
+        items = [{"name": found[i][0], "group": found[i][1]} for i in order]
+        groups = ray.data.from_items(items, override_num_blocks=blocks)
+        return groups.randomize_block_order(seed=seed_of_passes(seed)).map_batches(
+            self._read,
+            batch_size=1,
+            num_cpus=capacity.READ_CPUS,
+            compute=ray.data.TaskPoolStrategy(min(READERS_PER_CPU * capacity.cpus(), blocks)),
+        )
+
+    def _read(self, batch: dict[str, Any]) -> Any:
+        name, group = batch["name"][0], int(batch["group"][0])
+        if self.source != PAIRED:
+            table = reading.read_part(self.store, self.split, self.source, name, group)
+            return table.select(["track", "offset", "gain", "audio"])
+        track, offset, audio = reading.read_aligned(self.store, self.split, name, group)
+        pcm, gain = encode(audio.reshape(len(audio), -1, audio.shape[-1]))
+        columns = {"track": np.array(track), "offset": offset, "gain": gain}
+        return {**columns, "audio": np.array([item.tobytes() for item in pcm], object)}
 
     @property
     def channels(self) -> int:
-        """Channels of one row: K C where sources are aligned."""
+        """Channels of one row, K C where sources are aligned."""
         return self.store.channels * (len(self.store.sources) if self.source == PAIRED else 1)
 
     @property
     def rows(self) -> int:
-        """Crops in all splits of the source, which bounds those of this stream."""
+        """Crops of the source in all splits, which bound the rows of this stream."""
         return self.store.statistics[self.store.sources[0] if self.source == PAIRED else self.source].crops
 
     @property
     def row_bytes(self) -> int:
-        """Bytes of one row in memory: 16-bit samples."""
+        """Bytes of one row of 16-bit samples in memory."""
         return 2 * self.channels * self.store.length
 
 
@@ -60,36 +96,38 @@ M = TypeVar("M", Prior, Separator)
 
 @dataclass(frozen=True)
 class Task(ABC, Generic[M]):
-    """What one run trains: a model of kind M, a prior or a separator.
+    """A task is what one run trains: a model of kind M, a prior or a separator.
 
-    To add one: a frozen dataclass that can be sent to workers, with the four methods below.
+    To add one: write a frozen dataclass that can be sent to workers, with the four methods below.
     """
 
     fit: FitConfig
     length: int
-    """Samples per training crop; 0: all of a stored one."""
+    """Samples per training crop; 0 means all of a stored one."""
 
     @abstractmethod
     def streams(self) -> dict[str, StreamSpec]:
-        """The streams that the workers read, by name."""
+        """Returns the streams that the workers read, by name."""
 
     @abstractmethod
     def build(self) -> tuple[Objective, M]:
-        """The objective and the module in it that is trained; called on every worker under the same seed."""
+        """Returns the objective and the module in it that is trained; each worker calls it under one seed."""
 
     @abstractmethod
     def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
-        """One batch of ``num`` items; all randomness comes from ``rng``."""
+        """Returns one batch of ``num`` items; all randomness comes from ``rng``."""
 
     @abstractmethod
     def validate(self, module: M, tracker: Tracker, step: int) -> dict[str, float]:
-        """Scalars of held-out crops, on rank 0, with the averaged weights; figures and audio go to the
-        tracker."""
+        """Returns scalars of held-out crops; figures and audio go to the tracker.
+
+        Rank 0 calls it, with the averaged weights.
+        """
 
 
 @dataclass(frozen=True)
 class Launch:
-    """Where and how a task runs."""
+    """A launch says where and how a task runs."""
 
     name: str
     storage: str
@@ -100,26 +138,28 @@ class Launch:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, config: Training, name: str, run_id: str, num_workers: int, **provenance: Any) -> "Launch":
-        """From a job's config; the provenance says by which run and git revision."""
+    def of(
+        cls, config: TrainingConfig, name: str, run_id: str, num_workers: int, **provenance: Any
+    ) -> "Launch":
+        """Returns the launch of a job's config; the provenance says by which run and git revision it is."""
         origin = {"run_id": run_id, "git": git_revision(), **provenance}
         return cls(name, config.storage, config.tracking_uri, run_id, config.resources, num_workers, origin)
 
     @property
     def workers(self) -> Any:
-        """As Ray Train takes it: a number, or the fewest and the most."""
+        """The number of workers as Ray Train takes it: one number, or the fewest and the most."""
         fewest = self.resources.min_workers
         return (fewest, self.num_workers) if 0 < fewest < self.num_workers else self.num_workers
 
     def capacity(self, spec: StreamSpec, streams: int) -> int:
-        """Rows of a stream that a worker may hold, if ``streams`` of them share its memory."""
+        """Returns how many rows of a stream a worker may hold, if ``streams`` streams share its memory."""
         return max(1, (self.resources.cache_mib << 20) // (spec.row_bytes * streams))
 
     def splits(self, task: "Task") -> list[str]:
-        """The streams that are divided among the workers: those that do not fit into the memory of each.
+        """Returns the streams that are divided among the workers, since each is too large for one's memory.
 
-        The others are read whole by every worker, which makes the draws independent of the number of workers
-        and keeps rare songs within everybody's reach.
+        Every worker reads the others whole, which makes the draws independent of the number of workers and
+        keeps rare songs within everybody's reach.
         """
         streams = task.streams()
         return [name for name, spec in streams.items() if spec.rows > self.capacity(spec, len(streams))]

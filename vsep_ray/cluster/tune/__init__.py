@@ -1,1 +1,1 @@
-"""Sweeps: the space that is searched, who proposes points, the trials, and what is reported of them."""
+"""A sweep has a space that is searched, proposals of points, trials, and a report."""

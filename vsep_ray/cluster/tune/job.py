@@ -1,5 +1,7 @@
-"""tune: a grid over beta, flow depth, seed and any dotted config path; ASHA stops what falls behind; the
-same command resumes."""
+"""tune searches beta, flow depth, seed and any field of the configs; the same command resumes.
+
+ASHA stops what falls behind.
+"""
 
 import dataclasses
 import functools
@@ -33,17 +35,24 @@ from vsep_ray.tracking import Tracker
 
 
 def run(config: TuneConfig) -> dict[str, Any]:
-    """Train the priors once for all trials that share them, then the trials; the figures of the JSON line.
+    """Trains the priors once for all trials that share them, then the trials.
 
     A killed sweep goes on by the same command. One of more draws starts afresh, since Tune restores a search
     with the budget that it had; where it draws the same points, it finds their models.
+
+    Returns:
+        The figures of the JSON line.
+
+    Raises:
+        UserError: an axis is no field or decides nothing, or regime A has a store without mixtures.
     """
-    config, store = settled(config), crop_store(config)
+    config = settled(config)
+    store = crop_store(config)
     points = grid(config)  # refuses axes that are no fields, before anything is trained
     _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
-    inputs = (store.mark, config.fit.steps, config.priors.fit.steps, axes_of(config))
-    name = run_name("tune", config, *inputs, models_of(config.separator, store))
+    budget = (config.fit.steps, config.priors.fit.steps)
+    name = run_name("tune", config, store.mark, *budget, axes_of(config), models_of(config.separator, store))
     if config.fresh:
         forget(config.storage, name)
         storage.delete_folder(storage.join(config.storage, "sweeps", name))
@@ -53,13 +62,14 @@ def run(config: TuneConfig) -> dict[str, Any]:
         by_priors = {label(priors_of(p)): p for p in points}
         priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
         trial = functools.partial(_trial, below, store, priors)
-        _check_different([trial(p) for p in _made_before(config, points)])  # and draws the dreams they share
+        made = [trial(p)["launch"].name for p in _made_before(config, points)]  # and draws shared dreams
+        if len(set(made)) < len(made):  # they would write to the same place
+            raise UserError("two points of the sweep train the same: an axis decides nothing in this config")
         rows = rows_of(_tuner(below, name, trial).fit(), config)
         for row in rows:
             finish(_begin(below, name, row["point"]), row, metrics_of(config))
         # where trials are stopped early, or drawn, the survivors say nothing of the axes
-        survivors = config.reduction > 1 or config.draws
-        table = [] if survivors else dependence(rows, metrics_of(config))
+        table = [] if config.reduction > 1 or config.draws else dependence(rows, metrics_of(config))
         record(config, rows, table, parent)
         chosen = choose(rows, metrics_of(config)[0])
         model, shared = trial(chosen["point"])["target"], priors[label(priors_of(chosen["point"]))]
@@ -81,7 +91,7 @@ def _figures(config: TuneConfig, rows: list[dict[str, Any]], table: list[dict[st
 
 
 def plan(config: TuneConfig) -> dict[str, Any]:
-    """What `run` would do."""
+    """Returns what `run` would do."""
     config = settled(config)
     points = grid(config)
     what = {"draws_from": axes_of(config)} if config.draws else {"points": points}
@@ -91,8 +101,7 @@ def plan(config: TuneConfig) -> dict[str, Any]:
 def _priors(config: TuneConfig, store: CropStore, point: Point) -> str:
     priors, _ = configs_of(config, point)
     priors = dataclasses.replace(priors, crops=store.uri, resources=config.resources)
-    figures = train_priors.run(priors, "sweeps/priors")  # not among the models that jobs find by default
-    return figures["priors"]
+    return train_priors.run(priors, "sweeps/priors")["priors"]  # jobs do not find them there by default
 
 
 def _trial(
@@ -109,8 +118,10 @@ def _trial(
 
 
 def _made_before(config: TuneConfig, points: Sequence[Point]) -> Sequence[Point]:
-    """The points of a grid; where points are drawn, those that differ from the first in one axis, or in their
-    priors alone."""
+    """Returns the points of a grid; of drawn points those near the first.
+
+    Near are points that differ from it in one axis, or in their priors alone.
+    """
 
     def is_near(point: Point) -> bool:
         apart = {axis for axis in point if point[axis] != points[0][axis]}
@@ -120,11 +131,6 @@ def _made_before(config: TuneConfig, points: Sequence[Point]) -> Sequence[Point]
 
 
 def _check_mixtures(config: TuneConfig, store: CropStore) -> None:
-    """Refuse a sweep whose trials could not be compared.
-
-    Raises:
-        UserError: regime A on a store without mixtures.
-    """
     if BOUND in metrics_of(config) and MIXTURE not in store.statistics:
         raise UserError(
             f"regime A is selected by the bound of mixtures, and {store.uri} has none; "
@@ -132,18 +138,8 @@ def _check_mixtures(config: TuneConfig, store: CropStore) -> None:
         )
 
 
-def _check_different(trials: Sequence[Mapping[str, Any]]) -> None:
-    """Refuse two points that train the same: they would write to the same place.
-
-    Raises:
-        UserError: an axis decides nothing.
-    """
-    if len({t["launch"].name for t in trials}) < len(trials):
-        raise UserError("two points of the sweep train the same: an axis decides nothing in this config")
-
-
 def _tuner(config: TuneConfig, name: str, trial: Callable[..., dict[str, Any]]) -> ray.tune.Tuner:
-    """The one run of Tune that a sweep is; restored where the same command left one that can be read."""
+    """Returns the one run of Tune that a sweep is, restored where the same command left one."""
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # Tune's own would let an interrupted sweep choose
     root = storage.join(config.storage, "runs")
     trainable = ray.tune.with_parameters(_train_trial, config=config, name=name, trial=trial)
@@ -175,8 +171,10 @@ def _tuner(config: TuneConfig, name: str, trial: Callable[..., dict[str, Any]]) 
 
 
 def _restored(path: str, trainable: Any, space: dict[str, Any]) -> ray.tune.Tuner | None:
-    """The run that the same command left at ``path``; None where there is none, or a kill tore its list of
-    trials: Tune would go on with a single draw."""
+    """Returns the run that the same command left at ``path``.
+
+    It is None where there is none, or where a kill tore its list of trials: Tune would go on with one draw.
+    """
     if not ray.tune.Tuner.can_restore(path):
         return None
     tuner = ray.tune.Tuner.restore(
@@ -214,17 +212,20 @@ def _train_trial(
 
 
 def _begin(config: TuneConfig, name: str, point: Point, **tags: str) -> Tracker:
-    """The MLflow run of a trial, or without a point of the sweep; goes on with that of the same command."""
+    """Begins the MLflow run of a trial, or without a point of the sweep; the same command goes on with it."""
     note = _note(config, name, point)
-    known = storage.read_bytes(note).decode() if storage.exists(note) else ""
     run = start_run(
-        config, "sweeps", label(point) or name,
-        run_id=known, tags={"sweep": name, **tags}, params=point or None,
-    )  # fmt: skip
+        config,
+        "sweeps",
+        label(point) or name,
+        run_id=storage.read_bytes(note).decode() if storage.exists(note) else "",
+        tags={"sweep": name, **tags},
+        params=point or None,
+    )
     storage.write_bytes(note, run.run_id.encode())
     return run
 
 
 def _note(config: TuneConfig, name: str, point: Point) -> str:
-    """The file with the id of the MLflow run."""
+    """Returns the URI of the file with the id of the MLflow run."""
     return storage.join(config.storage, "sweeps", name, "runs", fingerprint(point))

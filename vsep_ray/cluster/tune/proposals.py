@@ -1,4 +1,4 @@
-"""The points that Optuna draws for Ray Tune, each in view of the trials that have ended."""
+"""Optuna draws points for Ray Tune, each in view of the trials that have ended."""
 
 import math
 from functools import partial
@@ -8,16 +8,16 @@ from ray.tune.search.optuna import OptunaSearch
 
 from vsep_ray.cluster.train.held_out import QUIETEST
 from vsep_ray.cluster.tune.report import status_of
-from vsep_ray.cluster.tune.space import PRIORS, axes_of, label, metrics_of
+from vsep_ray.cluster.tune.space import axes_of, is_shared, label, metrics_of
 from vsep_ray.config import UserError
 from vsep_ray.presets import TuneConfig
 
 REPEATS = 100
-"""How often one new point is asked for: a small search soon has none left."""
+"""One new point is asked for at most this often: a small search soon has none left."""
 
 
 class Draws(OptunaSearch):
-    """Optuna's TPE over the axes of a sweep, which proposes no point twice.
+    """Proposes points by Optuna's TPE over the axes of a sweep, none twice.
 
     Tune saves it beside the trials, so that a restored sweep goes on with what it has learnt.
 
@@ -43,7 +43,7 @@ class Draws(OptunaSearch):
         )
 
     def suggest(self, trial_id: str) -> Any:
-        """The number and the values of a point that was not drawn before; "FINISHED" where none is left."""
+        """Returns number and values of a point that was not drawn before; "FINISHED" where none is left."""
         for repeat in range(REPEATS):
             self.asked[trial_id] = f"{trial_id}-{repeat}"
             found = super().suggest(self.asked[trial_id]) or {}
@@ -55,15 +55,18 @@ class Draws(OptunaSearch):
         return self.FINISHED
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tell Optuna how far a trial is, if it was saved here too before a kill."""
+        """Tells Optuna how far a trial is, if it was saved here too before a kill."""
         if trial_id in self.asked:
             super().on_trial_result(self.asked[trial_id], result)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Tell Optuna how a trial ended: one that was stopped early as pruned at its last value; one that
-        failed, or left a source silent, as a failure, for its metric is no guide."""
+        """Tells Optuna how a trial ended.
+
+        A trial that was stopped early counts as pruned at its last value; one that failed, or left a source
+        silent, as a failure, for its metric is no guide.
+        """
         asked, result = self.asked[trial_id], result or {}
         status = status_of(error, result.get("step", 0) >= self.steps, result.get(QUIETEST, 1.0))
         failed = status in ("failed", "silent") or not math.isfinite(result.get(self.metric, math.nan))
@@ -77,10 +80,11 @@ def _point(trial: Any, axes: dict[str, tuple[Any, ...]]) -> dict[str, Any]:
 
 
 def _draw(trial: Any, axis: str, values: tuple[Any, ...]) -> Any:
-    """Anything between the least and the greatest number, in equal ratios above 0; of other values, and where
-    priors would have to be trained for every draw, one of those that are given."""
-    shared = axis in ("depth", "seed") or axis.startswith(PRIORS)
-    if shared or len(values) < 2 or not all(type(v) in (int, float) for v in values):
+    """Returns anything between the least and the greatest number, in equal ratios above 0.
+
+    Of other values, and where priors would have to be trained for every draw, it is one of those given.
+    """
+    if is_shared(axis) or len(values) < 2 or not all(type(v) in (int, float) for v in values):
         return values[trial.suggest_int(axis, 0, len(values) - 1)]
     low, high = min(values), max(values)
     if all(type(v) is int for v in values):

@@ -1,4 +1,4 @@
-"""What a sweep leaves: a row per trial, figures, and the best trial's configs and model."""
+"""A sweep leaves a row per trial, figures, and the best trial's configs and model."""
 
 import dataclasses
 import json
@@ -18,25 +18,26 @@ from vsep_ray.presets import TuneConfig
 from vsep_ray.report.figures import dependence_figure, sweep_figure
 from vsep_ray.tracking import Tracker
 
-ALIAS = "sweep"
-"""Of the registered model of the latest sweep's best trial."""
-
 
 def rows_of(results: ray.tune.ResultGrid, config: TuneConfig) -> list[dict[str, Any]]:
-    """The trials in the order of their numbers; a restored sweep has them in another."""
+    """Returns the trials in the order of their numbers; a restored sweep has them in another."""
     found: list[Any] = [results[i] for i in range(len(results))]
     return [_row(r, config) for r in sorted(found, key=lambda r: r.config["trial"]["number"])]
 
 
 def _row(result: Any, config: TuneConfig) -> dict[str, Any]:
     metrics = result.metrics or {}
-    point, step = result.config["trial"]["point"], metrics.get("step", 0)
-    row = {"point": point, **{m: metrics.get(m, float("nan")) for m in metrics_of(config)}, "step": step}
-    return {**row, "status": status_of(result.error, step >= config.fit.steps, metrics.get(QUIETEST, 1.0))}
+    step = metrics.get("step", 0)
+    return {
+        "point": result.config["trial"]["point"],
+        **{m: metrics.get(m, float("nan")) for m in metrics_of(config)},
+        "step": step,
+        "status": status_of(result.error, step >= config.fit.steps, metrics.get(QUIETEST, 1.0)),
+    }
 
 
 def status_of(error: Any, done: bool, quietest: float) -> str:
-    """failed, stopped (early), silent (it left a source out) or finished."""
+    """Returns failed, stopped (early), silent (it left a source out) or finished."""
     if error:
         return "failed"
     if not done:
@@ -45,7 +46,7 @@ def status_of(error: Any, done: bool, quietest: float) -> str:
 
 
 def finish(child: Tracker, row: Mapping[str, Any], metrics: Sequence[str]) -> None:
-    """End the run of a trial as its row says."""
+    """Ends the run of a trial as its row says."""
     child.metrics({m: row[m] for m in metrics if math.isfinite(row[m])}, row["step"])
     status = {"failed": "FAILED", "stopped": "KILLED"}.get(row["status"], "FINISHED")
     child.finish(status)  # type: ignore[arg-type]
@@ -60,9 +61,10 @@ def export(
     name: str,
     parent: Tracker,
 ) -> dict[str, Any]:
-    """Write the best trial's configs to a file that `train_priors.py` and `train_separator.py` take by
-    ``--config``, and register its model."""
-    metric = metrics_of(config)[0]
+    """Writes the best trial's configs to a file, and registers its model.
+
+    `train_priors.py` and `train_separator.py` take the file by ``--config``.
+    """
     here: dict[str, Any] = {**dict.fromkeys(config.places(), ""), "fresh": False, "crops": store.uri}
     prior, separator = configs_of(config, best["point"])
     content = {
@@ -72,17 +74,19 @@ def export(
         **best,
     }
     uri = storage.join(config.storage, "sweeps", name, "best.json")
-    storage.write_bytes(uri, json.dumps(content, indent=1).encode())
-    parent.text(json.dumps(content, indent=1), "best.json")
+    text = json.dumps(content, indent=1)
+    storage.write_bytes(uri, text.encode())
+    parent.text(text, "best.json")
+    metric = metrics_of(config)[0]
     parent.metrics({f"best/{metric}": best[metric]})
-    parent.register(checkpoint.local(model), "vsep-separator", ALIAS)
+    parent.register(checkpoint.local(model), "vsep-separator", "sweep")
     return {**best, "config": uri, "model": model}
 
 
 def record(
     config: TuneConfig, rows: Sequence[Mapping[str, Any]], table: Sequence[Mapping[str, Any]], parent: Tracker
 ) -> None:
-    """``sweep.json`` with all rows, a surface over the first two axes, and the dependence on each."""
+    """Logs ``sweep.json`` with all rows, a surface over the first two axes, and the dependence on each."""
     parent.text(json.dumps({"rows": rows, "dependence": table}, indent=1), "sweep.json")
     parent.metrics({"rejected_silent": float(sum(r["status"] == "silent" for r in rows))})
     shown = [name for name, values in axes_of(config).items() if name != "seed" and len(values) > 1][:2]

@@ -1,5 +1,4 @@
-"""The points of a sweep: a grid over beta, flow depth, seed and any dotted path of the two configs behind
-them."""
+"""A sweep searches a grid over beta, flow depth, seed, and any field of the two configs behind its points."""
 
 import dataclasses
 import itertools
@@ -13,25 +12,28 @@ from vsep_ray.config import UserError, replace_path
 from vsep_ray.presets import TrainPriorsConfig, TrainSeparatorConfig, TuneConfig
 
 IMPROVEMENT = "si_sdr_improvement_db"
-"""Median over remixes of held-out clips: no paired song is looked at."""
+"""This is a median over remixes of held-out clips: no paired song is looked at."""
 FIGURES = (IMPROVEMENT, "si_sdr_improvement_mean_db")
 INCOMPARABLE = ("regime", "separator.noise_std")
 SHORT = {"beta": "self_training.beta", "depth": "prior.steps", "seed": "fit.seed"}
-"""Axes with names of their own, and their paths."""
+"""Some axes have names of their own, for these paths."""
 PRIORS = "priors."
-"""Begins the paths in the priors' config; all others are in the separator's."""
+"""Paths in the priors' config begin so; all others are in the separator's."""
 Point = dict[str, Any]
 
 
 def metrics_of(config: TuneConfig) -> tuple[str, ...]:
-    """The metrics of a trial, the one that selects first: in regime A the bound at beta = 1 and one noise
-    level, which sees mixtures alone; in B and C the SI-SDR of remixed held-out clips. Both can be compared
-    across beta, temperatures and Wake's noise levels, which the training loss cannot."""
+    """Returns the metrics of a trial, the one that selects first.
+
+    In regime A it is the bound at beta = 1 and one noise level, which sees mixtures alone; in B and C the
+    SI-SDR of remixed held-out clips. Both can be compared across beta, temperatures and Wake's noise levels,
+    which the training loss cannot.
+    """
     return (BOUND, *FIGURES) if config.separator.regime == "A" else FIGURES
 
 
 def axes_of(config: TuneConfig) -> dict[str, tuple[Any, ...]]:
-    """What is searched: name -> values, from the flags and, before them, the search file.
+    """Returns what is searched: name -> values, from the flags and, before them, the search file.
 
     Raises:
         UserError: an axis whose values cannot be compared, or a file that is no search.
@@ -50,7 +52,7 @@ def axes_of(config: TuneConfig) -> dict[str, tuple[Any, ...]]:
 
 
 def grid(config: TuneConfig) -> list[Point]:
-    """The points of the search, in the order in which they are tried.
+    """Returns the points of the search, in the order in which they are tried.
 
     Raises:
         UserError: an axis that is no field of the configs, or a value of another type.
@@ -63,7 +65,7 @@ def grid(config: TuneConfig) -> list[Point]:
 
 
 def label(point: Point) -> str:
-    """A point in words.
+    """Returns a point in words.
 
     Example:
         >>> label({"beta": 0.1, "depth": 4})
@@ -75,13 +77,15 @@ def label(point: Point) -> str:
 def configs_of(
     config: TuneConfig, point: Mapping[str, Any]
 ) -> tuple[TrainPriorsConfig, TrainSeparatorConfig]:
-    """The job configs of one point: beta, depth and seed by their names, what begins with ``priors.`` by its
-    dotted path in the priors' config, everything else by that in the separator's."""
+    """Returns the job configs of one point.
+
+    Beta, depth and seed go by their names, what begins with ``priors.`` by its dotted path in the priors'
+    config, everything else by its path in the separator's.
+    """
     priors, separator = config.priors, config.separator
     for path, value in point.items():
-        if path in ("depth", "seed") or path.startswith(PRIORS):
-            field = SHORT.get(path, path.removeprefix(PRIORS))
-            priors = replace_path(priors, field, value)
+        if is_shared(path):
+            priors = replace_path(priors, SHORT.get(path, path.removeprefix(PRIORS)), value)
         if path != "depth" and not path.startswith(PRIORS):
             separator = replace_path(separator, SHORT.get(path, path), value)
     common: dict[str, Any] = {**config.places(), "fresh": config.fresh}
@@ -89,13 +93,18 @@ def configs_of(
 
 
 def priors_of(point: Point) -> Point:
-    """The part of a point that its priors depend on: points that share it share them.
+    """Returns the part of a point that its priors depend on: points that share it share their priors.
 
     Example:
         >>> priors_of({"beta": 0.1, "depth": 4, "priors.prior.width": 32, "fit.steps": 5, "seed": 0})
         {'depth': 4, 'priors.prior.width': 32, 'seed': 0}
     """
-    return {k: v for k, v in point.items() if k in ("depth", "seed") or k.startswith(PRIORS)}
+    return {k: v for k, v in point.items() if is_shared(k)}
+
+
+def is_shared(axis: str) -> bool:
+    """Returns whether priors depend on an axis."""
+    return axis in ("depth", "seed") or axis.startswith(PRIORS)
 
 
 def _search(uri: str) -> dict[str, tuple[Any, ...]]:

@@ -7,8 +7,7 @@ import pytest
 import ray.data
 from stores import noise_store, read_paired
 
-from vsep_ray.cluster.train.streams import crop_dataset, paired_dataset
-from vsep_ray.config import UserError
+from vsep_ray.cluster.train.task import PAIRED, StreamSpec
 from vsep_ray.crops.encoding import decode
 from vsep_ray.crops.reading import read_crops
 
@@ -32,7 +31,8 @@ def test_a_pass_holds_every_crop_as_it_was_stored(store):
     crops = read_crops(store, "train", "drums")
     expected = dict(zip(zip(crops.track, crops.offset.tolist(), strict=True), crops.audio, strict=True))
     seen = []
-    for batch in crop_dataset(store, "train", "drums").iter_batches(batch_size=7, batch_format="numpy"):
+    dataset = StreamSpec(store, "train", "drums").dataset()
+    for batch in dataset.iter_batches(batch_size=7, batch_format="numpy"):
         audio = decode(batch["audio"], batch["gain"], 1)
         for track, offset, samples in zip(batch["track"], batch["offset"], audio, strict=True):
             np.testing.assert_array_equal(samples, expected[track, offset])
@@ -42,7 +42,7 @@ def test_a_pass_holds_every_crop_as_it_was_stored(store):
 
 def test_aligned_crops_hold_all_sources_of_one_moment(store):
     _, sources = read_paired(store, "train")
-    (batch,) = paired_dataset(store, "train").iter_batches(batch_size=99, batch_format="numpy")
+    (batch,) = StreamSpec(store, "train", PAIRED).dataset().iter_batches(batch_size=99, batch_format="numpy")
     order = np.lexsort((batch["offset"], batch["track"]))
     audio = decode(batch["audio"], batch["gain"], 2)[order]
     np.testing.assert_allclose(audio.reshape(sources.shape), sources, atol=1e-6)
@@ -50,7 +50,7 @@ def test_aligned_crops_hold_all_sources_of_one_moment(store):
 
 def test_two_passes_differ_and_the_same_seed_repeats_them(store):
     def passes(seed):
-        dataset = crop_dataset(store, "train", "drums", seed)
+        dataset = StreamSpec(store, "train", "drums").dataset(seed)
         return [rows(dataset) for _ in range(3)]
 
     first = passes(1)
@@ -60,14 +60,9 @@ def test_two_passes_differ_and_the_same_seed_repeats_them(store):
 
 
 def test_two_workers_see_disjoint_halves_and_together_all(store):
-    shards = crop_dataset(store, "train", "bass", 1).streaming_split(2, equal=True)
+    shards = StreamSpec(store, "train", "bass").dataset(1).streaming_split(2, equal=True)
     for _ in range(2):
         with ThreadPoolExecutor(2) as pool:
             left, right = pool.map(rows, shards)
         assert len(left) == len(right) == 12 and not set(left) & set(right)
         assert len(set(left) | set(right)) == 24
-
-
-def test_clips_have_no_alignment(ray_session, tmp_path):
-    with pytest.raises(UserError, match="no common mixture"):
-        paired_dataset(noise_store(tmp_path, paired=False), "train")
