@@ -1,4 +1,4 @@
-"""Sample rates, channels and lengths of numpy audio, whole arrays or streams of blocks.
+"""Numpy audio gets other sample rates, channels and lengths, as whole arrays or as streams of blocks.
 
 Resampling is libsoxr's at its very high quality. Its streams are linear-phase with the delay taken out, so
 that a stream in blocks equals the whole array resampled at once, and its length is round(T * to_rate /

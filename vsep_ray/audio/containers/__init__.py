@@ -1,1 +1,3 @@
-"""What libraries pass over in single containers: damage, truncation, bytes that differ from run to run."""
+"""Libraries pass over damage and truncation in single containers, and write bytes that differ from run to
+run.
+"""
