@@ -25,14 +25,14 @@ from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.reading import read_part
 from vsep_ray.crops.store import COMPRESSION, CropStore, to_table
 from vsep_ray.crops.writing import Layout, Unit, write_unit
-from vsep_ray.datasets import musdb
 from vsep_ray.datasets.manifest import ManifestConfig
+from vsep_ray.datasets.musdb import SOURCES
 from vsep_ray.datasets.streams import open_stems
 from vsep_ray.datasets.track import CropConfig, Encoding, Stem, Track
+from vsep_ray.evaluation.bsseval import require_ffmpeg
 from vsep_ray.presets import BenchmarkConfig, PrepareCropsConfig
 
 RATE = 44_100
-SOURCES = musdb.STREAMS[1:]
 FORMATS = ("wav", "flac", "mp3")
 STORED = CropConfig(sample_rate=16_000, channels=1, length=32_768)
 """Crops of the writing case."""
@@ -180,7 +180,7 @@ def make_music(config: BenchmarkConfig, folder: Path) -> None:
     Raises:
         UserError: ffmpeg is missing.
     """
-    musdb.require_ffmpeg()
+    require_ffmpeg("the benchmark's stem files need")
     import stempeg
 
     (folder / "musdb" / "train").mkdir(parents=True)

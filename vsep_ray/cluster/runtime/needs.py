@@ -42,7 +42,7 @@ class Needs:
             config.tracking_uri,
             folders,
             **_size(values),
-            ffmpeg=getattr(values.get("dataset"), "needs_ffmpeg", False) or bool(values.get("bsseval")),
+            ffmpeg=bool(values.get("bsseval")),
             inputs=inputs,
         )
 
