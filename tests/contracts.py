@@ -21,7 +21,7 @@ from vsep_ray.config import UserError, from_dict, members, short_name, to_dict
 from vsep_ray.datasets.dataset import Dataset
 from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.datasets.streams import BadFileError, whole
-from vsep_ray.datasets.toy import ToyConfig, render, tracks
+from vsep_ray.datasets.toy import ToyConfig, render
 from vsep_ray.datasets.track import PUBLISHED, CropConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
@@ -61,7 +61,7 @@ ARGUMENTS = {"channels": 4, "factor": 2, "width": 6, "layers": 2, "context": 3}
 
 def toy_clips(shape, split="train", length=256, channels=1):
     """Clips of one wave form. Shape: -> (N, C, T)."""
-    made = [render(t, TOY, SAMPLE_RATE, channels, length)[shape] for t in tracks(TOY) if t.split == split]
+    made = [render(t, TOY, SAMPLE_RATE, channels, length)[shape] for t in TOY.find() if t.split == split]
     return torch.from_numpy(np.stack(made)).to(torch.get_default_dtype())
 
 

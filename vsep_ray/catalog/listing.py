@@ -144,7 +144,7 @@ def _translate(pattern: str) -> str:
 
 
 def _from_manifest(uri: str) -> list[Track]:
-    named = (path for path in manifest.column(manifest.read(uri), uri) if path)
+    named = filter(None, manifest.read(uri)["path"])
     paths = list(dict.fromkeys(p if "://" in p else os.path.normpath(p) for p in named))
     return [Track(name, manifest.resolve(uri, path)) for name, path in zip(_names(paths), paths, strict=True)]
 

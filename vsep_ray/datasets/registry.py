@@ -1,4 +1,4 @@
-"""All kinds of data sets, and the choice of sources among their tracks."""
+"""All kinds of data sets are listed here, and sources are chosen among their tracks."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ DatasetConfig = (
 
 
 def select(tracks: Sequence[Track], sources: Sequence[str]) -> list[Track]:
-    """Tracks with their stems of the given sources only; those that have none are left out.
+    """Returns the tracks with their stems of the given sources only, without those that have none.
 
     Raises:
         UserError: no track has one of the sources, or a source is named twice.
@@ -37,5 +37,5 @@ def select(tracks: Sequence[Track], sources: Sequence[str]) -> list[Track]:
 
 
 def sources_of(tracks: Sequence[Track]) -> tuple[str, ...]:
-    """The classes of a data set, sorted."""
+    """Returns the classes of a data set, sorted."""
     return tuple(sorted({s.source for t in tracks for s in t.stems}))

@@ -1,5 +1,4 @@
-"""Train, valid or test: by a hash of the song, so that no song is in two splits, whatever else is in the data
-set."""
+"""A hash of the song puts it into split train, valid or test, whatever else is in the data set."""
 
 import dataclasses
 import hashlib
@@ -10,15 +9,15 @@ from vsep_ray.datasets.track import Track
 
 
 def assign(tracks: Sequence[Track], valid_fraction: float, test_fraction: float) -> list[Track]:
-    """Tracks with a split, where they have none yet: test where hash(id) < test_fraction, valid in the next
-    valid_fraction, else train.
+    """Returns the tracks with a split; those without one get test where hash(id) < test_fraction, valid in
+    the next valid_fraction, else train.
 
     Tracks of one id share a split. Every source keeps something to train on: one whose songs all fell into
     valid or test gives its song of the largest hash back to train, so valid gets nothing rather than train
     losing its only song.
 
     Raises:
-        UserError: fractions that are negative or leave nothing to train on.
+        UserError: the fractions are negative or leave nothing to train on.
     """
     if min(valid_fraction, test_fraction) < 0 or valid_fraction + test_fraction >= 1:
         raise UserError(
@@ -35,7 +34,7 @@ def assign(tracks: Sequence[Track], valid_fraction: float, test_fraction: float)
 
 
 def fraction(song: str) -> float:
-    """A number in [0, 1) that is uniform over songs and depends on the id alone."""
+    """Returns a number in [0, 1) that is uniform over songs and depends on the id alone."""
     return int.from_bytes(hashlib.sha256(song.encode()).digest()[:6]) / 2**48
 
 
