@@ -37,19 +37,19 @@ class Failure:
 
 
 class AudioError(Exception):
-    """The error says that one file cannot be used: a row of a ledger or quarantine list, never a job's end."""
+    """The error says that one file cannot be used: a row of a ledger or quarantine list, no job's end.
+
+    Attributes:
+        stage, message: where the file failed, and why.
+        failure: the same as a value.
+    """
 
     def __init__(self, stage: Stage, message: str) -> None:
         super().__init__(stage, message)  # both, so that the error survives pickling
-        self.stage, self.message = stage, message
+        self.stage, self.message, self.failure = stage, message, Failure(stage, message)
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.message}"
-
-    @property
-    def failure(self) -> Failure:
-        """The error as a value."""
-        return Failure(self.stage, self.message)
 
 
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)

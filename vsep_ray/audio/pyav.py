@@ -68,20 +68,16 @@ def _decode(container: Any, stream: Any) -> Iterator[Audio]:
     to_float = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
     try:
         for frame in chain(_complete(container, stream), [None]):
-            for part in to_float.resample(frame):
-                yield _samples(part, to_float)
+            for block in to_float.resample(frame):
+                rate, channels = block.sample_rate, block.layout.nb_channels
+                # a resampler that has nothing to do with the first frame does not look at the others
+                if (rate, channels) != (to_float.rate, to_float.layout.nb_channels):
+                    raise AudioError("decode", f"damaged: it goes on at {rate} Hz with {channels} channels")
+                yield block.to_ndarray().astype(np.float32, copy=False)
     except av.FFmpegError as error:
         raise AudioError("decode", f"damaged: {error.strerror}") from error
     except ValueError as error:  # rate or channels change on the way
         raise AudioError("decode", f"damaged: {error}") from error
-
-
-def _samples(frame: Any, expected: Any) -> Audio:
-    rate, channels = frame.sample_rate, frame.layout.nb_channels
-    # a resampler that has nothing to do with the first frame does not look at the others
-    if (rate, channels) != (expected.rate, expected.layout.nb_channels):
-        raise AudioError("decode", f"damaged: it goes on at {rate} Hz with {channels} channels")
-    return frame.to_ndarray().astype(np.float32, copy=False)
 
 
 def _complete(container: Any, stream: Any) -> Iterator[Any]:

@@ -92,9 +92,8 @@ def map_channels(audio: Audio, channels: int) -> Audio:
         return audio.mean(axis=-2, keepdims=True)
     if have == 1:
         return np.repeat(audio, channels, axis=-2)
-    kept = audio[..., :channels, :]
-    silent = np.zeros((*audio.shape[:-2], max(channels - have, 0), audio.shape[-1]), audio.dtype)
-    return np.concatenate([kept, silent], axis=-2)
+    silent = [(0, 0)] * (audio.ndim - 2) + [(0, max(channels - have, 0)), (0, 0)]
+    return np.pad(audio[..., :channels, :], silent)
 
 
 def fit_length(audio: Audio, length: int) -> Audio:

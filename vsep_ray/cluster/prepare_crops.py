@@ -18,7 +18,7 @@ from vsep_ray.crops import store as crops
 from vsep_ray.crops import writing
 from vsep_ray.crops.part_files import Open
 from vsep_ray.crops.store import FORMAT
-from vsep_ray.datasets import registry, splits
+from vsep_ray.datasets import registry
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.datasets.track import Track
 from vsep_ray.presets import PrepareCropsConfig
@@ -87,7 +87,7 @@ def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Un
 def _tracks(config: PrepareCropsConfig) -> list[Track]:
     found = config.dataset.find()
     kept = registry.select(found, config.sources or registry.sources_of(found))
-    return splits.assign(kept, config.valid_fraction, config.test_fraction)
+    return registry.assign(kept, config.valid_fraction, config.test_fraction)
 
 
 def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], content: Any) -> str:

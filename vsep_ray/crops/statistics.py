@@ -72,10 +72,9 @@ def count_crops(source: str, table: pa.Table) -> SourceCount:
 
 def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatistics]:
     """Returns the statistics of every source, added up over units."""
-    by_source: dict[str, list[SourceCount]] = {}
-    for count in counts:
-        by_source.setdefault(count.source, []).append(count)
-    return {source: _mean(add_up(c)) for source, c in by_source.items()}
+    found = list(counts)
+    sources = dict.fromkeys(count.source for count in found)
+    return {source: _mean(add_up([c for c in found if c.source == source])) for source in sources}
 
 
 def add_up(counts: list[SourceCount]) -> SourceCount:

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.fs import FileSelector
 
 from vsep_ray import storage
 from vsep_ray.config import UserError, from_dict, to_dict
@@ -101,7 +100,14 @@ class CropStore:
                 f"no finished crop store in {uri}; make one with jobs/prepare_crops.py --output {uri}"
             )
         value = json.loads(storage.read_bytes(path))
-        _check_format(uri, value.get("format", 0))
+        if (found := value.get("format", 0)) > FORMAT:
+            raise UserError(
+                f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update vsep_ray"
+            )
+        if not storage.exists(storage.join(uri, PARTS_FILE)):
+            raise UserError(
+                f"{uri} is a crop store of an early format, without {PARTS_FILE}; prepare it again"
+            )
         for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
             value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
         return from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
@@ -119,11 +125,6 @@ class CropStore:
         """Returns the folder that holds the crops of one source in one split."""
         return partition(self.uri, split, source)
 
-    @property
-    def contents(self) -> str:
-        """Splits and sources, in words."""
-        return f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
-
     def row_groups(self, split: str, source: str) -> list[tuple[str, int]]:
         """Returns all row groups of one source in one split, each as the name of the part file and the index
         in it.
@@ -135,19 +136,11 @@ class CropStore:
         chosen = [("split", "=", split), ("source", "=", source)]
         parts = pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
         if not parts:
+            contents = f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
             raise UserError(
-                f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {self.contents}"
+                f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {contents}"
             )
         return [(part["name"], i) for part in parts for i in range(part["groups"])]
-
-
-def _check_format(uri: str, found: int) -> None:
-    if found > FORMAT:
-        raise UserError(
-            f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update vsep_ray"
-        )
-    if not storage.exists(storage.join(uri, PARTS_FILE)):
-        raise UserError(f"{uri} is a crop store of an early format, without {PARTS_FILE}; prepare it again")
 
 
 def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
@@ -184,8 +177,6 @@ def to_table(
 
 def latest_store(root: str) -> str | None:
     """Returns the finished store in ``<root>/crops`` that was written last, None where there is none."""
-    filesystem, folder = storage.open_filesystem(storage.join(root, "crops"))
-    names = [f.base_name for f in filesystem.get_file_info(FileSelector(folder, allow_not_found=True))]
-    files = filesystem.get_file_info([f"{folder}/{name}/{STORE_FILE}" for name in names])
-    written = [(file.mtime_ns, name) for file, name in zip(files, names, strict=True) if file.is_file]
-    return storage.join(root, "crops", max(written)[1]) if written else None
+    folder = storage.join(root, "crops")
+    found = storage.newest_first(folder, STORE_FILE)
+    return storage.parent(storage.join(folder, found[0])) if found else None

@@ -105,16 +105,20 @@ def begin(layout: Layout, fresh: bool) -> None:
     Raises:
         UserError: the folder holds something else.
     """
-    if fresh and storage.exists(storage.join(layout.uri, PLAN_FILE)):
+    plan = storage.join(layout.uri, PLAN_FILE)
+    if fresh and storage.exists(plan):
         _clear(layout.uri)
-    found = _claim(layout.uri)
-    if found is None:
-        storage.write_bytes(storage.join(layout.uri, PLAN_FILE), json.dumps(to_dict(layout)).encode())
-    elif found != layout.fingerprint:
-        raise UserError(
-            f"{layout.uri} holds crops of fingerprint {found}, these options and files make "
-            f"{layout.fingerprint}; choose another --output, or --fresh to replace them"
-        )
+    if storage.exists(plan):
+        found = json.loads(storage.read_bytes(plan))["fingerprint"]
+        if found != layout.fingerprint:
+            raise UserError(
+                f"{layout.uri} holds crops of fingerprint {found}, these options and files make "
+                f"{layout.fingerprint}; choose another --output, or --fresh to replace them"
+            )
+        return
+    if not all(map(storage.is_leftover, storage.list_files(layout.uri))):
+        raise UserError(f"{layout.uri} holds files of something else; choose an empty folder for --output")
+    storage.write_bytes(plan, json.dumps(to_dict(layout)).encode())
 
 
 def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
@@ -139,13 +143,16 @@ def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
             tracks = kept
         else:
             ids = tuple(t.id for t in tracks)
-            return _commit(layout, Record(unit.key, unit.split, ids, counts, tuple(rejected)))
+            record = Record(unit.key, unit.split, ids, counts, tuple(rejected))
+            committed = storage.join(layout.uri, UNITS, f"{unit.key}.json")
+            storage.write_bytes(committed, json.dumps(to_dict(record)).encode())
+            return record
 
 
 def records(uri: str) -> list[Record]:
     """Returns the records of all finished units of a store, in the order of their keys."""
     folder = storage.join(uri, UNITS)
-    names = [n for n in storage.list_files(folder) if n.endswith(".json")] if storage.exists(folder) else []
+    names = [name for name in storage.list_folder(folder) if name.endswith(".json")]
     return [from_dict(Record, json.loads(storage.read_bytes(storage.join(folder, n)))) for n in names]
 
 
@@ -158,8 +165,9 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
     rejected = [r for record in done for r in record.rejected]
     _write_quarantine(layout, rejected)
     _check_audible(layout, done)
-    parts = [(r.split, c.source, _part_name(r.key), c.groups) for r in done for c in r.counts]
-    write_index(layout.uri, parts)
+    write_index(
+        layout.uri, [(r.split, c.source, _part_name(r.key), c.groups) for r in done for c in r.counts]
+    )
     store = CropStore(
         uri=layout.uri,
         dataset=layout.dataset,
@@ -185,11 +193,10 @@ def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
 
 
 def _write_quarantine(layout: Layout, rejected: Sequence[Rejected]) -> None:
-    fields = ("uri", "stage", "reason")
-    columns = {name: [storage.printable(getattr(r, name)) for r in rejected] for name in fields}
-    schema = pa.schema([(name, pa.string()) for name in columns])
+    rows = [{name: storage.printable(text) for name, text in vars(r).items()} for r in rejected]
+    schema = pa.schema([(name, pa.string()) for name in ("uri", "stage", "reason")])
     with storage.write_local(storage.join(layout.uri, QUARANTINE_FILE)) as path:
-        pq.write_table(pa.table(columns, schema=schema), path)
+        pq.write_table(pa.Table.from_pylist(rows, schema), path)
 
 
 def _part_name(key: str) -> str:
@@ -204,21 +211,6 @@ def _clear(uri: str) -> None:
     records = [n for n in names if n.startswith(f"{UNITS}/")]
     for name in (STORE_FILE, *records, *(n for n in names if n not in records), PLAN_FILE):
         storage.delete(storage.join(uri, name))
-
-
-def _claim(uri: str) -> str | None:
-    if storage.exists(storage.join(uri, PLAN_FILE)):
-        return json.loads(storage.read_bytes(storage.join(uri, PLAN_FILE)))["fingerprint"]
-    left = [n for n in storage.list_files(uri) if not storage.is_leftover(n)] if storage.exists(uri) else []
-    if left:
-        raise UserError(f"{uri} holds files of something else; choose an empty folder for --output")
-    return None
-
-
-def _commit(layout: Layout, record: Record) -> Record:
-    uri = storage.join(layout.uri, UNITS, f"{record.key}.json")
-    storage.write_bytes(uri, json.dumps(to_dict(record)).encode())
-    return record
 
 
 def _check_audible(layout: Layout, done: Sequence[Record]) -> None:

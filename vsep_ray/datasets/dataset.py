@@ -15,7 +15,7 @@ from vsep_ray.datasets.track import CropConfig, Track
 
 
 class Listing(NamedTuple):
-    """A listing says what decides the content of a data set, JSON-ready, and the bytes of each track's files."""
+    """A listing says what decides a data set's content, JSON-ready, and the bytes of each track's files."""
 
     content: Any
     sizes: list[int]

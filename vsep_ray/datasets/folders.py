@@ -167,10 +167,8 @@ def _clip(root: str, name: str, rule: Rule) -> Track:
 
 def _song(name: str, pattern: str) -> str:
     parts = name.split("/")
-    spelled_out = itertools.takewhile(_is_plain, pattern.rstrip("/").split("/"))
+    # a part of a pattern without wildcards stands for itself
+    spelled_out = itertools.takewhile(
+        lambda part: not set(re.sub(r"\[[*?[]\]", "", part)) & set("*?["), pattern.rstrip("/").split("/")
+    )
     return without_ending(parts[min(len(list(spelled_out)), len(parts) - 1)])
-
-
-def _is_plain(part: str) -> bool:
-    """Returns whether a part of a pattern stands for itself."""
-    return not set(re.sub(r"\[[*?[]\]", "", part)) & set("*?[")

@@ -27,7 +27,6 @@ from vsep_ray.datasets.track import Stem, Track, track_of
 
 ENDINGS = (".csv", ".parquet")
 COLUMNS = ("path", "uri", "source", "track", "split")
-EXPECTED = "expected path or uri, for a data set source, and if known track and split"
 SPLITS = ("train", "valid", "test", "")
 
 
@@ -78,7 +77,8 @@ def read(uri: str, *needed: str) -> dict[str, list[str]]:
     for name in (path, *needed):
         if name not in names:
             raise UserError(
-                f"manifest {uri!r} has no column {name!r}; it has {', '.join(names)} ({EXPECTED})"
+                f"manifest {uri!r} has no column {name!r}; it has {', '.join(names)}, expected "
+                "path or uri, for a data set source, and if known track and split"
             )
     texts = {}
     for name in COLUMNS:

@@ -47,10 +47,6 @@ def crew(threads: int) -> Executor:
 
 
 class _Here(Executor):
-    def map(self, fn: Any, *iterables: Iterable[Any], timeout: Any = None, chunksize: int = 1) -> Any:
-        """Returns Python's own map, which makes no futures."""
-        return map(fn, *iterables)
-
     def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future:
         """Returns what the call returned or raised, as a future that is done."""
         future: Future = Future()

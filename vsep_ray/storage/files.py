@@ -106,8 +106,7 @@ def upload(path: Path, uri: str) -> None:
             shutil.copyfile(path, part)
         return
     system, target = open_filesystem(uri)
-    with path.open("rb") as source, system.open_output_stream(target) as sink:
-        shutil.copyfileobj(source, sink, 8 << 20)
+    fs.copy_files(str(path), target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
 
 
 def publish(path: Path, uri: str) -> None:
@@ -117,8 +116,7 @@ def publish(path: Path, uri: str) -> None:
         return
     target = local_path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _fsync(path)
-    _forget(path)
+    _fsync(path, forget=True)
     try:
         os.replace(path, target)
     except OSError as error:
@@ -141,15 +139,12 @@ def delete_folder(uri: str) -> None:
         system.delete_dir(path)
 
 
-def _fsync(path: Path) -> None:
+def _fsync(path: Path, forget: bool = False) -> None:
+    """Puts a file on the disk, and gives back the page cache of one that nobody reads soon. A catalog's stems
+    would soon fill all memory, and on a virtual machine a page used for the first time costs more than what
+    is copied into it.
+    """
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _forget(path: Path) -> None:
-    """Gives back the page cache of a file that nobody reads soon. A catalog's stems would soon fill all
-    memory, and on a virtual machine a page used for the first time costs more than what is copied into it.
-    """
-    if hasattr(os, "posix_fadvise"):  # macOS has no such call
-        with path.open("rb") as file:
+        if forget and hasattr(os, "posix_fadvise"):  # macOS has no such call
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

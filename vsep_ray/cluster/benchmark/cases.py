@@ -133,7 +133,7 @@ def peak_mib(settings: WorkerSettings, path: str) -> float:
     """Separate a file; the most memory that this process has held until then (MiB, as Linux counts)."""
     worker = Worker(settings)
     worker.separate([Assignment("memory", path)])
-    assert worker.ledger.rows()["memory"].status == "separated"
+    assert worker.ledger.read("status")["status"].to_pylist() == ["separated"]
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
