@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from ledgers import rows_of
 
-from vsep_ray.catalog.ledger import FORMAT, Ledger, LedgerRow
+from vsep_ray.catalog.ledger import FORMAT, Ledger, LedgerRow, new_name
 from vsep_ray.config import UserError
 
 
@@ -61,7 +61,7 @@ def test_parts_are_merged_while_others_come(ledger):
     for track in "abc":
         ledger.append([LedgerRow(track, "separated", "f")])
     before = rows_of(ledger)
-    ledger.merge(ledger.parts()[:2])
+    ledger.merge(ledger.parts()[:2], new_name("merged"))
     ledger.append([LedgerRow("d", "failed", "f")])
     assert len(ledger.parts()) == 3
     assert {track: rows_of(ledger)[track] for track in "abc"} == before

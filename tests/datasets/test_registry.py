@@ -49,10 +49,10 @@ def test_sources_can_be_chosen():
         registry.select(TRACKS, ["vocals"])
 
 
-def test_a_listing_names_files_below_the_root_and_their_sizes(tmp_path):
+def test_an_inventory_names_files_below_the_root_and_their_sizes(tmp_path):
     (tmp_path / "d.wav").write_bytes(b"123")
     track = Track("a", stems=(Stem("drums", (str(tmp_path / "d.wav"), str(tmp_path / "gone.wav"))),))
-    entries, sizes = StemsConfig(str(tmp_path)).listing([track])
+    entries, sizes = StemsConfig(str(tmp_path)).inventory([track])
     changed = (tmp_path / "d.wav").stat().st_mtime_ns
     assert entries == [["a", "", [("drums", "d.wav", 3, changed), ("drums", "gone.wav", -1, 0)]]]
     assert sizes == [3]

@@ -140,14 +140,12 @@ class Ledger:
         schema = pa.schema([f for f in SCHEMA if not columns or f.name in ("track", "time", *columns)])
         return pa.concat_tables([schema.empty_table(), *(self._read(name, schema) for name in names)])
 
-    def merge(self, names: Sequence[str], into: str = "") -> str:
-        """Puts several files into one, named ``into`` or anew; returns its name. Only the driver may."""
-        target = into or new_name("merged")
-        self._write(target, latest(self.read_parts(names)))
+    def merge(self, names: Sequence[str], into: str) -> None:
+        """Puts several files into one of another or the same name. Only the driver may."""
+        self._write(into, latest(self.read_parts(names)))
         for name in names:
-            if name != target:
+            if name != into:
                 storage.delete(storage.join(self.uri, name))
-        return target
 
     def compact(self) -> str:
         """Merges all files into one, sorted by track; returns its URI. Only the driver may."""

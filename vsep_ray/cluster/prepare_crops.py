@@ -69,8 +69,8 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
 def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Unit]]:
     dataset, tracks = config.dataset, _tracks(config)
     sources = config.sources or registry.sources_of(tracks)
-    listing = dataset.listing(tracks)
-    mark = _fingerprint(config, sources, listing.content)
+    inventory = dataset.inventory(tracks)
+    mark = _fingerprint(config, sources, inventory.content)
     uri = config.output or storage.join(config.storage, "crops", f"{dataset.name}-{mark}")
     layout = writing.Layout(
         uri=storage.absolute(uri),
@@ -81,7 +81,7 @@ def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Un
         paired=dataset.paired(tracks),
         fingerprint=mark,
     )
-    return layout, writing.divide(tracks, listing.sizes)
+    return layout, writing.divide(tracks, inventory.sizes)
 
 
 def _tracks(config: PrepareCropsConfig) -> list[Track]:

@@ -14,8 +14,8 @@ from vsep_ray.datasets.streams import Stream
 from vsep_ray.datasets.track import CropConfig, Track
 
 
-class Listing(NamedTuple):
-    """A listing says what decides a data set's content, JSON-ready, and the bytes of each track's files."""
+class Inventory(NamedTuple):
+    """An inventory says what decides a data set's content, JSON-ready, and the bytes of each track."""
 
     content: Any
     sizes: list[int]
@@ -66,8 +66,8 @@ class Dataset(ABC):
         """Returns whether the sources of one track belong together."""
 
     @abstractmethod
-    def listing(self, tracks: Sequence[Track]) -> Listing:
-        """Returns what a store's fingerprint takes of the tracks: the same listing, the same crops."""
+    def inventory(self, tracks: Sequence[Track]) -> Inventory:
+        """Returns what a store's fingerprint takes of the tracks: the same inventory, the same crops."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class FilesDataset(Dataset):
         return self.holds_songs or any(len(t.stems) > 1 or t.uri for t in tracks)
 
     @override
-    def listing(self, tracks: Sequence[Track]) -> Listing:
+    def inventory(self, tracks: Sequence[Track]) -> Inventory:
         """Returns of each track its id, its split, and of every file the source, the path below the root,
         bytes and time of its last change.
         """
@@ -121,4 +121,4 @@ class FilesDataset(Dataset):
             [t.id, t.split, [(s, storage.relative(uri, root), *stamps[uri]) for s, uri in t.uses]]
             for t in tracks
         ]
-        return Listing(entries, [sum(max(stamps[uri][0], 0) for uri in track.files) for track in tracks])
+        return Inventory(entries, [sum(max(stamps[uri][0], 0) for uri in track.files) for track in tracks])

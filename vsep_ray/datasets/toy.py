@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import override
 
 from vsep_ray.config import UserError, to_dict
-from vsep_ray.datasets.dataset import Dataset, Listing
+from vsep_ray.datasets.dataset import Dataset, Inventory
 from vsep_ray.datasets.streams import Stream
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 
@@ -68,8 +68,8 @@ class ToyConfig(Dataset):
         return True
 
     @override
-    def listing(self, tracks: Sequence[Track]) -> Listing:
-        return Listing(to_dict(self), [0] * len(tracks))
+    def inventory(self, tracks: Sequence[Track]) -> Inventory:
+        return Inventory(to_dict(self), [0] * len(tracks))
 
 
 def render(

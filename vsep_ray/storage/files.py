@@ -57,13 +57,13 @@ def write_local(uri: str) -> Iterator[Path]:
         return
     target = local_path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f".{uuid.uuid4().hex}.part"  # short: a name near 255 bytes must stay writable
+    draft = target.parent / f".{uuid.uuid4().hex}.part"  # short: a name near 255 bytes must stay writable
     try:
-        yield part
-        _fsync(part)
-        os.replace(part, target)
+        yield draft
+        _fsync(draft)
+        os.replace(draft, target)
     finally:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def download(uri: str, path: Path) -> None:
@@ -102,8 +102,8 @@ def fill(target: Path, make: Callable[[Path], Path]) -> Path:
 def upload(path: Path, uri: str) -> None:
     """Copies a local file to a URI, atomically."""
     if not is_remote(uri):
-        with write_local(uri) as part:
-            shutil.copyfile(path, part)
+        with write_local(uri) as draft:
+            shutil.copyfile(path, draft)
         return
     system, target = open_filesystem(uri)
     fs.copy_files(str(path), target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)

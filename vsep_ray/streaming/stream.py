@@ -19,6 +19,7 @@ import itertools
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -34,8 +35,6 @@ from vsep_ray.streaming.scratch import Scratch
 from vsep_ray.streaming.selection import Selection
 
 LOWEST_DB, HIGHEST_DB = -200.0, 200.0
-AHEAD = 4
-"""So many chunks are decoded, and separated, before they are wanted."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +141,13 @@ def separate_files(
         OSError: there is no disk space.
         Exception: the model raises it; the files that have not come out then are all to be done again.
     """
-    size = AHEAD if threaded else 0
+    # chunks are decoded, and separated, before they are wanted, or each when it is
+    beside: Any = ahead if threaded else contextlib.closing
     with contextlib.ExitStack() as stack:
         # closed in reverse order: no thread may read a file that is closed already
-        chunks = stack.enter_context(ahead(_read_files(uris, model, chunking, selection, format), size))
+        chunks = stack.enter_context(beside(_read_files(uris, model, chunking, selection, format)))
         results = separate_chunks(model.separate, chunks, chunking.chunk, chunking.batch_size, span=span)
-        separated = stack.enter_context(ahead(results, size))
+        separated = stack.enter_context(beside(results))
         for file, items in itertools.groupby(separated, key=lambda item: item[0]):
             yield _finish(file, (item for _, item in items), chunking, selection)
 
