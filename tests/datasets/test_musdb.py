@@ -12,7 +12,8 @@ from stores import read_paired
 
 from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops
-from vsep_ray.crops.writing import Layout, begin, divide, finish, write_unit
+from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.writing import begin, divide, finish, write_unit
 from vsep_ray.datasets import streams
 from vsep_ray.datasets.musdb import SOURCES, MUSDB18Config, MUSDB18HQConfig
 from vsep_ray.datasets.streams import BadFileError, whole
@@ -72,19 +73,18 @@ CROP = CropConfig(sample_rate=RATE, channels=2, length=10_000)
 
 
 def store_of(uri, tracks, open_track):
-    layout = Layout(
+    store = CropStore(
         uri=str(uri),
         dataset="musdb18",
-        crop=CROP,
+        **vars(CROP),
         sources=SOURCES,
         scales=(1.0,) * 4,
         paired=True,
         fingerprint="abc",
     )
-    begin(layout, fresh=False)
-    return finish(
-        layout, [write_unit(layout, unit, open_track) for unit in divide(tracks, [1] * len(tracks))], ""
-    )
+    begin(store, fresh=False)
+    done = [write_unit(store, unit, open_track) for unit in divide(tracks, [1] * len(tracks))]
+    return finish(store, done, "")
 
 
 def joined(audio):

@@ -113,8 +113,8 @@ BITS = MappingProxyType({"PCM_16": 16, "PCM_24": 24})
 
 
 def is_sound(name: str) -> bool:
-    """Returns whether a file has an ending of sound, and is not hidden or put beside the user's by the
-    system, as in a zip made on a Mac.
+    """Returns whether a file has an ending of sound and is not hidden. A zip made on a Mac has files of its
+    own beside the user's, which are hidden as well.
 
     Example:
         >>> is_sound("live/A.WAV"), is_sound("live/._a.wav"), is_sound("__MACOSX/a.wav"), is_sound("a.jpg")
@@ -145,8 +145,8 @@ def libsndfile_subtype(format: str, subtype: str = "auto") -> str:
 
 
 def check_format(sample_rate: int, channels: int, format: str) -> Failure | None:
-    """Returns None if a format can hold a sample rate (Hz) and a number of channels; else a failure of stage
-    ``format``, which names the formats that can.
+    """Returns a failure of stage ``format`` if a format cannot hold a sample rate (Hz) and a number of
+    channels. The failure names the formats that can.
     """
     if holds(format, sample_rate, channels):
         return None

@@ -25,7 +25,7 @@ from vsep_ray.audio.resampling import Audio
 BLOCK = 65_536
 """Blocks have this many samples, and no write is larger: libsndfile's Vorbis encoder overflows its stack."""
 LARGEST_WAV = 2**32 - 2**16
-"""A wav file holds at most these bytes of samples: its header counts in 32 bits, and needs some room."""
+"""A wav file holds no more bytes of samples: its header counts in 32 bits, and needs some room."""
 LOWEST_RATE = 1_000
 """A header lies below this rate (Hz), and a small file would become a huge one at another rate."""
 ROOM = 1 << 20

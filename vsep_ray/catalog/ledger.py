@@ -27,13 +27,13 @@ FORMAT = 1
 """Every file's metadata has this number of the ledger's layout; files without one are older (FORMATS.md)."""
 COMPACTED = "ledger.parquet"
 COMMIT_SECONDS = 2.0
-"""Finished tracks wait so long (s) for their rows at most; a kill loses no more than their work."""
+"""Finished tracks wait this time (s) for their rows at most; a kill loses no more than their work."""
 MERGE = 256
-"""So many parts are merged into one while actors go on."""
+"""This number of parts is merged into one while actors go on."""
 PATIENCE = 5
-"""A reader lists the files so many times anew when one was merged meanwhile."""
+"""A reader lists the files up to five times anew when one was merged meanwhile."""
 BATCH = 10_000
-"""The stems of so many rows are looked for at once."""
+"""The stems of this number of rows are looked for at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from vsep_ray.datasets.track import Track
 from vsep_ray.storage import uris
 
 LONGEST_NAME = 255
-"""The file systems of today take so many bytes in the name of a file or folder."""
+"""The file systems of today take no more bytes in the name of a file or folder."""
 SHORT_NAME = LONGEST_NAME // 4  # characters, of four bytes at most
 FIELDS = ("path", "suffix", "source", "ext")
 

@@ -66,16 +66,16 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
     }
 
 
-def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Unit]]:
+def _layout(config: PrepareCropsConfig) -> tuple[crops.CropStore, list[writing.Unit]]:
     dataset, tracks = config.dataset, _tracks(config)
     sources = config.sources or registry.sources_of(tracks)
     inventory = dataset.inventory(tracks)
     mark = _fingerprint(config, sources, inventory.content)
     uri = config.output or storage.join(config.storage, "crops", f"{dataset.name}-{mark}")
-    layout = writing.Layout(
+    layout = crops.CropStore(
         uri=storage.absolute(uri),
         dataset=dataset.name,
-        crop=config.crop,
+        **vars(config.crop),
         sources=sources,
         scales=dataset.scales(len(sources)),
         paired=dataset.paired(tracks),
@@ -103,7 +103,7 @@ def _fingerprint(config: PrepareCropsConfig, sources: tuple[str, ...], content: 
     )
 
 
-def write_units(layout: writing.Layout, units: Sequence[writing.Unit], open_track: Open) -> None:
+def write_units(layout: crops.CropStore, units: Sequence[writing.Unit], open_track: Open) -> None:
     """Write units in parallel. The tracks of those that a crash took with it are tried one by one; what dies
     again is quarantined, the rest is written.
 
@@ -169,7 +169,7 @@ def _key(unit: writing.Unit) -> str:
     return f"{unit.key} {unit.tracks[0].files}"
 
 
-def _missing(layout: writing.Layout, units: Sequence[writing.Unit]) -> list[writing.Unit]:
+def _missing(layout: crops.CropStore, units: Sequence[writing.Unit]) -> list[writing.Unit]:
     done = {record.key for record in writing.records(layout.uri)}
     return [unit for unit in units if unit.key not in done]
 

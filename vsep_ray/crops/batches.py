@@ -1,4 +1,4 @@
-"""From streams of crops to training batches: windows, sub-crops, augmentation, remixing of different songs.
+"""Streams of crops become training batches by windows, sub-crops, augmentation and remixes of songs.
 
 No Ray here: a stream is any callable that returns one pass over blocks of rows (columns ``track``,
 ``offset``, ``gain``, ``audio``, as the crop store keeps them). In production that is a worker's shard of a
@@ -23,7 +23,7 @@ TRIES = 50
 
 
 class Row(NamedTuple):
-    """One crop as the store keeps it: song id, offset in samples, and PCM with the gain of `decode`."""
+    """A row is one crop as the store keeps it: song id, offset in samples, and PCM with the gain of `decode`."""
 
     track: str
     offset: int
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes that leave a source what it is."""
+    """Crops are changed at random, by what leaves a source what it is."""
 
     level_db: float | None = None
     """Audible crops are first brought to this RMS (dB re full scale); None leaves them as they are. Clips of
@@ -49,7 +49,7 @@ class AugmentConfig:
 
 
 class Window:
-    """The crops of one stream that a worker holds in memory, and from which it draws.
+    """A window holds crops of one stream in a worker's memory, which draws from it.
 
     Up to ``capacity`` rows are resident. A stream that ends before is held whole and sorted, so that draws do
     not depend on the order of arrival; a longer one flows through: every draw replaces as many of the oldest

@@ -1,4 +1,4 @@
-"""The part files of a crop store: the tracks of a unit, cut and written as they stream by."""
+"""The part files of a crop store hold the tracks of a unit, cut and written as they stream by."""
 
 import contextlib
 import hashlib
@@ -25,7 +25,7 @@ Open = Callable[[Track], Mapping[str, Stream]]
 
 @dataclass
 class Part:
-    """One source of one unit, written row group by row group.
+    """One source of one unit is written row group by row group.
 
     Attributes:
         file: the Parquet file.

@@ -1,4 +1,4 @@
-"""Crops of a finished store, in memory or part by part."""
+"""Crops of a finished store are read, all that a split has or part file by part file."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from vsep_ray.crops.store import SCHEMA, CropStore
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of one source in memory.
+    """Crops of one source lie in memory.
 
     Attributes:
         track: song ids, length N.

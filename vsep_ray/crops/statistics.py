@@ -10,7 +10,7 @@ from vsep_ray.crops.encoding import FLOOR_DB
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """What one split holds: songs, crops and seconds over all sources, mixtures not counted."""
+    """A split holds songs, crops and seconds over all sources; mixtures are not counted."""
 
     tracks: int
     crops: int
@@ -19,7 +19,7 @@ class SplitStatistics:
 
 @dataclass(frozen=True)
 class SourceStatistics:
-    """What one source holds, over all splits.
+    """A source holds crops of all splits.
 
     Attributes:
         crops: number of crops.
@@ -36,7 +36,7 @@ class SourceStatistics:
 
 @dataclass(frozen=True)
 class SourceCount:
-    """The counts of one source's crops in one unit, or in a part of it.
+    """The crops of one source are counted per unit, or per row group of it.
 
     Attributes:
         source: the class.

@@ -1,4 +1,4 @@
-"""The crop store: equal-length excerpts of every source, in Parquet, partitioned by split and source.
+"""The crop store holds excerpts of equal length, in Parquet, partitioned by split and source.
 
 ::
 
@@ -13,7 +13,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
@@ -49,7 +49,7 @@ COMPRESSION: dict[Encoding, str] = {"pcm": "lz4", "flac": "none"}
 
 @dataclass(frozen=True)
 class CropStore:
-    """What ``_store.json`` says about a finished store.
+    """A store is described by its ``_store.json``, once finished; what is known only then has a default.
 
     Attributes:
         uri: folder or s3://, gs:// URI.
@@ -78,12 +78,12 @@ class CropStore:
     sources: tuple[str, ...]
     scales: tuple[float, ...]
     paired: bool
-    splits: dict[str, SplitStatistics]
-    statistics: dict[str, SourceStatistics]
-    quarantined: int
     fingerprint: str
-    content: str = ""
     encoding: Encoding = "pcm"
+    splits: dict[str, SplitStatistics] = field(default_factory=dict)
+    statistics: dict[str, SourceStatistics] = field(default_factory=dict)
+    quarantined: int = 0
+    content: str = ""
     revision: str = ""
     format: int = 0
 
@@ -115,6 +115,11 @@ class CropStore:
     def save(self) -> None:
         """Writes ``_store.json``; from then on the store counts as finished."""
         storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(to_dict(self), indent=1).encode())
+
+    @property
+    def crop(self) -> CropConfig:
+        """The format of its crops."""
+        return CropConfig(self.sample_rate, self.channels, self.length, self.encoding)
 
     @property
     def mark(self) -> str:

@@ -37,7 +37,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class StemsConfig(FilesDataset):
-    """A folder per track, whose stems belong together."""
+    """A folder per track holds stems that belong together."""
 
     example = ("song/drums.wav", "song/bass.wav", "song/mixture.wav")
 
@@ -70,7 +70,7 @@ class StemsConfig(FilesDataset):
 
 @dataclass(frozen=True)
 class SourcesConfig(FilesDataset):
-    """A folder per source, with clips that belong to no common mixture."""
+    """A folder per source holds clips that belong to no common mixture."""
 
     holds_songs = False
     example = ("drums/song.wav", "bass/song.wav")

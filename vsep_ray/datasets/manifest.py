@@ -32,7 +32,7 @@ SPLITS = ("train", "valid", "test", "")
 
 @dataclass(frozen=True)
 class ManifestConfig(FilesDataset):
-    """A table of files: columns path, source and, if known, track and split."""
+    """A manifest is a table of files with columns path, source and, if known, track and split."""
 
     holds_songs = False
     example = ("songs.csv", "song/drums.wav", "song/bass.wav")

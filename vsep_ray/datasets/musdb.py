@@ -23,7 +23,7 @@ SOURCES = ("drums", "bass", "other", "vocals")
 
 @dataclass(frozen=True)
 class MUSDB18Config(FilesDataset):
-    """MUSDB18: compressed stem files (.stem.mp4)."""
+    """MUSDB18 has compressed stem files (.stem.mp4)."""
 
     has_splits = True
     example = ("train/Artist - Title.stem.mp4",)
@@ -41,7 +41,7 @@ class MUSDB18Config(FilesDataset):
 
 @dataclass(frozen=True)
 class MUSDB18HQConfig(FilesDataset):
-    """MUSDB18-HQ: a folder of wav files per track."""
+    """MUSDB18-HQ has a folder of wav files per track."""
 
     has_splits = True
     example = tuple(f"train/Artist - Title/{s}.wav" for s in (MIXTURE, *SOURCES))

@@ -31,7 +31,7 @@ SPLITS = {"train": "train", "validation": "valid", "test": "test"}
 
 @dataclass(frozen=True)
 class SlakhConfig(FilesDataset):
-    """Slakh2100: instruments rendered apart, their classes in metadata.yaml."""
+    """Slakh2100 has instruments rendered apart, their classes in metadata.yaml."""
 
     example = (f"train/Track00001/{METADATA}", "train/Track00001/stems/S00.flac")
 

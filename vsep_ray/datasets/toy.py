@@ -23,7 +23,7 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class ToyConfig(Dataset):
-    """Toy waves: K wave forms of one random key each, mixture = their mean."""
+    """Toy waves are K wave forms of one random key each; their mixture is their mean."""
 
     has_splits = True
 

@@ -1,4 +1,4 @@
-"""Metadata of recordings, and the format that data sets are opened in. No class here ever holds samples."""
+"""Recordings are described here, and the format that data sets are opened in. No class holds samples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,9 @@ from typing import Literal
 from vsep_ray.config import UserError
 
 MIXTURE = "mixture"
-"""Name of the partition that holds sum_k a_k s_k."""
+"""The partition of this name holds sum_k a_k s_k."""
 PUBLISHED = "mixture_published"
-"""Name of the partition of a data set's own mixtures, which mastering keeps from being the stems' sum."""
+"""The partition of this name holds a data set's own mixtures, which mastering keeps from being the sum."""
 Encoding = Literal["pcm", "flac"]
 
 

@@ -1,4 +1,4 @@
-"""Random numbers of a batch, item by item.
+"""Random numbers of a batch are drawn item by item.
 
 Within `by_item` every item of a batch draws from a stream of its own: what it gets depends neither on what
 shares its batch nor on how many workers the batch is divided among. Elsewhere torch's global stream serves

@@ -1,4 +1,4 @@
-"""Files anywhere: local paths, ``s3://`` and ``gs://`` URIs (`vsep_ray.storage.uris`), the ground floor."""
+"""Files lie anywhere: at local paths, ``s3://`` and ``gs://`` URIs (`vsep_ray.storage.uris`)."""
 
 from vsep_ray.storage.files import (
     delete,

@@ -1,4 +1,4 @@
-"""Reading, writing and moving files, local or in a bucket, through `pyarrow.fs`."""
+"""Files, local or in a bucket, are read, written and moved through `pyarrow.fs`."""
 
 import contextlib
 import errno

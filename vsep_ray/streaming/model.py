@@ -12,7 +12,7 @@ from vsep_ray.streaming.selection import Selection
 from vsep_ray.streaming.stream import Chunking, Model
 
 SHORTEST = 4
-"""A chunk may be halved so many times when memory runs out."""
+"""A chunk may be halved this often when memory runs out."""
 
 
 def stream_model(separator: Separator, selection: Selection, samples: int, device: torch.device) -> Model:

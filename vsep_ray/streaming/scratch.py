@@ -9,7 +9,7 @@ import numpy as np
 from vsep_ray.audio.resampling import Audio
 
 KEPT = 64 << 20
-"""So many bytes stay in memory: three minutes of stereo at 44.1 kHz never see a disk."""
+"""This number of bytes stays in memory: three minutes of stereo at 44.1 kHz never see a disk."""
 
 
 class Scratch:

@@ -57,7 +57,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Chunking:
-    """The stream is cut into chunks of so many samples every ``hop``; a batch is one forward pass."""
+    """A stream is cut into chunks of ``chunk`` samples every ``hop``; a batch is one forward pass."""
 
     chunk: int
     hop: int
@@ -65,10 +65,10 @@ class Chunking:
 
 
 class Stems:
-    """A separated file that is not encoded yet: the mixture, and the model's shares at its rate and channels.
+    """The stems of a file wait to be encoded: the mixture, and the model's shares at its rate and channels.
 
     Attributes:
-        selection: which stems these are.
+        selection: says which stems there are.
         sample_rate, channels: of the file.
         tags: title, artist and the like, as the file has them.
         peak: largest absolute sample (1 is full scale) of all stems in the blocks that `blocks` has given.

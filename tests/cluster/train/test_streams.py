@@ -11,7 +11,8 @@ from vsep_ray.cluster.train.streams import crop_dataset, paired_dataset
 from vsep_ray.config import UserError
 from vsep_ray.crops.encoding import decode
 from vsep_ray.crops.reading import read_crops
-from vsep_ray.crops.writing import UNIT_BYTES, Layout, begin, divide, finish, write_unit
+from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.writing import UNIT_BYTES, begin, divide, finish, write_unit
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 
 pytestmark = pytest.mark.ray
@@ -23,8 +24,16 @@ def make(uri, paired, encoding):
     stems = tuple(Stem(s, (s,)) for s in SOURCES)
     tracks = [Track(f"t{i:02d}", stems=stems, split="train") for i in range(12)]
     crop = CropConfig(8_000, 1, LENGTH, encoding)
-    layout = Layout(str(uri), "stems", crop, SOURCES, (1.0, 1.0), paired, "abc")
-    begin(layout, fresh=False)
+    store = CropStore(
+        uri=str(uri),
+        dataset="stems",
+        **vars(crop),
+        sources=SOURCES,
+        scales=(1.0, 1.0),
+        paired=paired,
+        fingerprint="abc",
+    )
+    begin(store, fresh=False)
     rng = np.random.default_rng(0)
 
     def open_track(track):
@@ -32,7 +41,7 @@ def make(uri, paired, encoding):
         return {s: iter(p) for s, p in pieces.items()}
 
     units = divide(tracks, [UNIT_BYTES] * len(tracks))
-    return finish(layout, [write_unit(layout, unit, open_track) for unit in units], "")
+    return finish(store, [write_unit(store, unit, open_track) for unit in units], "")
 
 
 @pytest.fixture(scope="module", params=["pcm", "flac"])

@@ -1,3 +1,1 @@
-"""Libraries pass over damage and truncation in single containers, and write bytes that differ from run to
-run.
-"""
+"""Libraries pass over damage in single containers, and write bytes that differ from run to run."""

@@ -17,7 +17,7 @@ from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio
 
 HEADER_BYTES = 4_096
-"""The first frame lies within so many bytes."""
+"""The first frame lies within this number of bytes."""
 KBITS = (
     (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5, layer III
     (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1, layer III
@@ -26,7 +26,7 @@ HERTZ = (44_100, 48_000, 32_000)
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
 """Tags may lie between frames where files were joined."""
 SLACK = 3 * 1_152
-"""Decoders leave out so many samples at most: frames that need others before them."""
+"""Decoders leave out no more samples than these three frames, which need others before them."""
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def _checksum(page: bytes) -> int:
 
 
 def erase_serial(path: Path) -> None:
-    """Sets the serial number of a file's one stream to 0, and its pages' checksums to match: libsndfile draws
+    """Sets the serial number of a file's one stream to 0, and its pages' checksums to match. libsndfile draws
     the number at random, so that the same sound would never give the same bytes.
     """
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:

@@ -23,8 +23,8 @@ _UNKNOWN = (range(0x7FFF0000, 0x80000001), range(0xFFFF0000, 0x100000000))
 
 
 def open_file(path: Path) -> tuple[soundfile.SoundFile | None, str, int]:
-    """Returns the opened file, or None and the reason why libsndfile cannot read it, or not all of it; and
-    how many samples an MP3's frames hold, where its header does not say (else 0).
+    """Returns the opened file, or None and the reason why libsndfile cannot read all of it. The third value
+    is how many samples an MP3's frames hold, where its header does not say (else 0).
 
     Raises:
         AudioError: stage ``decode``, where damage is seen at once.
@@ -71,7 +71,7 @@ def _refuse_truncated_caf(path: Path) -> None:
         AudioError: stage ``decode``; the file ends before its sound.
 
     Reference: Apple Core Audio Format Specification 1.0: chunks of a name, a length of 8 bytes (-1: to the
-    end of the file) and so many bytes.
+    end of the file) and its bytes.
     """
     size, at = path.stat().st_size, 8
     with path.open("rb") as file:

@@ -24,7 +24,7 @@ from vsep_ray.crops.batches import AugmentConfig, Window, draw_remix
 from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.reading import read_part
 from vsep_ray.crops.store import COMPRESSION, CropStore, to_table
-from vsep_ray.crops.writing import Layout, Unit, write_unit
+from vsep_ray.crops.writing import Unit, write_unit
 from vsep_ray.datasets.manifest import ManifestConfig
 from vsep_ray.datasets.musdb import SOURCES
 from vsep_ray.datasets.streams import open_stems
@@ -167,9 +167,9 @@ def preparing(config: BenchmarkConfig, folder: Path) -> Row:
 def _peak_mib(path: str, output: str) -> float:
     """Cut a file; the most memory that this process has held until then (MiB, as Linux counts)."""
     crop = CropConfig(RATE, 2, 6 * RATE)
-    layout = Layout(output, "sources", crop, ("drums",), (1.0,), False, "benchmark")
+    store = CropStore(output, "sources", RATE, 2, crop.length, ("drums",), (1.0,), False, "benchmark")
     track = Track("long", stems=(Stem("drums", (path,)),), split="train")
-    write_unit(layout, Unit("0", "train", (track,)), functools.partial(open_stems, crop=crop))
+    write_unit(store, Unit("0", "train", (track,)), functools.partial(open_stems, crop=crop))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
