@@ -62,13 +62,13 @@ def open_blocks(
     Args:
         uri: the file.
         block: samples per block; what PyAV decodes has blocks of its own.
-        stream: which one to read of a file with several streams of sound, which are for PyAV.
+        stream: which one to read of a file with several streams of sound; all but the first are for PyAV.
 
     Raises:
         AudioError: stage ``read`` or ``decode``.
     """
     with _local_file(uri) as path:
-        file, why, samples = open_file(path)
+        file, why, samples = (None, "of one stream among several", 0) if stream else open_file(path)
         opened = pyav.open_blocks(path, why, stream) if file is None else _opened(file, block)
         with opened as (info, blocks):
             if info.sample_rate < LOWEST_RATE:
@@ -212,8 +212,8 @@ def _append(file: soundfile.SoundFile, audio: Audio | NDArray[np.int32], bits: i
     exact = bits is None or audio.dtype == np.int32
     samples = audio if exact else quantise(audio, bits)  # type: ignore[arg-type]
     for start in range(0, samples.shape[1], BLOCK):
-        rows = list(samples[:, start : start + BLOCK])
-        file.write(np.stack(rows, axis=-1))  # four times as fast as a copy of the transpose
+        # four times as fast as a copy of the transpose
+        file.write(np.stack(list(samples[:, start : start + BLOCK]), axis=-1))
 
 
 def quantise(audio: Audio, bits: int) -> NDArray[np.int32]:

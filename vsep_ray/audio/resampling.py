@@ -44,8 +44,7 @@ def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> It
             soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality=QUALITY) for _ in block
         ]
         yield from _not_empty([s.resample_chunk(row) for s, row in zip(streams, block, strict=True)])
-    end = np.zeros(0, np.float32)
-    yield from _not_empty([stream.resample_chunk(end, last=True) for stream in streams])
+    yield from _not_empty([s.resample_chunk(np.zeros(0, np.float32), last=True) for s in streams])
 
 
 def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:

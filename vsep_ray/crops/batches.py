@@ -23,7 +23,7 @@ TRIES = 50
 
 
 class Row(NamedTuple):
-    """A row is one crop as the store keeps it: song id, offset in samples, and PCM with the gain of `decode`."""
+    """A row is one crop as the store keeps it: song id, offset in samples, PCM and the gain of `decode`."""
 
     track: str
     offset: int

@@ -56,8 +56,8 @@ class Part:
         self.file.write_table(table)
         for row in table.select(["track", "offset", "gain", "audio"]).to_pylist():
             self.digest.update("{track}\0{offset}\0{gain}\0".format_map(row).encode() + row["audio"])
-        counts = [self.count, count_crops(self.count.source, table)]
-        self.count = replace(add_up(counts), digest=self.digest.hexdigest())
+        added = add_up([self.count, count_crops(self.count.source, table)])
+        self.count = replace(added, digest=self.digest.hexdigest())
         self.pending.clear()
 
 

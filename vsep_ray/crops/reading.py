@@ -38,8 +38,7 @@ def read_crops(store: CropStore, split: str, source: str, limit: int | None = No
         UserError: the store has no such split or source.
     """
     filesystem, folder = storage.open_filesystem(store.partition(split, source))
-    names = dict.fromkeys(name for name, _ in store.row_groups(split, source))
-    paths = [f"{folder}/{name}" for name in names]
+    paths = list(dict.fromkeys(f"{folder}/{name}" for name, _ in store.row_groups(split, source)))
     rows = pyarrow.dataset.dataset(paths, filesystem=filesystem, format="parquet", schema=SCHEMA)
     keys = rows.to_table(columns=["track", "offset"])
     order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()

@@ -167,7 +167,7 @@ def to_table(
     """Returns crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T)."""
     pcm, gain = encode(crops)
     rms_db = level_db(crops)
-    columns = {
+    return pa.table({
         "track": tracks,
         "offset": offsets,
         "rms_db": rms_db,
@@ -176,8 +176,7 @@ def to_table(
         "activity": activity(crops, config.sample_rate),
         "gain": gain,
         "audio": [pack(item, config.encoding, config.sample_rate) for item in pcm],
-    }
-    return pa.table(columns, schema=SCHEMA)
+    }, schema=SCHEMA)  # fmt: skip
 
 
 def latest_store(root: str) -> str | None:

@@ -94,8 +94,10 @@ class FilesDataset(Dataset):
             raise UserError(f"--dataset {self.name} needs --root, the folder (or manifest) of the data set")
         if found := self.tracks(storage.absolute(self.root)):
             return found
-        files = ", ".join(self.example)
-        raise UserError(f"no tracks in {self.root!r}; --dataset {self.name} expects files such as {files}")
+        raise UserError(
+            f"no tracks in {self.root!r}; --dataset {self.name} expects files such as "
+            f"{', '.join(self.example)}"
+        )
 
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:

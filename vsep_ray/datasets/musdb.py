@@ -35,8 +35,8 @@ class MUSDB18Config(FilesDataset):
     @override
     def open(self, track: Track, crop: CropConfig) -> dict[str, Stream]:
         """Returns the streams of a stem file, rounded to 16 bits as musdb decodes them."""
-        names = (PUBLISHED, *SOURCES)
-        return {name: read_file(track.uri, crop, stream=i, bits=16) for i, name in enumerate(names)}
+        named = enumerate((PUBLISHED, *SOURCES))
+        return {name: read_file(track.uri, crop, stream=i, bits=16) for i, name in named}
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,8 @@ class ToyConfig(Dataset):
 
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
-        waves = render(track, self, crop.sample_rate, crop.channels, crop.length)
-        return {source: iter([wave]) for source, wave in waves.items()}
+        sources = render(track, self, crop.sample_rate, crop.channels, crop.length)
+        return {source: iter([wave]) for source, wave in sources.items()}
 
     @override
     def scales(self, num: int) -> tuple[float, ...]:

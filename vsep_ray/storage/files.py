@@ -69,8 +69,7 @@ def write_local(uri: str) -> Iterator[Path]:
 def download(uri: str, path: Path) -> None:
     """Copies a file or a directory to a local path."""
     system, source = open_filesystem(uri)
-    folder = path if is_directory(uri) else path.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    (path if is_directory(uri) else path.parent).mkdir(parents=True, exist_ok=True)
     fs.copy_files(source, str(path), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
 
 

@@ -47,18 +47,16 @@ class Scratch:
             self.append(block)
             yield block
 
-    def __getitem__(self, index: int) -> Audio:
-        place = self._places[index]
-        if isinstance(place, np.ndarray):
-            return place
-        offset, shape = place
-        block = np.empty(shape, np.float32)
-        if block.size:
-            os.preadv(self._file.fileno(), [block.data], offset)
-        return block
-
     def __iter__(self) -> Iterator[Audio]:
-        return map(self.__getitem__, range(len(self._places)))
+        for place in self._places:
+            if isinstance(place, np.ndarray):
+                yield place
+                continue
+            offset, shape = place
+            block = np.empty(shape, np.float32)
+            if block.size:
+                os.preadv(self._file.fileno(), [block.data], offset)
+            yield block
 
     def close(self) -> None:
         """Gives memory and disk space back."""

@@ -95,8 +95,7 @@ def _round_to_sum(audio: Audio, mixture: Audio, absorber: int, factor: float, bi
     """Returns integers that sum to the rounded mixture: the absorber is what the others leave of it."""
     order = np.roll(np.arange(len(audio)), -absorber)
     missing = _rounded(mixture, factor, bits).astype(np.int32)
-    samples = np.empty(audio.shape, np.int32)
-    samples[absorber] = 0
+    samples = np.zeros(audio.shape, np.int32)
     for j in order[1:]:
         samples[j] = _rounded(audio[j], factor, bits)
         missing -= samples[j]
