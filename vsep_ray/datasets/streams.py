@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from vsep_ray.audio.formats import AudioError
-from vsep_ray.audio.io import open_blocks, quantise
+from vsep_ray.audio.io import BLOCK, open_blocks, quantise
 from vsep_ray.audio.resampling import Audio, fit_length, map_channels, rechunk, resample_blocks
 from vsep_ray.datasets.track import PUBLISHED, CropConfig, Track
 
@@ -53,7 +53,8 @@ def read_file(uri: str, crop: CropConfig, stream: int = 0, bits: int = 0) -> Str
     try:
         with open_blocks(uri, stream=stream) as (info, blocks):
             if bits:
-                blocks = (np.divide(quantise(block, bits), 2**31, dtype=np.float32) for block in blocks)
+                integers = (quantise(block, bits) for block in rechunk(blocks, BLOCK))
+                blocks = (np.divide(block, 2**31, dtype=np.float32) for block in integers)
             mapped = (map_channels(block, crop.channels) for block in blocks)
             pieces = rechunk(resample_blocks(mapped, info.sample_rate, crop.sample_rate), crop.length)
             first = next(pieces, None)
