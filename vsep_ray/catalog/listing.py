@@ -103,6 +103,10 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
     if unknown or "{source}" not in template:
         known = ", ".join(f"{{{f}}}" for f in FIELDS)
         raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
+    _refuse_shared(tracks, sources, template, ext)
+
+
+def _refuse_shared(tracks: Sequence[Track], sources: Sequence[str], template: str, ext: str) -> None:
     written = (name for track in tracks for name in _checked_names(track.id, sources, template, ext))
     values, counts = np.unique(np.fromiter(map(hash, written), np.int64), return_counts=True)
     shared = set(values[counts > 1].tolist())  # a million tracks' names would take a gigabyte
