@@ -21,7 +21,7 @@ from vsep_ray.config import UserError, from_dict, members, short_name, to_dict
 from vsep_ray.datasets.dataset import Dataset
 from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.datasets.streams import BadFileError, whole
-from vsep_ray.datasets.toy import ToyConfig, render, tracks
+from vsep_ray.datasets.toy import ToyConfig, render
 from vsep_ray.datasets.track import PUBLISHED, CropConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
@@ -61,7 +61,7 @@ ARGUMENTS = {"channels": 4, "factor": 2, "width": 6, "layers": 2, "context": 3}
 
 def toy_clips(shape, split="train", length=256, channels=1):
     """Clips of one wave form. Shape: -> (N, C, T)."""
-    made = [render(t, TOY, SAMPLE_RATE, channels, length)[shape] for t in tracks(TOY) if t.split == split]
+    made = [render(t, TOY, SAMPLE_RATE, channels, length)[shape] for t in TOY.find() if t.split == split]
     return torch.from_numpy(np.stack(made)).to(torch.get_default_dtype())
 
 
@@ -471,19 +471,19 @@ def sources_have_factors_and_belong_together_or_not(dataset):
     assert len(dataset.scales(3)) == 3 and all(a > 0 for a in dataset.scales(3))
 
 
-def a_listing_is_json_with_the_bytes_of_every_track(dataset):
+def an_inventory_is_json_with_the_bytes_of_every_track(dataset):
     found = dataset.find()
-    content, sizes = dataset.listing(found)
-    assert json.dumps(content) == json.dumps(dataset.listing(found).content)
+    content, sizes = dataset.inventory(found)
+    assert json.dumps(content) == json.dumps(dataset.inventory(found).content)
     assert len(sizes) == len(found) and all((size > 0) == dataset.needs_files for size in sizes)
 
 
-def a_changed_file_changes_the_listing(dataset):
+def a_changed_file_changes_the_inventory(dataset):
     found = dataset.find()
-    before = dataset.listing(found).content
+    before = dataset.inventory(found).content
     with open(found[0].files[0], "ab") as file:
         file.write(b"more")
-    assert dataset.listing(found).content != before
+    assert dataset.inventory(found).content != before
 
 
 def a_file_that_is_gone_is_a_bad_file(dataset):
@@ -507,10 +507,10 @@ DATASET_CHECKS = [
     tracks_are_the_same_at_every_look,
     every_source_opens_in_the_format_asked_for,
     sources_have_factors_and_belong_together_or_not,
-    a_listing_is_json_with_the_bytes_of_every_track,
+    an_inventory_is_json_with_the_bytes_of_every_track,
 ]
 FILES_CHECKS = [
-    a_changed_file_changes_the_listing,
+    a_changed_file_changes_the_inventory,
     a_file_that_is_gone_is_a_bad_file,
     a_root_without_tracks_is_refused,
 ]

@@ -3,8 +3,9 @@
 import numpy as np
 
 from vsep_ray.crops.reading import read_crops
-from vsep_ray.crops.writing import UNIT_BYTES, Layout, begin, divide, finish, write_unit
-from vsep_ray.datasets.track import CropConfig, Stem, Track
+from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.writing import UNIT_BYTES, begin, divide, finish, write_unit
+from vsep_ray.datasets.track import Stem, Track
 
 SOURCES = ("bass", "drums")
 
@@ -13,8 +14,9 @@ def noise_store(uri, *, paired=True, encoding="pcm", length=64):
     """Twelve songs of two crops of white noise, 8 kHz, mono; each source's the same on every call."""
     stems = tuple(Stem(s, (s,)) for s in SOURCES)
     tracks = [Track(f"t{i:02d}", stems=stems, split="train") for i in range(12)]
-    crop = CropConfig(8_000, 1, length, encoding)
-    layout = Layout(str(uri), "stems", crop, SOURCES, (1.0, 1.0), paired, "abc")
+    layout = CropStore(
+        str(uri), "stems", 8_000, 1, length, SOURCES, (1.0, 1.0), paired, "abc", encoding=encoding
+    )
     begin(layout, fresh=False)
     rng = np.random.default_rng(0)
 

@@ -7,6 +7,7 @@ import pytest
 import soundfile
 
 from vsep_ray.audio import io
+from vsep_ray.audio.containers.trust import open_file
 from vsep_ray.audio.formats import FORMATS, AudioError, check_format, libsndfile_subtype
 from vsep_ray.config import UserError
 
@@ -157,7 +158,7 @@ def test_an_mp3_of_varying_bit_rate_without_a_length_header_is_read_to_its_end(t
     (tmp_path / "b.mp3").write_bytes(b"ID3\3\0\0\0\0\0" + bytes([len(comment)]) + comment + content)
     assert soundfile.SoundFile(tmp_path / "b.mp3").frames < len(audio)
     assert len(audio) <= io.read(tmp_path / "b.mp3")[0].shape[1] < len(audio) + 5_000
-    assert io.probe(tmp_path / "b.mp3").subtype == "mp3float"  # by PyAV
+    assert open_file(tmp_path / "b.mp3")[0] is None  # PyAV reads it
 
 
 def test_empty_tags_are_no_tags(tmp_path):

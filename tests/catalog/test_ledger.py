@@ -5,8 +5,9 @@ import pathlib
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from ledgers import rows_of
 
-from vsep_ray.catalog.ledger import FORMAT, Ledger, LedgerRow
+from vsep_ray.catalog.ledger import FORMAT, Ledger, LedgerRow, new_name
 from vsep_ray.config import UserError
 
 
@@ -16,9 +17,9 @@ def ledger(tmp_path):
 
 
 def test_an_empty_ledger(ledger):
-    assert ledger.rows() == {}
+    assert rows_of(ledger) == {}
     ledger.compact()
-    assert ledger.rows() == {}
+    assert rows_of(ledger) == {}
 
 
 def test_rows_come_back_whole_and_the_latest_holds(ledger):
@@ -28,9 +29,9 @@ def test_rows_come_back_whole_and_the_latest_holds(ledger):
     other = LedgerRow("b", "failed", "f", attempts=3)
     ledger.append([new])
     ledger.append([old, other])
-    assert ledger.rows() == {"a": new, "b": other}
+    assert rows_of(ledger) == {"a": new, "b": other}
     ledger.compact()
-    assert ledger.rows() == {"a": new, "b": other}
+    assert rows_of(ledger) == {"a": new, "b": other}
     assert len(ledger.parts()) == 1
 
 
@@ -41,7 +42,7 @@ def test_a_compaction_that_was_killed_does_no_harm(ledger, monkeypatch):
     monkeypatch.setattr("vsep_ray.storage.delete", lambda uri: None)  # killed before it removes the parts
     ledger.compact()
     assert len(ledger.parts()) == 2
-    assert ledger.rows()["a"].status == "separated"
+    assert rows_of(ledger)["a"].status == "separated"
 
 
 def test_incomplete_are_those_without_all_stems_in_full_size(ledger, tmp_path):
@@ -59,18 +60,18 @@ def test_incomplete_are_those_without_all_stems_in_full_size(ledger, tmp_path):
 def test_parts_are_merged_while_others_come(ledger):
     for track in "abc":
         ledger.append([LedgerRow(track, "separated", "f")])
-    before = ledger.rows()
-    ledger.merge(ledger.parts()[:2])
+    before = rows_of(ledger)
+    ledger.merge(ledger.parts()[:2], new_name("merged"))
     ledger.append([LedgerRow("d", "failed", "f")])
     assert len(ledger.parts()) == 3
-    assert {track: ledger.rows()[track] for track in "abc"} == before
+    assert {track: rows_of(ledger)[track] for track in "abc"} == before
 
 
 def test_a_ledger_of_an_earlier_version_can_be_read(ledger, tmp_path):
     (tmp_path / "_ledger").mkdir()
     old = pa.table({"track": ["a"], "status": ["separated"], "fingerprint": ["f"], "time": [1.0]})
     pq.write_table(old, tmp_path / "_ledger" / "ledger.parquet")
-    assert ledger.rows() == {"a": LedgerRow("a", "separated", "f", time=1.0)}
+    assert rows_of(ledger) == {"a": LedgerRow("a", "separated", "f", time=1.0)}
 
 
 def test_a_ledger_of_a_later_format_is_refused_and_one_without_a_number_is_read(ledger):
@@ -81,7 +82,7 @@ def test_a_ledger_of_a_later_format_is_refused_and_one_without_a_number_is_read(
     table = pq.read_table(file)
     assert table.schema.metadata[b"format"] == str(FORMAT).encode()
     pq.write_table(table.replace_schema_metadata(None), file)
-    assert ledger.rows() == {"a": row}
+    assert rows_of(ledger) == {"a": row}
     pq.write_table(table.replace_schema_metadata({"format": str(FORMAT + 1)}), file)
     with pytest.raises(UserError, match=f"of format {FORMAT + 1}, this version reads up to {FORMAT}"):
-        ledger.rows()
+        rows_of(ledger)

@@ -14,7 +14,7 @@ from vsep_ray.cluster.prepare_crops import plan, prepare, write_units
 from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore, latest_store
-from vsep_ray.crops.writing import Layout, Unit, begin, divide, finish, records
+from vsep_ray.crops.writing import Unit, begin, divide, finish, records
 from vsep_ray.datasets.folders import SourcesConfig
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import CropConfig, Stem, Track
@@ -27,6 +27,11 @@ CROP = CropConfig(length=256)
 
 def config(tmp_path, **changes):
     return PrepareCropsConfig(**{"storage": str(tmp_path), "crop": CROP, "dataset": TOY, **changes})
+
+
+def drums(uri):
+    """A store of drums that nothing is written to yet."""
+    return CropStore(str(uri), "sources", 8_000, 1, 256, ("drums",), (1.0,), False, "abc")
 
 
 @pytest.fixture(scope="module")
@@ -89,32 +94,32 @@ def test_clips_with_bad_files_among_them(ray_session, tmp_path):
 
 def test_a_track_that_kills_its_process_is_quarantined_and_takes_nobody_with_it(ray_session, tmp_path):
     tracks = [Track(f"t{i}", stems=(Stem("drums", (f"t{i}.wav",)),), split="train") for i in range(5)]
-    layout = Layout(str(tmp_path / "store"), "sources", CROP, ("drums",), (1.0,), False, "abc")
+    store = drums(tmp_path / "store")
 
     def open_track(track):
         if track.id == "t2":
             os._exit(1)
         return {"drums": iter([np.full((1, 256), 0.1, np.float32)])}
 
-    begin(layout, fresh=False)
+    begin(store, fresh=False)
     write_units(
-        layout, [Unit("0", "train", tuple(tracks[:4])), Unit("1", "train", tuple(tracks[4:]))], open_track
+        store, [Unit("0", "train", tuple(tracks[:4])), Unit("1", "train", tuple(tracks[4:]))], open_track
     )
-    finish(layout, records(layout.uri), "")
-    assert sorted(read_crops(CropStore.open(layout.uri), "train", "drums").track) == ["t0", "t1", "t3", "t4"]
-    (rejected,) = pq.read_table(f"{layout.uri}/_quarantine.parquet").to_pylist()
+    finish(store, records(store.uri), "")
+    assert sorted(read_crops(CropStore.open(store.uri), "train", "drums").track) == ["t0", "t1", "t3", "t4"]
+    (rejected,) = pq.read_table(f"{store.uri}/_quarantine.parquet").to_pylist()
     assert (rejected["uri"], rejected["stage"]) == ("t2.wav", "crash")
 
 
 def test_what_is_no_bad_file_ends_the_job(ray_session, tmp_path):
-    layout = Layout(str(tmp_path / "store"), "sources", CROP, ("drums",), (1.0,), False, "abc")
-    begin(layout, fresh=False)
+    store = drums(tmp_path / "store")
+    begin(store, fresh=False)
 
     def load(track):
         raise OSError("No space left on device")
 
     with pytest.raises(RuntimeError, match="No space left"):
-        write_units(layout, divide([Track("t", split="train")], [1]), load)
+        write_units(store, divide([Track("t", split="train")], [1]), load)
 
 
 def test_from_a_bucket_into_a_bucket(ray_session, bucket, tmp_path):

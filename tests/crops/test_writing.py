@@ -14,7 +14,7 @@ from vsep_ray.config import UserError
 from vsep_ray.crops.part_files import cut
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.writing import UNIT_BYTES, Layout, Unit, begin, divide, finish, records, write_unit
+from vsep_ray.crops.writing import UNIT_BYTES, Unit, begin, divide, finish, records, write_unit
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.datasets.track import MIXTURE, PUBLISHED, CropConfig, Stem, Track
 
@@ -33,10 +33,10 @@ AUDIO = {
 
 
 def layout(tmp_path, **changes):
-    plain = Layout(
+    plain = CropStore(
         uri=str(tmp_path / "store"),
         dataset="stems",
-        crop=CropConfig(length=40),
+        **vars(CropConfig(length=40)),
         sources=("drums", "bass"),
         scales=(1.0, 0.5),
         paired=True,

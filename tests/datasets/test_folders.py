@@ -7,12 +7,20 @@ import pytest
 import soundfile
 
 from vsep_ray.config import UserError
-from vsep_ray.datasets.folders import folder_per_source, folder_per_track, parse_rules
+from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
 
 
 def write(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     soundfile.write(path, np.full(80, 0.1), 8_000)
+
+
+def folder_per_track(root, *rules):
+    return StemsConfig(map=rules).tracks(str(root))
+
+
+def folder_per_source(root, *rules):
+    return SourcesConfig(map=rules).tracks(str(root))
 
 
 def relative(track, root):
@@ -23,7 +31,7 @@ def test_a_folder_per_track(tmp_path):
     for name in ("b/drums.wav", "b/bass/low.wav", "b/bass/high.FLAC", "b/mixture.wav", "a/drums.wav"):
         write(tmp_path / name)
     (tmp_path / "b/cover.png").write_text("no sound")
-    a, b = folder_per_track(str(tmp_path))
+    a, b = folder_per_track(tmp_path)
     assert (a.id, a.uri, relative(a, tmp_path)) == ("a", "", {"drums": ["a/drums.wav"]})
     assert (b.id, b.uri) == ("b", str(tmp_path / "b/mixture.wav"))
     assert relative(b, tmp_path) == {"bass": ["b/bass/high.FLAC", "b/bass/low.wav"], "drums": ["b/drums.wav"]}
@@ -32,8 +40,8 @@ def test_a_folder_per_track(tmp_path):
 def test_a_root_with_sound_files_is_one_track_and_rules_name_its_sources(tmp_path):
     for name in ("drums", "bassguitar", "clav", "horns"):
         write(tmp_path / f"song/{name}.wav")
-    rules = parse_rules(["bass=bassguitar.wav", "other=clav*", "other=horns*"])
-    (track,) = folder_per_track(str(tmp_path / "song"), rules)
+    rules = ("bass=bassguitar.wav", "other=clav*", "other=horns*")
+    (track,) = folder_per_track(tmp_path / "song", *rules)
     assert track.id == "song"
     assert relative(track, tmp_path / "song") == {
         "bass": ["bassguitar.wav"],
@@ -52,8 +60,8 @@ def test_a_folder_per_source_names_source_and_song(tmp_path):
         "c/vocals.wav",
     ):
         write(tmp_path / name)
-    rules = parse_rules(["bass=set/low", "drums=set/kick_*", "vocals=*/vocals.wav"])
-    found = [(next(iter(relative(t, tmp_path))), t.id) for t in folder_per_source(str(tmp_path), rules)]
+    rules = ("bass=set/low", "drums=set/kick_*", "vocals=*/vocals.wav")
+    found = [(next(iter(relative(t, tmp_path))), t.id) for t in folder_per_source(tmp_path, *rules)]
     assert sorted(found) == [
         ("bass", "a"),
         ("bass", "a"),
@@ -68,24 +76,28 @@ def test_odd_names(tmp_path):
     for name in ("vox [dry]/a.wav", "vox [dry]/b.wav", "bass/a.wav", "bass/._a.wav", "__MACOSX/bass/a.wav"):
         write(tmp_path / name)
     (tmp_path / "bass" / os.fsdecode(b"caf\xe9.wav")).write_bytes(b"")
-    found = {(t.stems[0].source, t.id) for t in folder_per_source(str(tmp_path))}
+    found = {(t.stems[0].source, t.id) for t in folder_per_source(tmp_path)}
     assert found == {("vox [dry]", "a"), ("vox [dry]", "b"), ("bass", "a"), ("bass", "caf\\udce9")}
 
 
 def test_the_first_rule_that_matches_counts(tmp_path):
     write(tmp_path / "shots/bass_c.wav")
     write(tmp_path / "shots/snare.wav")
-    rules = parse_rules(["bass=shots/bass_*", "drums=shots"])
-    assert [t.stems[0].source for t in folder_per_source(str(tmp_path), rules)] == ["bass", "drums"]
+    found = folder_per_source(tmp_path, "bass=shots/bass_*", "drums=shots")
+    assert [t.stems[0].source for t in found] == ["bass", "drums"]
 
 
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(UserError, match="not a folder"):
-        folder_per_track(str(tmp_path / "nowhere"))
+        folder_per_track(tmp_path / "nowhere")
     with pytest.raises(UserError, match="no sound file"):
-        folder_per_source(str(tmp_path))
+        folder_per_source(tmp_path)
     write(tmp_path / "stray.wav")
     with pytest.raises(UserError, match=r"stray\.wav.*--map"):
-        folder_per_source(str(tmp_path))
+        folder_per_source(tmp_path)
     with pytest.raises(UserError, match="SOURCE=GLOB"):
-        parse_rules(["drums"])
+        folder_per_source(tmp_path, "drums")
+    for name in ("song/mixture.wav", "song/mixture.flac"):
+        write(tmp_path / "two" / name)
+    with pytest.raises(UserError, match=r"'song' has several mixtures: .*flac, .*wav; keep one"):
+        folder_per_track(tmp_path / "two")

@@ -6,7 +6,7 @@ import pytest
 
 from vsep_ray import storage
 from vsep_ray.config import UserError
-from vsep_ray.datasets.manifest import tracks
+from vsep_ray.datasets.manifest import ManifestConfig
 from vsep_ray.datasets.track import Stem, Track
 
 
@@ -25,7 +25,7 @@ def test_files_of_one_song_are_one_track(tmp_path):
         "a/mix.wav,mixture,a,train",
         "s3://bucket/b.wav,bass,b,valid",
     )
-    a, b = tracks(uri)
+    a, b = ManifestConfig().tracks(uri)
     assert a == Track(
         id="a",
         uri=str(tmp_path / "a/mix.wav"),
@@ -41,7 +41,7 @@ def test_files_of_one_song_are_one_track(tmp_path):
 def test_where_no_song_has_two_sources_every_file_is_a_clip(tmp_path):
     table = {"uri": ["x/1.wav", "x/2.wav", "y.wav"], "source": ["drums", "drums", "bass"]}
     pq.write_table(pa.table({**table, "track": ["one", "one", None]}), tmp_path / "clips.parquet")
-    found = tracks(str(tmp_path / "clips.parquet"))
+    found = ManifestConfig().tracks(str(tmp_path / "clips.parquet"))
     assert [(t.id, t.stems[0].source, t.split) for t in found] == [
         ("one", "drums", ""),
         ("one", "drums", ""),
@@ -59,7 +59,7 @@ def test_names_are_text_rows_count_once_and_a_song_has_one_split(tmp_path):
         "b.wav,bass,007,",
         "c.wav,bass,7,",
     )
-    first, second = tracks(uri)
+    first, second = ManifestConfig().tracks(uri)
     assert (first.id, first.split, [s.uris for s in first.stems]) == (
         "007",
         "valid",
@@ -71,7 +71,7 @@ def test_names_are_text_rows_count_once_and_a_song_has_one_split(tmp_path):
 def test_files_lie_beside_a_manifest_in_a_bucket(bucket):
     uri = storage.join(bucket, "music", "songs.csv")
     storage.write_bytes(uri, b"path,source\na b.wav,drums\n")
-    (clip,) = tracks(uri)
+    (clip,) = ManifestConfig().tracks(uri)
     assert clip.files == (storage.join(bucket, "music", "a b.wav"),)
 
 
@@ -87,12 +87,15 @@ def test_files_lie_beside_a_manifest_in_a_bucket(bucket):
             ["path,source,track,split", "a.wav,drums,s,train", "./a.wav,drums,t,test"],
             "a.wav' is in two splits",
         ),
-        (["path,source,track", "a.wav,mixture,s", "b.wav,mixture,s"], "'s' has two mixtures"),
+        (
+            ["path,source,track", "a.wav,mixture,s", "b.wav,mixture,s"],
+            "'s' has several mixtures",
+        ),
         (['path,source\n"a'], "cannot be read"),
     ],
 )
 def test_mistakes_are_named(tmp_path, lines, words):
     with pytest.raises(UserError, match=words):
-        tracks(write(tmp_path / "m.csv", *lines))
+        ManifestConfig().tracks(write(tmp_path / "m.csv", *lines))
     with pytest.raises(UserError, match="is not there"):
-        tracks(str(tmp_path / "nowhere.csv"))
+        ManifestConfig().tracks(str(tmp_path / "nowhere.csv"))

@@ -1,7 +1,9 @@
-"""What every data set must satisfy, over the union, and the choice of sources."""
+"""What every data set must satisfy, over the union, the choice of sources, and splits that no song leaves."""
 
 import contracts
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vsep_ray.config import UserError
 from vsep_ray.datasets import registry
@@ -47,10 +49,10 @@ def test_sources_can_be_chosen():
         registry.select(TRACKS, ["vocals"])
 
 
-def test_a_listing_names_files_below_the_root_and_their_sizes(tmp_path):
+def test_an_inventory_names_files_below_the_root_and_their_sizes(tmp_path):
     (tmp_path / "d.wav").write_bytes(b"123")
     track = Track("a", stems=(Stem("drums", (str(tmp_path / "d.wav"), str(tmp_path / "gone.wav"))),))
-    entries, sizes = StemsConfig(str(tmp_path)).listing([track])
+    entries, sizes = StemsConfig(str(tmp_path)).inventory([track])
     changed = (tmp_path / "d.wav").stat().st_mtime_ns
     assert entries == [["a", "", [("drums", "d.wav", 3, changed), ("drums", "gone.wav", -1, 0)]]]
     assert sizes == [3]
@@ -59,3 +61,36 @@ def test_a_listing_names_files_below_the_root_and_their_sizes(tmp_path):
 def test_only_clips_are_unpaired():
     assert not SourcesConfig().paired(CLIPS) and not ManifestConfig().paired(CLIPS)
     assert StemsConfig().paired(CLIPS) and ManifestConfig().paired(TRACKS)
+
+
+SONGS = st.text("abcdef", min_size=1, max_size=3)
+MANY = st.lists(st.tuples(SONGS, st.sampled_from(["drums", "bass", "vocals"])), min_size=1, max_size=40)
+
+
+def clips(pairs):
+    return [Track(song, stems=(Stem(source, (f"{source}/{song}.wav",)),)) for song, source in pairs]
+
+
+@given(MANY, st.floats(0, 0.5), st.floats(0, 0.49))
+def test_no_song_leaks_and_no_source_is_left_without_training_material(pairs, valid, test):
+    made = registry.assign(clips(pairs), valid, test)
+    assert [t.id for t in made] == [song for song, _ in pairs]
+    by_song = {}
+    for track in made:
+        assert by_song.setdefault(track.id, track.split) == track.split
+    for source in {source for _, source in pairs}:
+        assert any(t.split == "train" for t in made if t.stems[0].source == source)
+
+
+def test_a_song_keeps_its_split_when_others_come_and_go():
+    many = clips([(f"song {i}", "drums") for i in range(400)])
+    splits = {t.id: t.split for t in registry.assign(many, 0.1, 0.2)}
+    assert {t.id: t.split for t in registry.assign(many[:200], 0.1, 0.2)}.items() <= splits.items()
+    shares = [list(splits.values()).count(s) / 400 for s in ("train", "valid", "test")]
+    assert shares == pytest.approx([0.7, 0.1, 0.2], abs=0.06)
+
+
+@pytest.mark.parametrize("fractions", [(-0.1, 0), (0.5, 0.5), (0, 1)])
+def test_fractions_must_leave_something_to_train_on(fractions):
+    with pytest.raises(UserError, match="valid-fraction"):
+        registry.assign(clips([("a", "drums")]), *fractions)

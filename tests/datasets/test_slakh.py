@@ -3,8 +3,7 @@
 import pytest
 
 from vsep_ray.config import UserError
-from vsep_ray.datasets.folders import parse_rules
-from vsep_ray.datasets.slakh import SlakhConfig, tracks
+from vsep_ray.datasets.slakh import SlakhConfig
 
 METADATA = """
 audio_dir: stems
@@ -29,7 +28,7 @@ def make(root, *names, ending="flac"):
 def test_stems_are_named_by_their_class_and_splits_by_their_folder(tmp_path, ending):
     names = ("train/Track1", "validation/Track2", "test/Track3", "omitted/Track4", "Track5")
     make(tmp_path, *names, ending=ending)
-    found = {t.id: t for t in tracks(str(tmp_path))}
+    found = {t.id: t for t in SlakhConfig().tracks(str(tmp_path))}
     assert {i: t.split for i, t in found.items()} == {
         "Track1": "train",
         "Track2": "valid",
@@ -47,7 +46,7 @@ def test_stems_are_named_by_their_class_and_splits_by_their_folder(tmp_path, end
 
 def test_rules_join_classes(tmp_path):
     make(tmp_path, "Track1")
-    (track,) = tracks(str(tmp_path), parse_rules(["bass=bass", "other=*"]))
+    (track,) = SlakhConfig(map=("bass=bass", "other=*")).tracks(str(tmp_path))
     assert {s.source: len(s.uris) for s in track.stems} == {"bass": 1, "other": 3}
 
 
@@ -56,4 +55,4 @@ def test_mistakes_are_named(tmp_path):
         SlakhConfig(str(tmp_path)).find()
     (tmp_path / "metadata.yaml").write_text("stems: 3")
     with pytest.raises(UserError, match="no metadata of Slakh"):
-        tracks(str(tmp_path))
+        SlakhConfig().tracks(str(tmp_path))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from vsep_ray import storage
 from vsep_ray.audio.resampling import rechunk
-from vsep_ray.datasets.folders import folder_per_source, folder_per_track
+from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
 from vsep_ray.datasets.streams import BadFileError, aligned, open_stems, whole
 from vsep_ray.datasets.track import PUBLISHED, CropConfig
 
@@ -47,7 +47,7 @@ def test_stems_are_summed_resampled_and_mapped_to_the_channels(tmp_path):
     high = write(tmp_path / "t/bass/high.wav", 500)
     write(tmp_path / "t/drums.wav", 44_100, sample_rate=44_100)
     mixture = write(tmp_path / "t/mixture.wav", 900)
-    streams = {s: list(a) for s, a in open_stems(folder_per_track(str(tmp_path))[0], CROP).items()}
+    streams = {s: list(a) for s, a in open_stems(StemsConfig().tracks(str(tmp_path))[0], CROP).items()}
     assert [p.shape for p in streams["bass"]] == [(1, 300), (1, 300), (1, 200)]
     audio = whole(streams)
     expected = low.mean(0, keepdims=True)
@@ -71,7 +71,7 @@ def test_bad_files_are_found_and_named(tmp_path, kind):
     path = tmp_path / "drums" / f"x{ending}"
     write(path, 40_000)
     damage(path)
-    (track,) = folder_per_source(str(tmp_path))
+    (track,) = SourcesConfig().tracks(str(tmp_path))
     with pytest.raises(BadFileError) as caught:
         whole(open_stems(track, CROP))
     assert caught.value.uri == str(path)
@@ -81,7 +81,7 @@ def test_bad_files_are_found_and_named(tmp_path, kind):
 def test_a_file_without_a_sample_at_the_new_rate_is_bad(tmp_path):
     (tmp_path / "drums").mkdir()
     soundfile.write(tmp_path / "drums/x.wav", np.ones(1), 192_000)
-    (track,) = folder_per_source(str(tmp_path))
+    (track,) = SourcesConfig().tracks(str(tmp_path))
     with pytest.raises(BadFileError, match="shorter than one sample"):
         whole(open_stems(track, CROP))
 
@@ -93,6 +93,6 @@ def test_a_full_disk_is_no_bad_file(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "read_local", full)
     (tmp_path / "drums").mkdir()
     (tmp_path / "drums/x.wav").touch()
-    (track,) = folder_per_source(str(tmp_path))
+    (track,) = SourcesConfig().tracks(str(tmp_path))
     with pytest.raises(OSError, match="No space left"):
         whole(open_stems(track, CROP))

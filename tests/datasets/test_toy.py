@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from vsep_ray.config import UserError
-from vsep_ray.datasets.toy import SHAPES, ToyConfig, fourier_sine, piano_keys, render, tracks, wave
+from vsep_ray.datasets.toy import SHAPES, ToyConfig, fourier_sine, piano_keys, render, wave
 
 CONFIG = ToyConfig(train_tracks=6, valid_tracks=2, test_tracks=3)
 
@@ -46,22 +46,20 @@ def test_a_square_wave_aliases_only_when_naive():
 
 
 def test_tracks_are_unique_and_in_one_split_each():
-    made = tracks(CONFIG)
+    made = CONFIG.find()
     assert [t.split for t in made] == ["train"] * 6 + ["valid"] * 2 + ["test"] * 3
     assert len({t.id for t in made}) == 11
     assert {tuple(s.source for s in t.stems) for t in made} == {SHAPES}
 
 
 def test_draws_depend_on_seed_split_track_and_shape_alone():
-    made = tracks(CONFIG)
+    made = CONFIG.find()
     sources = [render(t, CONFIG, 8_000, 1, 256) for t in made]
     again = render(made[3], CONFIG, 8_000, 1, 256)
     fewer = dataclasses.replace(CONFIG, shapes=("square", "sine"), train_tracks=4)
     for shape in fewer.shapes:
         np.testing.assert_array_equal(sources[3][shape], again[shape])
-        np.testing.assert_array_equal(
-            sources[3][shape], render(tracks(fewer)[3], fewer, 8_000, 1, 256)[shape]
-        )
+        np.testing.assert_array_equal(sources[3][shape], render(fewer.find()[3], fewer, 8_000, 1, 256)[shape])
     first = np.stack([s["sine"] for s in sources])
     assert len(np.unique(first.round(6), axis=0)) == len(made)
     other_seed = render(made[3], dataclasses.replace(CONFIG, seed=1), 8_000, 1, 256)
@@ -70,7 +68,7 @@ def test_draws_depend_on_seed_split_track_and_shape_alone():
 
 def test_keys_amplitudes_and_channels():
     config = dataclasses.replace(CONFIG, lowest_hz=440, highest_hz=440.1)
-    sine = render(tracks(config)[0], config, 44_000, 2, 44_000)["sine"]
+    sine = render(config.find()[0], config, 44_000, 2, 44_000)["sine"]
     assert sine.shape == (2, 44_000) and sine.dtype == np.float32
     np.testing.assert_array_equal(sine[0], sine[1])
     assert np.abs(np.fft.rfft(sine[0])).argmax() == 440
@@ -79,5 +77,5 @@ def test_keys_amplitudes_and_channels():
 
 def test_keys_above_nyquist_are_left_out():
     config = dataclasses.replace(CONFIG, lowest_hz=3_900, highest_hz=4_186.01)
-    sine = render(tracks(config)[0], config, 8_000, 1, 8_000)["sine"][0]
+    sine = render(config.find()[0], config, 8_000, 1, 8_000)["sine"][0]
     assert np.abs(np.fft.rfft(sine)).argmax() == 3951

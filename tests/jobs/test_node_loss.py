@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from ledgers import rows_of
 from library import contents, make_library
 from mlflow_server import MlflowServer, free_port
 from nodes import Job, ThreeNodes
@@ -106,7 +107,7 @@ def test_separation_of_a_catalog(cluster, start, tmp_path):
         return start(name, "separate_catalog.py", *flags, "--output", tmp_path / f"{name}-stems")
 
     job = run("disturbed")
-    job.wait_until(lambda: len(Ledger(f"{tmp_path}/disturbed-stems").rows()) > 20)
+    job.wait_until(lambda: len(rows_of(Ledger(f"{tmp_path}/disturbed-stems"))) > 20)
     assert cluster.lose("Worker") > 0
     disturbed = job.end()
     cluster.mend()

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from damage import check
+from ledgers import rows_of
 from library import check_stems, contents, make_library
 
 from vsep_ray import checkpoint
@@ -93,7 +94,7 @@ def test_a_mixed_library_undisturbed_and_killed_at_random_moments(
     calm_seconds = time.monotonic() - began
     assert done.returncode == 0, done.stderr
     assert (line["separated"], line["failed"]) == (tracks - damaged, damaged)
-    rows = Ledger(str(tmp_path / "calm")).rows()
+    rows = rows_of(Ledger(str(tmp_path / "calm")))
     assert rows.keys() == library.keys()
     for track, kind in library.items():
         if kind:

@@ -65,20 +65,6 @@ def test_a_generator_is_closed_with_the_block_by_the_thread_that_leaves_it():
     assert closed == [threading.get_ident()]
 
 
-def test_nothing_is_made_before_it_is_wanted_where_nobody_is_to_be_ahead():
-    made = []
-
-    def make():
-        for i in range(3):
-            made.append((i, threading.get_ident()))
-            yield i
-
-    with ahead(make(), 0) as items:
-        assert not made and next(items) == 0
-        assert made == [(0, threading.get_ident())]
-        assert list(items) == [1, 2]
-
-
 @pytest.mark.parametrize("threads", [0, 2])
 def test_a_crew_of_any_size_gives_results_and_errors(threads):
     with crew(threads) as workers:

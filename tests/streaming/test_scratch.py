@@ -1,6 +1,7 @@
 """Blocks come back; nothing has a name."""
 
 import os
+from itertools import islice
 
 import numpy as np
 import pytest
@@ -17,8 +18,8 @@ def test_blocks_come_back_in_any_order_while_others_are_written(tmp_path, monkey
     blocks = [rng.standard_normal((3, n)).astype(np.float32) for n in (5, 1, 0, 700)]
     for i, block in enumerate(blocks):
         scratch.append(np.asfortranarray(block))
-        assert np.array_equal(scratch[i // 2], blocks[i // 2])
-    assert (len(scratch), scratch.length) == (4, 706)
+        assert np.array_equal(next(islice(scratch, i // 2, None)), blocks[i // 2])
+    assert scratch.length == 706
     assert all(np.array_equal(a, b) for a, b in zip(scratch, blocks, strict=True))
     assert list(scratch.tee(blocks)) == blocks and scratch.length == 2 * 706
     assert os.listdir(tmp_path) == []
@@ -31,7 +32,7 @@ def test_nobody_changes_what_is_kept():
     scratch = Scratch()
     scratch.append(np.ones((1, 9), np.float32))
     with pytest.raises(ValueError, match="read-only"):
-        scratch[0][:] = 0
+        next(iter(scratch))[:] = 0
 
 
 def test_a_full_disk_is_an_error_of_the_system(monkeypatch):

@@ -72,7 +72,8 @@ def test_a_wav_file_that_would_pass_4_gib_is_an_rf64(tmp_path, monkeypatch):
     with io.open_writer(tmp_path / "long", 8000, 1, length=300, tags={"title": "é"}) as append:
         append(noise(0.1, length=300))
     info = io.probe(tmp_path / "long")
-    assert (info.format, info.length, info.tags["title"]) == ("RF64", 300, "é")
+    assert (info.length, info.tags["title"]) == (300, "é")
+    assert soundfile.info(tmp_path / "long").format == "RF64"
     with io.open_writer(tmp_path / "again", 8000, 1, length=300, tags={"title": "é"}) as append:
         append(noise(0.1, length=300))
     content = (tmp_path / "long").read_bytes()

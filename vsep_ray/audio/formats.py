@@ -1,22 +1,26 @@
-"""What each container of sound holds, and what is wrong with a file that cannot be read or written."""
+"""Containers of sound are described here, and what is wrong with a file that cannot be read or written."""
 
 import errno
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from types import MappingProxyType
 from typing import Literal
 
 from vsep_ray.config import UserError
 
-_ENDINGS = (
-    "wav wave flac ogg oga opus mp3 mp2 aif aiff aifc au caf w64 rf64 m4a m4b mp4 aac wma webm mka mkv mov"
-)
-AUDIO_ENDINGS = frozenset("." + ending for ending in _ENDINGS.split())
-"""Endings (lower case) of files that a catalog takes for sound, whatever is inside."""
+AUDIO_ENDINGS = frozenset({
+    ".wav", ".wave", ".w64", ".rf64", ".aif", ".aiff", ".aifc", ".au", ".caf", ".flac", ".mp3", ".mp2",
+    ".ogg", ".oga", ".opus", ".m4a", ".m4b", ".mp4", ".aac", ".wma", ".webm", ".mka", ".mkv", ".mov",
+})  # fmt: skip
+"""Files with one of these endings (in lower case) count as sound, whatever is inside."""
 
 Stage = Literal["read", "decode", "format", "separate", "encode", "crash", "replaced"]
-"""Where a file failed: to reach it, to understand it, to keep its rate and channels in the output format, to
-run the model, to write the stems; ``crash``: it took its process with it; ``replaced``: its stems are being
-made anew."""
+"""The stage says where a file failed: it could not be reached (``read``) or understood (``decode``), the
+output format cannot keep its rate and channels (``format``), the model did not run (``separate``), the stems
+could not be written (``encode``), it took its process with it (``crash``), or its stems are being made anew
+(``replaced``).
+"""
 
 
 @dataclass(frozen=True)
@@ -33,34 +37,51 @@ class Failure:
 
 
 class AudioError(Exception):
-    """A file that cannot be used: one row of a ledger or quarantine list, never the end of a job."""
+    """The error says that one file cannot be used: a row of a ledger or quarantine list, no job's end.
+
+    Attributes:
+        stage, message: where the file failed, and why.
+        failure: the same as a value.
+    """
 
     def __init__(self, stage: Stage, message: str) -> None:
         super().__init__(stage, message)  # both, so that the error survives pickling
-        self.stage, self.message = stage, message
+        self.stage, self.message, self.failure = stage, message, Failure(stage, message)
 
     def __str__(self) -> str:
         return f"{self.stage}: {self.message}"
 
-    @property
-    def failure(self) -> Failure:
-        """The same as a value."""
-        return Failure(self.stage, self.message)
-
 
 SCARCE = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-"""What no file is to blame for: disk, open files, memory."""
+"""No file is to blame for errors of these numbers: disk space, open files or memory ran out."""
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """The header tells what a sound file holds.
+
+    Attributes:
+        sample_rate: the rate (Hz).
+        channels: the number of audio channels.
+        length: samples per channel; an estimate for files that PyAV decodes.
+        tags: title, artist and the like, by libsndfile's names.
+    """
+
+    sample_rate: int
+    channels: int
+    length: int
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Format:
-    """A container that stems are written in.
+    """Stems are written in a container of this format.
 
     Attributes:
-        container: libsndfile's name.
-        subtypes: sample format by the name that the user gives it; the first is the default.
-        sample_rates: Hz; empty: any up to ``max_rate``.
-        max_rate: Hz.
+        container: libsndfile's name of it.
+        subtypes: libsndfile's sample formats by the names that the user gives them, the default first.
+        sample_rates: the rates (Hz) that it can hold; empty: any up to ``max_rate``.
+        max_rate: the highest rate (Hz).
         max_channels: the most audio channels.
     """
 
@@ -87,10 +108,25 @@ FORMATS = MappingProxyType(
     }
 )
 """The formats of stems by file ending."""
+BITS = MappingProxyType({"PCM_16": 16, "PCM_24": 24})
+"""Bits of the integer sample formats, by libsndfile's names."""
+
+
+def is_sound(name: str) -> bool:
+    """Returns whether a file has an ending of sound and is not hidden. A zip made on a Mac has files of its
+    own beside the user's, which are hidden as well.
+
+    Example:
+        >>> is_sound("live/A.WAV"), is_sound("live/._a.wav"), is_sound("__MACOSX/a.wav"), is_sound("a.jpg")
+        (True, False, False, False)
+    """
+    path = PurePosixPath(name)
+    is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
+    return path.suffix.lower() in AUDIO_ENDINGS and not is_hidden
 
 
 def libsndfile_subtype(format: str, subtype: str = "auto") -> str:
-    """libsndfile's name of a sample format; ``auto`` is float for wav and 24 bits for flac.
+    """Returns libsndfile's name of a sample format; ``auto`` is float for wav and 24 bits for flac.
 
     Example:
         >>> libsndfile_subtype("flac")
@@ -101,19 +137,16 @@ def libsndfile_subtype(format: str, subtype: str = "auto") -> str:
     """
     if format not in FORMATS:
         raise UserError(f"format {format!r} is unknown; there are {', '.join(FORMATS)}")
-    subtypes = dict(FORMATS[format].subtypes)
-    if subtype == "auto":
-        return next(iter(subtypes.values()))
-    if subtype not in subtypes:
-        raise UserError(f"{format} has no subtype {subtype!r}; it has {', '.join({'auto', *subtypes})}")
-    return subtypes[subtype]
+    subtypes = FORMATS[format].subtypes
+    names = {"auto": subtypes[0][1], **dict(subtypes)}
+    if subtype not in names:
+        raise UserError(f"{format} has no subtype {subtype!r}; it has {', '.join(names)}")
+    return names[subtype]
 
 
 def check_format(sample_rate: int, channels: int, format: str) -> Failure | None:
-    """Check that a format can hold a sample rate (Hz) and a number of channels.
-
-    Returns:
-        None if it can; else a failure of stage ``format``, which names the formats that can.
+    """Returns a failure of stage ``format`` if a format cannot hold a sample rate (Hz) and a number of
+    channels. The failure names the formats that can.
     """
     if holds(format, sample_rate, channels):
         return None
@@ -122,7 +155,7 @@ def check_format(sample_rate: int, channels: int, format: str) -> Failure | None
 
 
 def holds(format: str, sample_rate: int, channels: int) -> bool:
-    """Whether a format can hold a sample rate (Hz) and a number of channels.
+    """Returns whether a format can hold a sample rate (Hz) and a number of channels.
 
     Example:
         >>> holds("opus", 44_100, 2), holds("opus", 48_000, 2)

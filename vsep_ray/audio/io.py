@@ -1,4 +1,5 @@
-"""Sound files in and out, whole or in blocks: soundfile (libsndfile) first, PyAV for what it cannot open.
+"""Sound files are read and written, whole or in blocks: by soundfile (libsndfile), and by PyAV where that
+cannot.
 
 Everything that is wrong with a file is an `AudioError`, which names the stage: ``read`` (not there, not
 readable) or ``decode`` (empty, damaged, cut off, not sound, or with samples that are not finite).
@@ -8,7 +9,6 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -19,56 +19,31 @@ from vsep_ray import storage
 from vsep_ray.audio import pyav
 from vsep_ray.audio.containers import mp3, ogg, wav
 from vsep_ray.audio.containers.trust import open_file
-from vsep_ray.audio.formats import FORMATS, SCARCE, AudioError, libsndfile_subtype
+from vsep_ray.audio.formats import BITS, FORMATS, SCARCE, AudioError, AudioInfo, libsndfile_subtype
 from vsep_ray.audio.resampling import Audio
 
 BLOCK = 65_536
-"""Samples per block; also the largest write: libsndfile's Vorbis encoder overflows its stack on long ones."""
+"""Blocks have this many samples, and no write is larger: libsndfile's Vorbis encoder overflows its stack."""
 LARGEST_WAV = 2**32 - 2**16
-"""Bytes of samples in a wav file, whose header counts in 32 bits; some room is left for the header."""
+"""A wav file holds no more bytes of samples: its header counts in 32 bits, and needs some room."""
 LOWEST_RATE = 1_000
-"""Hz; below, a header lies, and a small file would become a huge one at another rate."""
+"""A header lies below this rate (Hz), and a small file would become a huge one at another rate."""
 ROOM = 1 << 20
-"""Bytes that must fit on a disk that is not full."""
-
-
-@dataclass(frozen=True)
-class AudioInfo:
-    """What a sound file says about itself.
-
-    Attributes:
-        sample_rate: Hz.
-        channels: audio channels.
-        length: samples per channel; an estimate for files that PyAV decodes.
-        format: libsndfile's or FFmpeg's name of the container.
-        subtype: libsndfile's name of the sample format, or FFmpeg's of the codec.
-        tags: title, artist and the like, by libsndfile's names.
-    """
-
-    sample_rate: int
-    channels: int
-    length: int
-    format: str
-    subtype: str
-    tags: Mapping[str, str] = field(default_factory=dict)
+"""This many bytes must fit on a disk that is not full."""
 
 
 def probe(uri: str | Path) -> AudioInfo:
-    """Read the header of a sound file.
+    """Returns what the header of a sound file says.
 
     Raises:
         AudioError: stage ``read`` or ``decode``.
     """
-    with _local_file(uri) as path:
-        file, why, _ = open_file(path)
-        if file is None:
-            return _plausible(AudioInfo(*pyav.probe(path, why)))
-        with file:
-            return _plausible(_describe(file))
+    with open_blocks(uri) as (info, _):
+        return info
 
 
 def read(uri: str | Path) -> tuple[Audio, int]:
-    """A whole sound file: float32 samples (C, T) and the sample rate in Hz.
+    """Returns a whole sound file: float32 samples (C, T) and the sample rate in Hz.
 
     Raises:
         AudioError: stage ``read`` or ``decode``.
@@ -78,21 +53,27 @@ def read(uri: str | Path) -> tuple[Audio, int]:
 
 
 @contextlib.contextmanager
-def open_blocks(uri: str | Path, block: int = BLOCK) -> Iterator[tuple[AudioInfo, Iterator[Audio]]]:
-    """A sound file's header and its blocks (C, n); an error ends them if a sample is not finite or none came.
+def open_blocks(
+    uri: str | Path, block: int = BLOCK, stream: int = 0
+) -> Iterator[tuple[AudioInfo, Iterator[Audio]]]:
+    """Yields a sound file's header and its blocks (C, n), which an error ends if a sample is not finite or
+    none came.
+
+    Args:
+        uri: the file.
+        block: samples per block; what PyAV decodes has blocks of its own.
+        stream: which one to read of a file with several streams of sound; all but the first are for PyAV.
 
     Raises:
         AudioError: stage ``read`` or ``decode``.
     """
     with _local_file(uri) as path:
-        file, why, samples = open_file(path)
-        if file is None:
-            with pyav.open_blocks(path, why) as (found, blocks):
-                yield _plausible(AudioInfo(*found)), _checked(mp3.whole(blocks, samples))
-        else:
-            with file:
-                blocks = mp3.whole(_decode(file, block), samples)
-                yield _plausible(_describe(file)), _checked(blocks)
+        file, why, samples = (None, "of one stream among several", 0) if stream else open_file(path)
+        opened = pyav.open_blocks(path, why, stream) if file is None else _opened(file, block)
+        with opened as (info, blocks):
+            if info.sample_rate < LOWEST_RATE:
+                raise AudioError("decode", f"damaged: a sample rate of {info.sample_rate} Hz")
+            yield info, _checked(mp3.whole(blocks, samples))
 
 
 def write(
@@ -104,7 +85,7 @@ def write(
     subtype: str = "auto",
     tags: Mapping[str, str] | None = None,
 ) -> None:
-    """Write (C, T) float samples to a local sound file; see `open_writer`."""
+    """Writes (C, T) float samples to a local sound file; see `open_writer`."""
     with open_writer(path, sample_rate, len(audio), format=format, subtype=subtype, tags=tags) as append:
         append(audio)
 
@@ -120,13 +101,13 @@ def open_writer(
     tags: Mapping[str, str] | None = None,
     length: int = 0,
 ) -> Iterator[Callable[[Audio | NDArray[np.int32]], None]]:
-    """A function that appends (C, n) blocks to a local sound file: floats, which an integer format rounds and
-    clips, or int32, of which it keeps the upper bits. The same samples and tags give the same bytes.
+    """Yields a function that appends (C, n) blocks to a local sound file. An integer format rounds and clips
+    floats, and keeps the upper bits of int32. The same samples and tags give the same bytes.
 
     Args:
         path: the file; its ending does not matter.
-        sample_rate: Hz.
-        channels: C.
+        sample_rate: its rate (Hz).
+        channels: the number C of its channels.
         format: a key of `FORMATS`; ``subtype``: ``auto``, ``16``, ``24`` or ``float``.
         tags: libsndfile's names (``title``, ``artist``, ``comment``, ...) and values.
         length: samples per channel that will come, if known; a wav file of 4 GiB or more becomes an RF64.
@@ -136,7 +117,7 @@ def open_writer(
         OSError: there is no room for it.
     """
     name, container = libsndfile_subtype(format, subtype), FORMATS[format].container
-    bits = {"PCM_16": 16, "PCM_24": 24}.get(name)
+    bits = BITS.get(name)
     if container == "WAV" and length * channels * (bits or 32) // 8 > LARGEST_WAV:
         container = "RF64"
     try:
@@ -145,7 +126,8 @@ def open_writer(
                 setattr(file, tag, value)
             yield lambda audio: _append(file, audio, bits)
     except (soundfile.LibsndfileError, AssertionError) as error:  # soundfile asserts that all was written
-        _require_room(Path(path).parent)
+        with tempfile.TemporaryFile(dir=Path(path).parent) as full:
+            full.write(bytes(ROOM))  # libsndfile says "System error" when the disk is full; this says so
         raise AudioError(
             "encode", f"cannot write {format} {name}, {sample_rate} Hz, {channels} channels: {error}"
         ) from error
@@ -157,7 +139,9 @@ def open_writer(
 
 class _OutputFile(soundfile.SoundFile):
     def flush(self) -> None:
-        """Nothing: soundfile would fsync before it closes, where it is `storage.publish` that knows when."""
+        """Does nothing: soundfile would fsync before it closes, where it is `storage.publish` that knows
+        when.
+        """
 
 
 @contextlib.contextmanager
@@ -180,17 +164,12 @@ def _local_file(uri: str | Path) -> Iterator[Path]:
         yield path
 
 
-def _plausible(info: AudioInfo) -> AudioInfo:
-    if info.sample_rate < LOWEST_RATE:
-        raise AudioError("decode", f"damaged: a sample rate of {info.sample_rate} Hz")
-    return info
-
-
-def _describe(file: soundfile.SoundFile) -> AudioInfo:
-    tags = {
-        tag: value for tag, value in file.copy_metadata().items() if value
-    }  # it reads "", but refuses to write it
-    return AudioInfo(file.samplerate, file.channels, file.frames, file.format, file.subtype, tags)
+@contextlib.contextmanager
+def _opened(file: soundfile.SoundFile, block: int) -> Iterator[tuple[AudioInfo, Iterator[Audio]]]:
+    with file:
+        found = file.copy_metadata().items()
+        tags = {tag: value for tag, value in found if value}  # it reads "", but refuses to write it
+        yield AudioInfo(file.samplerate, file.channels, file.frames, tags), _decode(file, block)
 
 
 def _decode(file: soundfile.SoundFile, block: int) -> Iterator[Audio]:
@@ -231,19 +210,13 @@ def _append(file: soundfile.SoundFile, audio: Audio | NDArray[np.int32], bits: i
     # libsndfile's own float-to-integer conversion rounds down: half a step of bias per stem would add up in
     # their sum
     exact = bits is None or audio.dtype == np.int32
-    samples = audio if exact else _quantise(audio, bits)  # type: ignore[arg-type]
+    samples = audio if exact else quantise(audio, bits)  # type: ignore[arg-type]
     for start in range(0, samples.shape[1], BLOCK):
-        rows = list(samples[:, start : start + BLOCK])
-        file.write(np.stack(rows, axis=-1))  # four times as fast as a copy of the transpose
+        # four times as fast as a copy of the transpose
+        file.write(np.stack(list(samples[:, start : start + BLOCK]), axis=-1))
 
 
-def _quantise(audio: Audio, bits: int) -> np.ndarray:
-    """Integers of ``bits`` bits in the upper bits of int32: round(x * 2^(bits-1)) * 2^(32-bits)."""
+def quantise(audio: Audio, bits: int) -> NDArray[np.int32]:
+    """Returns integers of ``bits`` bits in the upper bits of int32: round(x * 2^(bits-1)) * 2^(32-bits)."""
     top = 2 ** (bits - 1)
     return np.clip(np.rint(audio.astype(np.float64) * top), -top, top - 1).astype(np.int32) << (32 - bits)
-
-
-def _require_room(folder: Path) -> None:
-    """libsndfile says "System error" when the disk is full; the system says so itself."""
-    with tempfile.TemporaryFile(dir=folder) as file:
-        file.write(bytes(ROOM))

@@ -1,4 +1,4 @@
-"""Decoding by PyAV (FFmpeg): m4a, wma, sound tracks of video and whatever else libsndfile cannot open."""
+"""PyAV (FFmpeg) decodes m4a, wma, sound tracks of video and whatever else libsndfile cannot open."""
 
 import contextlib
 from collections.abc import Iterator
@@ -8,48 +8,30 @@ from typing import Any
 
 import numpy as np
 
-from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.formats import AudioError, AudioInfo
 from vsep_ray.audio.resampling import Audio
 
-Found = tuple[int, int, int, str, str, dict[str, str]]
-"""Sample rate (Hz), channels, estimated length (samples), container, codec, tags: the fields of
-`io.AudioInfo`."""
 TAGS = {
     **{n: n for n in ("title", "artist", "album", "date", "genre", "comment", "copyright")},
     "track": "tracknumber",
 }
-"""FFmpeg's names of tags -> libsndfile's."""
+"""libsndfile's names of tags by FFmpeg's."""
 PLAYLISTS = ("concat", "hls", "dash")
 """Formats that name other files."""
 STATE_LENGTH = ("mov", "matroska", "asf", "flac")
 """Formats whose duration is no guess."""
 GAP_SECONDS, SLACK_SECONDS = 0.01, 0.1
-"""What times of a whole file may be off between frames (less than a frame), and at its end."""
+"""Times of a whole file may be off by so much between frames (less than a frame), and at its end."""
 
 
-def probe(path: Path, why: str) -> Found:
-    """The header of a file that libsndfile refused for ``why``.
+@contextlib.contextmanager
+def open_blocks(path: Path, why: str, stream: int = 0) -> Iterator[tuple[AudioInfo, Iterator[Audio]]]:
+    """Yields the header and the decoded float32 blocks (C, n) of one stream of sound in a file that
+    libsndfile refused for ``why``.
 
     Raises:
         AudioError: stage ``decode``.
     """
-    with _opened(path, why) as container:
-        return _describe(container)
-
-
-@contextlib.contextmanager
-def open_blocks(path: Path, why: str) -> Iterator[tuple[Found, Iterator[Audio]]]:
-    """The header and the decoded float32 blocks (C, n) of a file that libsndfile refused for ``why``.
-
-    Raises:
-        AudioError: stage ``decode``.
-    """
-    with _opened(path, why) as container:
-        yield _describe(container), _decode(container)
-
-
-@contextlib.contextmanager
-def _opened(path: Path, why: str) -> Iterator[Any]:
     import av  # with FFmpeg's libraries, which most runs do not need
 
     try:
@@ -59,55 +41,47 @@ def _opened(path: Path, why: str) -> Iterator[Any]:
             "decode", f"not a sound file that libsndfile or FFmpeg knows ({why}; {error.strerror})"
         ) from error
     with container:
-        if not container.streams.audio or container.format.name in PLAYLISTS:
-            raise AudioError("decode", f"FFmpeg finds no sound in this {container.format.name} file")
-        if container.streams.audio[0].codec_context is None:
-            raise AudioError("decode", f"FFmpeg cannot decode the sound in this {container.format.name} file")
-        yield container
+        name, found = container.format.name, container.streams.audio
+        if not found or name in PLAYLISTS:
+            raise AudioError("decode", f"FFmpeg finds no sound in this {name} file")
+        if stream >= len(found):
+            words = f"the file has {len(found)} streams of sound, and number {stream + 1} was asked for"
+            raise AudioError("decode", words)
+        if found[stream].codec_context is None:
+            raise AudioError("decode", f"FFmpeg cannot decode the sound in this {name} file")
+        yield _describe(container, found[stream]), _decode(container, found[stream])
 
 
-def _describe(container: Any) -> Found:
-    stream = container.streams.audio[0]
+def _describe(container: Any, stream: Any) -> AudioInfo:
     seconds = (
         float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
     )
-    return (
-        stream.rate,
-        stream.channels,
-        round(seconds * stream.rate),
-        container.format.name,
-        stream.codec_context.name,
-        {TAGS[k.lower()]: v for k, v in container.metadata.items() if k.lower() in TAGS},
-    )
+    tags = {TAGS[k.lower()]: v for k, v in container.metadata.items() if k.lower() in TAGS}
+    return AudioInfo(stream.rate, stream.channels, round(seconds * stream.rate), tags)
 
 
-def _decode(container: Any) -> Iterator[Audio]:
+def _decode(container: Any, stream: Any) -> Iterator[Audio]:
     import av
 
-    stream = container.streams.audio[0]
     if stream.codec_context.name == "flac":  # by default FFmpeg takes a damaged frame as it is
         stream.codec_context.options = {"err_detect": "crccheck+explode"}
     to_float = av.AudioResampler(format="fltp", layout=stream.layout, rate=stream.rate)
     try:
         for frame in chain(_complete(container, stream), [None]):
-            for part in to_float.resample(frame):
-                yield _samples(part, to_float)
+            for block in to_float.resample(frame):
+                rate, channels = block.sample_rate, block.layout.nb_channels
+                # a resampler that has nothing to do with the first frame does not look at the others
+                if (rate, channels) != (to_float.rate, to_float.layout.nb_channels):
+                    raise AudioError("decode", f"damaged: it goes on at {rate} Hz with {channels} channels")
+                yield block.to_ndarray().astype(np.float32, copy=False)
     except av.FFmpegError as error:
         raise AudioError("decode", f"damaged: {error.strerror}") from error
     except ValueError as error:  # rate or channels change on the way
         raise AudioError("decode", f"damaged: {error}") from error
 
 
-def _samples(frame: Any, expected: Any) -> Audio:
-    rate, channels = frame.sample_rate, frame.layout.nb_channels
-    # a resampler that has nothing to do with the first frame does not look at the others
-    if (rate, channels) != (expected.rate, expected.layout.nb_channels):
-        raise AudioError("decode", f"damaged: it goes on at {rate} Hz with {channels} channels")
-    return frame.to_ndarray().astype(np.float32, copy=False)
-
-
 def _complete(container: Any, stream: Any) -> Iterator[Any]:
-    """The frames. Each must begin where the one before ended, and the last end where the file says."""
+    """Yields the frames. Each must begin where the one before ended, and the last end where the file says."""
     end, steady = None, container.format.name != "ogg"  # in a chain of Ogg streams time begins again
     for frame in container.decode(stream):
         start = None if frame.pts is None else float(frame.pts * frame.time_base)
@@ -122,7 +96,7 @@ def _complete(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _stated_end(container: Any, stream: Any) -> float | None:
-    """Seconds at which the sound ends by the header; None where that is not said, as beside a picture."""
+    """Returns when the sound ends by the header (s), None where that is not said, as beside a picture."""
     if container.format.name.partition(",")[0] not in STATE_LENGTH:
         return None
     if stream.duration:

@@ -1,4 +1,4 @@
-"""Sample rates, channels and lengths of numpy audio, whole arrays or streams of blocks.
+"""Numpy audio gets other sample rates, channels and lengths, as whole arrays or as streams of blocks.
 
 Resampling is libsoxr's at its very high quality. Its streams are linear-phase with the delay taken out, so
 that a stream in blocks equals the whole array resampled at once, and its length is round(T * to_rate /
@@ -44,8 +44,7 @@ def resample_blocks(blocks: Iterable[Audio], from_rate: int, to_rate: int) -> It
             soxr.ResampleStream(from_rate, to_rate, 1, dtype="float32", quality=QUALITY) for _ in block
         ]
         yield from _not_empty([s.resample_chunk(row) for s, row in zip(streams, block, strict=True)])
-    end = np.zeros(0, np.float32)
-    yield from _not_empty([stream.resample_chunk(end, last=True) for stream in streams])
+    yield from _not_empty([s.resample_chunk(np.zeros(0, np.float32), last=True) for s in streams])
 
 
 def rechunk(blocks: Iterable[Audio], length: int) -> Iterator[Audio]:
@@ -92,9 +91,8 @@ def map_channels(audio: Audio, channels: int) -> Audio:
         return audio.mean(axis=-2, keepdims=True)
     if have == 1:
         return np.repeat(audio, channels, axis=-2)
-    kept = audio[..., :channels, :]
-    silent = np.zeros((*audio.shape[:-2], max(channels - have, 0), audio.shape[-1]), audio.dtype)
-    return np.concatenate([kept, silent], axis=-2)
+    silent = [(0, 0)] * (audio.ndim - 2) + [(0, max(channels - have, 0)), (0, 0)]
+    return np.pad(audio[..., :channels, :], silent)
 
 
 def fit_length(audio: Audio, length: int) -> Audio:

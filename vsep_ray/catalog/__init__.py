@@ -1,1 +1,1 @@
-"""Catalogs: the tracks that bulk separation is given, and the ledger of what became of them."""
+"""A catalog lists the tracks that bulk separation is given; its ledger says what became of each track."""

@@ -1,9 +1,9 @@
-"""What happened to every track of a catalog: Parquet under ``<output>/_ledger/``, one row per track.
+"""The ledger says in a row what happened to each track of a catalog: Parquet under ``<output>/_ledger/``.
 
-A row is the commit: stems without one do not count and are replaced. Actors append small part files
-atomically; the driver merges them as they come and compacts all into ``ledger.parquet`` in the end. Of
-several rows of one track the latest holds, so that a merge that was killed half-way does no harm. A ledger is
-read as an Arrow table, since a catalog may have a million tracks.
+A row is the commit: stems without one do not count and are replaced. Actors append
+small part files atomically; the driver merges them as they come and compacts all into ``ledger.parquet`` in
+the end. Of several rows of one track the latest holds, so that a merge that was killed half-way does no harm.
+A ledger is read as an Arrow table, since a catalog may have a million tracks.
 """
 
 import io
@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_type_hints
 
 import pyarrow as pa
@@ -24,30 +24,28 @@ from vsep_ray.audio.formats import Failure, Stage
 from vsep_ray.config import UserError
 
 FORMAT = 1
-"""The number of the ledger's layout, in every file's metadata; files without one are older (FORMATS.md)."""
+"""Every file's metadata has this number of the ledger's layout; files without one are older (FORMATS.md)."""
 COMPACTED = "ledger.parquet"
 COMMIT_SECONDS = 2.0
-"""How long finished tracks may wait for their rows; a kill loses no more than their work."""
+"""Finished tracks wait this time (s) for their rows at most; a kill loses no more than their work."""
 MERGE = 256
-"""Parts that are merged into one while actors go on."""
+"""This number of parts is merged into one while actors go on."""
 PATIENCE = 5
-"""Times that a reader lists the files anew when one was merged meanwhile."""
+"""A reader lists the files up to five times anew when one was merged meanwhile."""
 BATCH = 10_000
-"""Rows whose stems are looked for at once."""
+"""The stems of this number of rows are looked for at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerRow:
-    """One track.
+    """A row says what became of one track.
 
     Attributes:
         track: its id in the catalog.
         status: ``separated`` or ``failed``.
         stage, message: of a failure; empty where there is none.
-        audio_seconds, wall_seconds: length of the track and time that it took its worker, seconds.
-        sample_rate: Hz; likewise of the stems.
-        channels: audio channels; likewise of the stems.
-        samples: per channel; likewise of the stems.
+        audio_seconds, wall_seconds: length of the track, and time that it took its worker.
+        sample_rate, channels, samples: Hz, audio channels and samples per channel of the track and its stems.
         peak: largest absolute sample of all stems before the gain; 1 is full scale.
         gain: common factor of all stems; below 1 where an integer format would have clipped.
         remainder_db: power of mixture - sum of the model's stems relative to the mixture's, dB, at least
@@ -56,7 +54,7 @@ class LedgerRow:
         stem_bytes: size of each stem, bytes.
         confidence_db: of each stem, the SDR that the model expects of itself, dB, within +-200; empty without
             ``--samples``.
-        lowest_confidence_db: the least of them, to sort by; null where none was asked for.
+        lowest_confidence_db: the least confidence, to sort by; null where none was asked for.
         model: URI of the model.
         fingerprint: of the model and all options that change the stems.
         chunk_seconds, batch_size: as used; smaller than asked for where memory ran out.
@@ -93,7 +91,7 @@ class LedgerRow:
 
     @property
     def failure(self) -> Failure | None:
-        """What the track failed with; None if it did not."""
+        """The failure of the track, None if it did not fail."""
         return Failure(self.stage, self.message) if self.stage else None
 
 
@@ -106,25 +104,23 @@ _TYPES: dict[Any, pa.DataType] = {
     tuple[int, ...]: pa.list_(pa.int64()),
     tuple[float, ...]: pa.list_(pa.float64()),
 }
-NAMES = [f.name for f in fields(LedgerRow)]
-_HINTS = get_type_hints(LedgerRow)
-SCHEMA = pa.schema([(name, _TYPES.get(_HINTS[name], pa.string())) for name in NAMES])
+SCHEMA = pa.schema([(n, _TYPES.get(hint, pa.string())) for n, hint in get_type_hints(LedgerRow).items()])
 
 
 class Ledger:
-    """The ledger of an output folder."""
+    """An output folder has one ledger."""
 
     def __init__(self, output: str) -> None:
         self.output, self.uri = output, storage.join(output, "_ledger")
 
     def append(self, rows: Iterable[LedgerRow]) -> None:
-        """Commit rows; atomic, and safe from any number of processes."""
-        columns = list(zip(*([getattr(row, name) for name in NAMES] for row in rows), strict=True))
+        """Commits rows at once; any number of processes may do so."""
+        columns = list(zip(*([getattr(row, name) for name in SCHEMA.names] for row in rows), strict=True))
         if columns:
             self._write(new_name("part"), pa.table(columns, SCHEMA))
 
     def read(self, *columns: str) -> pa.Table:
-        """The latest row of every track, sorted by track; all columns, or track, time and some others."""
+        """Returns the latest row of every track, sorted by track; all columns, or track, time and others."""
         for attempt in itertools.count():
             parts = self.parts()
             try:
@@ -135,50 +131,44 @@ class Ledger:
                 continue
             return table if parts == [COMPACTED] else latest(table)
 
-    def rows(self) -> dict[str, LedgerRow]:
-        """`read` as rows by track, for ledgers that fit into memory so."""
-        return {row.track: row for row in to_rows(self.read())}
-
     def parts(self) -> list[str]:
-        """Names of the files that the ledger consists of now."""
+        """Returns the names of the files that the ledger consists of now."""
         return [name for name in storage.list_folder(self.uri) if name.endswith(".parquet")]
 
     def read_parts(self, names: Iterable[str], columns: Sequence[str] = ()) -> pa.Table:
-        """The rows of some of the files; all columns, or track, time and some others."""
+        """Returns the rows of some of the files; all columns, or track, time and others."""
         schema = pa.schema([f for f in SCHEMA if not columns or f.name in ("track", "time", *columns)])
         return pa.concat_tables([schema.empty_table(), *(self._read(name, schema) for name in names)])
 
-    def merge(self, names: Sequence[str], into: str = "") -> str:
-        """Put several files into one, named ``into`` or anew; returns its name. Only the driver may."""
-        target = into or new_name("merged")
-        self._write(target, latest(self.read_parts(names)))
+    def merge(self, names: Sequence[str], into: str) -> None:
+        """Puts several files into one of another or the same name. Only the driver may."""
+        self._write(into, latest(self.read_parts(names)))
         for name in names:
-            if name != target:
+            if name != into:
                 storage.delete(storage.join(self.uri, name))
-        return target
 
     def compact(self) -> str:
-        """Merge all files into one, sorted by track; its URI. Only the driver may."""
+        """Merges all files into one, sorted by track; returns its URI. Only the driver may."""
         parts = self.parts()
         if parts != [COMPACTED]:
             self.merge(parts, COMPACTED)
         return storage.join(self.uri, COMPACTED)
 
     def incomplete(self, table: pa.Table) -> Iterator[str]:
-        """The tracks in a table of separated ones of which a stem is not there in full size."""
+        """Yields the tracks in a table of separated ones of which a stem is not there in full size."""
         for batch in table.select(["track", "stems", "stem_bytes"]).to_batches(BATCH):
             tracks, stems, sizes = (column.to_pylist() for column in batch.columns)
             uris = [storage.join(self.output, name) for names in stems for name in names]
-            found = iter(storage.sizes(uris))
+            found = (size for size, _ in storage.stamps(uris))
             for track, wanted in zip(tracks, sizes, strict=True):
                 if [next(found) for _ in wanted] != wanted:
                     yield track
 
     def _read(self, name: str, schema: pa.Schema) -> pa.Table:
-        """Columns of a file; one of an earlier version lacks some.
+        """Returns columns of a file; one of an earlier version lacks some.
 
         Raises:
-            UserError: a later version wrote it.
+            UserError: a later version wrote the file.
         """
         uri = storage.join(self.uri, name)
         file = pq.ParquetFile(io.BytesIO(storage.read_bytes(uri)))
@@ -201,7 +191,7 @@ class Ledger:
 
 
 class LedgerWriter:
-    """Commits rows a few at a time: a part file for each of very short tracks would be too many."""
+    """The writer commits rows a few at a time: a part file for each very short track would be too many."""
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.rows = ledger, list[LedgerRow]()
@@ -209,7 +199,7 @@ class LedgerWriter:
         self._lock, self._timer = threading.Lock(), threading.Timer(0, lambda: None)
 
     def add(self, row: LedgerRow) -> None:
-        """Commit the row, two seconds from now at the latest.
+        """Commits the row, two seconds from now at the latest.
 
         Raises:
             OSError: the ledger could not be written.
@@ -225,7 +215,7 @@ class LedgerWriter:
             self._timer.start()
 
     def flush(self) -> None:
-        """Commit what waits.
+        """Commits what waits.
 
         Raises:
             OSError: the ledger could not be written.
@@ -245,24 +235,15 @@ class LedgerWriter:
 
 
 def new_name(kind: str) -> str:
-    """A name for a file of the ledger that no other has."""
+    """Returns a name for a file of the ledger that no other has."""
     return f"{kind}-{uuid.uuid4().hex}.parquet"
 
 
 def latest(table: pa.Table) -> pa.Table:
-    """The last row of every track in time, sorted by track."""
+    """Returns the last row of every track in time, sorted by track."""
     if not len(table):
         return table
     order = pc.sort_indices(table, [("track", "ascending"), ("time", "ascending")])
     tracks = pc.take(table["track"], order).combine_chunks()
     is_last = pc.not_equal(tracks[:-1], tracks[1:])
     return table.take(order.filter(pa.concat_arrays([is_last, pa.array([True])])))
-
-
-def to_rows(table: pa.Table) -> list[LedgerRow]:
-    """The rows of a table; a column that an earlier version did not have gets its default."""
-    return [LedgerRow(**_known(row)) for row in table.to_pylist()]
-
-
-def _known(row: dict[str, Any]) -> dict[str, Any]:
-    return {name: tuple(v) if isinstance(v, list) else v for name, v in row.items() if v is not None}

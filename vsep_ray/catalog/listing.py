@@ -1,4 +1,4 @@
-"""What to separate and where the stems go: a folder, a glob or a manifest -> Tracks -> output names."""
+"""A folder, a glob or a manifest says what to separate; a template says where the stems go."""
 
 import itertools
 import os
@@ -11,20 +11,20 @@ from string import Formatter
 import numpy as np
 
 from vsep_ray import storage
-from vsep_ray.audio.formats import AUDIO_ENDINGS
+from vsep_ray.audio.formats import AUDIO_ENDINGS, is_sound
 from vsep_ray.config import UserError
 from vsep_ray.datasets import manifest
 from vsep_ray.datasets.track import Track
 from vsep_ray.storage import uris
 
 LONGEST_NAME = 255
-"""Bytes that the file systems of today take in the name of a file or folder."""
+"""The file systems of today take no more bytes in the name of a file or folder."""
 SHORT_NAME = LONGEST_NAME // 4  # characters, of four bytes at most
 FIELDS = ("path", "suffix", "source", "ext")
 
 
 def read_catalog(uri: str) -> list[Track]:
-    """The tracks of a catalog, sorted by id.
+    """Returns the tracks of a catalog, sorted by id.
 
     * A folder: all files below it with an ending of `AUDIO_ENDINGS`, in capitals or not, but no hidden ones.
     * A glob (``*``, ``?``, ``[...]`` within a folder, ``**`` across folders): likewise, those that match.
@@ -40,7 +40,7 @@ def read_catalog(uri: str) -> list[Track]:
     if storage.suffix(uri) in manifest.ENDINGS:
         tracks = _from_manifest(uri)
     elif storage.is_directory(uri):
-        tracks = _listed(uri, filter(_is_audio, storage.list_files(uri)))
+        tracks = _listed(uri, filter(is_sound, storage.list_files(uri)))
     elif storage.exists(uri):
         tracks = [Track(storage.printable(storage.relative(uri, storage.parent(uri))), uri)]
     else:
@@ -53,7 +53,7 @@ def read_catalog(uri: str) -> list[Track]:
 
 
 def split_glob(uri: str) -> tuple[str, str]:
-    """The folder that a glob begins in, and its pattern below it; no pattern where there is nothing to match.
+    """Returns the folder that a glob begins in, and its pattern below it, "" where there is nothing to match.
 
     Example:
         >>> split_glob("s3://bucket/live/*/a?.wav?region=eu")
@@ -71,7 +71,7 @@ def split_glob(uri: str) -> tuple[str, str]:
 
 
 def would_read(uri: str, file: str) -> bool:
-    """Whether a file that does not exist yet would be part of a catalog, were it there."""
+    """Returns whether a file that does not exist yet would be part of a catalog, were it there."""
     folder, pattern = split_glob(uri)
     name = storage.relative(file, folder)
     below = "://" not in name and not name.startswith("/")
@@ -79,7 +79,7 @@ def would_read(uri: str, file: str) -> bool:
 
 
 def stem_names(track: str, sources: Iterable[str], template: str, ext: str) -> tuple[str, ...]:
-    """Names of a track's stems relative to the output folder, one for each source.
+    """Returns the names of a track's stems relative to the output folder, one for each source.
 
     Example:
         >>> stem_names("live/a.b.mp3", ["bass", "other"], "{path}/{source}.{ext}", "flac")
@@ -91,10 +91,10 @@ def stem_names(track: str, sources: Iterable[str], template: str, ext: str) -> t
 
 
 def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, ext: str) -> None:
-    """Refuse output names that two inputs share or that leave the output folder.
+    """Refuses output names that two inputs share or that leave the output folder.
 
     Raises:
-        UserError: naming the pairs of tracks, or the template's mistake.
+        UserError: two tracks share a name, one would leave the folder, or the template has a mistake.
     """
     try:
         unknown = {field for _, field, _, _ in Formatter().parse(template) if field is not None} - set(FIELDS)
@@ -103,6 +103,10 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
     if unknown or "{source}" not in template:
         known = ", ".join(f"{{{f}}}" for f in FIELDS)
         raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
+    _refuse_shared(tracks, sources, template, ext)
+
+
+def _refuse_shared(tracks: Sequence[Track], sources: Sequence[str], template: str, ext: str) -> None:
     written = (name for track in tracks for name in _checked_names(track.id, sources, template, ext))
     values, counts = np.unique(np.fromiter(map(hash, written), np.int64), return_counts=True)
     shared = set(values[counts > 1].tolist())  # a million tracks' names would take a gigabyte
@@ -111,17 +115,18 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
         for name in stem_names(track.id, sources, template, ext):
             if hash(name) in shared:
                 owners[name].append(track.id)
-    _refuse_collisions({name: ids for name, ids in owners.items() if len(ids) > 1})
+    pairs = list(dict.fromkeys(" and ".join(map(repr, ids)) for ids in owners.values() if len(ids) > 1))
+    if pairs:
+        more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+        cure = "rename one, or keep the ending in the name: --template '{path}.{suffix}/{source}.{ext}'"
+        raise UserError(
+            f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; {cure}"
+        )
 
 
 def _listed(folder: str, found: Iterable[str]) -> list[Track]:
     # a name that is not UTF-8 stays readable as a URI, but an id must fit into Parquet
     return [Track(storage.printable(n), storage.join(folder, n)) for n in found]
-
-
-def _is_audio(name: str) -> bool:
-    path = PurePosixPath(name)
-    return path.suffix.lower() in AUDIO_ENDINGS and not any(part.startswith(".") for part in path.parts)
 
 
 def _from_glob(uri: str) -> list[Track]:
@@ -131,12 +136,11 @@ def _from_glob(uri: str) -> list[Track]:
             f"catalog {uri!r} is not there; expected a folder, glob, .csv or .parquet manifest, or file"
         )
     matches = re.compile(_translate(pattern)).fullmatch
-    return _listed(folder, (name for name in storage.list_files(folder) if _is_audio(name) and matches(name)))
+    return _listed(folder, (name for name in storage.list_files(folder) if is_sound(name) and matches(name)))
 
 
 def _translate(pattern: str) -> str:
-    """The regular expression of a glob, in which ``**/`` is any number of folders and ``*`` stays within
-    one."""
+    """Returns the regular expression of a glob: ``**/`` is any number of folders, ``*`` stays within one."""
     pieces = re.split(r"(\*\*/|\*|\?|\[[^]]*\])", pattern)
     special = {"**/": r"(?:.*/)?", "*": r"[^/]*", "?": r"[^/]"}
     special |= {p: p.replace("[!", "[^") for p in pieces if p.startswith("[")}
@@ -144,20 +148,19 @@ def _translate(pattern: str) -> str:
 
 
 def _from_manifest(uri: str) -> list[Track]:
-    named = (path for path in manifest.column(manifest.read(uri), uri) if path)
+    named = filter(None, manifest.read(uri)["path"])
     paths = list(dict.fromkeys(p if "://" in p else os.path.normpath(p) for p in named))
     return [Track(name, manifest.resolve(uri, path)) for name, path in zip(_names(paths), paths, strict=True)]
 
 
 def _names(paths: Sequence[str]) -> list[str]:
-    """Ids of a manifest's rows: the paths, without what all of them share if they are absolute."""
+    """Returns the ids of a manifest's rows: the paths, without the folders that absolute ones share."""
     if not all("://" in path or path.startswith("/") for path in paths):
         return [os.path.normpath(path.lstrip("/")) for path in paths]
-    folders = [path.replace("://", "/").split("/")[:-1] for path in paths]
-    shared = sum(
-        1 for _ in itertools.takewhile(lambda parts: len(set(parts)) == 1, zip(*folders, strict=False))
-    )
-    return ["/".join(path.replace("://", "/").split("/")[shared:]) for path in paths]
+    parts = [path.replace("://", "/").split("/") for path in paths]
+    levels = zip(*(path[:-1] for path in parts), strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, levels))
+    return ["/".join(path[shared:]) for path in parts]
 
 
 def _checked_names(track: str, sources: Iterable[str], template: str, ext: str) -> Iterable[str]:
@@ -172,13 +175,3 @@ def _checked_names(track: str, sources: Iterable[str], template: str, ext: str) 
                 "change --template"
             )
         yield name
-
-
-def _refuse_collisions(shared: dict[str, list[str]]) -> None:
-    if shared:
-        pairs = list(dict.fromkeys(" and ".join(map(repr, ids)) for ids in shared.values()))
-        more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
-        cure = "rename one, or keep the ending in the name: --template '{path}.{suffix}/{source}.{ext}'"
-        raise UserError(
-            f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; {cure}"
-        )

@@ -18,7 +18,7 @@ from vsep_ray.crops import store as crops
 from vsep_ray.crops import writing
 from vsep_ray.crops.part_files import Open
 from vsep_ray.crops.store import FORMAT
-from vsep_ray.datasets import registry, splits
+from vsep_ray.datasets import registry
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.presets import PrepareCropsConfig
 
@@ -63,37 +63,37 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
     }
 
 
-def _layout(config: PrepareCropsConfig) -> tuple[writing.Layout, list[writing.Unit]]:
+def _layout(config: PrepareCropsConfig) -> tuple[crops.CropStore, list[writing.Unit]]:
     """Returns what a store is to be, under a hash of what decides its content, and the units of its work."""
     dataset = config.dataset
     found = dataset.find()
     sources = config.sources or registry.sources_of(found)
     kept = registry.select(found, sources)
-    tracks = splits.assign(kept, config.valid_fraction, config.test_fraction)
-    listing = dataset.listing(tracks)
+    tracks = registry.assign(kept, config.valid_fraction, config.test_fraction)
+    inventory = dataset.inventory(tracks)
     mark = fingerprint(
         {
             "version": FORMAT,
             "dataset": dataset.name,
             "sources": list(sources),
             "crop": to_dict(config.crop),
-            "content": listing.content,
+            "content": inventory.content,
         }
     )
     uri = config.output or storage.join(config.storage, "crops", f"{dataset.name}-{mark}")
-    layout = writing.Layout(
+    layout = crops.CropStore(
         uri=storage.absolute(uri),
         dataset=dataset.name,
-        crop=config.crop,
+        **vars(config.crop),
         sources=sources,
         scales=dataset.scales(len(sources)),
         paired=dataset.paired(tracks),
         fingerprint=mark,
     )
-    return layout, writing.divide(tracks, listing.sizes)
+    return layout, writing.divide(tracks, inventory.sizes)
 
 
-def write_units(layout: writing.Layout, units: Sequence[writing.Unit], open_track: Open) -> None:
+def write_units(layout: crops.CropStore, units: Sequence[writing.Unit], open_track: Open) -> None:
     """Writes units in parallel, also those that a crash took with it.
 
     Their tracks are tried one by one: a track that crashes again is quarantined, the rest is written.
@@ -160,7 +160,7 @@ def _key(unit: writing.Unit) -> str:
     return f"{unit.key} {unit.tracks[0].files}"
 
 
-def _missing(layout: writing.Layout, units: Sequence[writing.Unit]) -> list[writing.Unit]:
+def _missing(layout: crops.CropStore, units: Sequence[writing.Unit]) -> list[writing.Unit]:
     done = {record.key for record in writing.records(layout.uri)}
     return [unit for unit in units if unit.key not in done]
 

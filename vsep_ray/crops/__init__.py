@@ -1,1 +1,1 @@
-"""The crop store: equal-length excerpts in Parquet, written once and read by every training."""
+"""The crop store holds excerpts of equal length in Parquet, written once and read by every training."""

@@ -1,4 +1,4 @@
-"""From streams of crops to training batches: windows, sub-crops, augmentation, remixing of different songs.
+"""Streams of crops become training batches by windows, sub-crops, augmentation and remixes of songs.
 
 No Ray here: a stream is any callable that returns one pass over blocks of rows (columns ``track``,
 ``offset``, ``gain``, ``audio``, as the crop store keeps them). In production that is a worker's shard of a
@@ -7,7 +7,7 @@ Ray data set.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice, starmap
+from itertools import chain, count, islice, starmap
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ TRIES = 50
 
 
 class Row(NamedTuple):
-    """One crop as the store keeps it: song id, offset in samples, and PCM with the gain of `decode`."""
+    """A row is one crop as the store keeps it: song id, offset in samples, PCM and the gain of `decode`."""
 
     track: str
     offset: int
@@ -33,7 +33,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes that leave a source what it is."""
+    """Crops are changed at random, by what leaves a source what it is."""
 
     level_db: float | None = None
     """Audible crops are first brought to this RMS (dB re full scale); None leaves them as they are. Clips of
@@ -49,7 +49,7 @@ class AugmentConfig:
 
 
 class Window:
-    """The crops of one stream that a worker holds in memory, and from which it draws.
+    """A window holds crops of one stream in a worker's memory, which draws from it.
 
     Up to ``capacity`` rows are resident. A stream that ends before is held whole and sorted, so that draws do
     not depend on the order of arrival; a longer one flows through: every draw replaces as many of the oldest
@@ -77,14 +77,16 @@ class Window:
         self.whole = following is None
         if self.whole:
             self.resident.sort(key=lambda row: (row.track, row.offset, row.audio))
-        self.rows = chain([] if following is None else [following], rows, endless_rows(stream))
+        endless = chain.from_iterable(stream_rows(stream()) for _ in count())
+        self.rows = chain([] if following is None else [following], rows, endless)
         self.oldest = 0
 
     def draw(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns what `pick` does, after which ``num`` of the oldest rows make room for new ones."""
         picked = self.pick(rng, num)
-        if not self.whole:
-            self._refresh(num)
+        for _ in range(0 if self.whole else num):
+            self.resident[self.oldest] = next(self.rows)
+            self.oldest = (self.oldest + 1) % len(self.resident)
         return picked
 
     def pick(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
@@ -101,22 +103,11 @@ class Window:
         starts = rng.integers(0, spare + 1, len(audio))
         return np.stack([a[:, s : s + self.length] for a, s in zip(audio, starts, strict=True)])
 
-    def _refresh(self, num: int) -> None:
-        for _ in range(num):
-            self.resident[self.oldest] = next(self.rows)
-            self.oldest = (self.oldest + 1) % len(self.resident)
-
 
 def stream_rows(blocks: Iterable[Block]) -> Iterator[Row]:
     """Yields the rows of blocks, one by one."""
     for block in blocks:
         yield from starmap(Row, zip(*(block[name] for name in Row._fields), strict=True))
-
-
-def endless_rows(stream: Passes) -> Iterator[Row]:
-    """Yields the rows of pass after pass."""
-    while True:
-        yield from stream_rows(stream())
 
 
 def draw_clips(window: Window, rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:

@@ -1,4 +1,4 @@
-"""Crops as 16-bit PCM or FLAC: encoding, decoding, level."""
+"""Crops are encoded as 16-bit PCM or FLAC, decoded, and measured."""
 
 import io
 from collections.abc import Sequence

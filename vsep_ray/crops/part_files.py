@@ -1,4 +1,4 @@
-"""The part files of a crop store: the tracks of a unit, cut and written as they stream by."""
+"""The part files of a crop store hold the tracks of a unit, cut and written as they stream by."""
 
 import contextlib
 import hashlib
@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
@@ -26,7 +25,7 @@ Open = Callable[[Track], Mapping[str, Stream]]
 
 @dataclass
 class Part:
-    """One source of one unit, written row group by row group.
+    """One source of one unit is written row group by row group.
 
     Attributes:
         file: the Parquet file.
@@ -55,7 +54,8 @@ class Part:
         tracks, offsets, crops = zip(*self.pending, strict=True)
         table = to_table(tracks, offsets, np.stack(crops), self.crop)
         self.file.write_table(table)
-        _hash(self.digest, table)
+        for row in table.select(["track", "offset", "gain", "audio"]).to_pylist():
+            self.digest.update("{track}\0{offset}\0{gain}\0".format_map(row).encode() + row["audio"])
         added = add_up([self.count, count_crops(self.count.source, table)])
         self.count = replace(added, digest=self.digest.hexdigest())
         self.pending.clear()
@@ -115,11 +115,3 @@ def _part(uri: str, source: str, crop: CropConfig) -> Iterator[Part]:
         part = Part(file, SourceCount(source), crop)
         yield part
         part.flush()
-
-
-def _hash(digest: "hashlib._Hash", table: pa.Table) -> None:
-    for track, offset, gain, audio in zip(
-        *(table[c].to_pylist() for c in ("track", "offset", "gain", "audio")), strict=True
-    ):
-        digest.update(f"{track}\0{offset}\0{gain}\0".encode())
-        digest.update(audio)

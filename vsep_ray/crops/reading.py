@@ -1,4 +1,4 @@
-"""Crops of a finished store, in memory or part by part."""
+"""Crops of a finished store are read, all that a split has or part file by part file."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from vsep_ray.crops.store import SCHEMA, CropStore
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of one source in memory.
+    """Crops of one source lie in memory.
 
     Attributes:
         track: song ids, length N.
@@ -38,8 +38,7 @@ def read_crops(store: CropStore, split: str, source: str, limit: int | None = No
         UserError: the store has no such split or source.
     """
     filesystem, folder = storage.open_filesystem(store.partition(split, source))
-    names = dict.fromkeys(name for name, _ in store.row_groups(split, source))
-    paths = [f"{folder}/{name}" for name in names]
+    paths = list(dict.fromkeys(f"{folder}/{name}" for name, _ in store.row_groups(split, source)))
     rows = pyarrow.dataset.dataset(paths, filesystem=filesystem, format="parquet", schema=SCHEMA)
     keys = rows.to_table(columns=["track", "offset"])
     order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()

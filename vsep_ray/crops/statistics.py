@@ -10,7 +10,7 @@ from vsep_ray.crops.encoding import FLOOR_DB
 
 @dataclass(frozen=True)
 class SplitStatistics:
-    """What one split holds: songs, crops and seconds over all sources, mixtures not counted."""
+    """A split holds songs, crops and seconds over all sources; mixtures are not counted."""
 
     tracks: int
     crops: int
@@ -19,7 +19,7 @@ class SplitStatistics:
 
 @dataclass(frozen=True)
 class SourceStatistics:
-    """What one source holds, over all splits.
+    """A source holds crops of all splits.
 
     Attributes:
         crops: number of crops.
@@ -36,7 +36,7 @@ class SourceStatistics:
 
 @dataclass(frozen=True)
 class SourceCount:
-    """The counts of one source's crops in one unit, or in a part of it.
+    """The crops of one source are counted per unit, or per row group of it.
 
     Attributes:
         source: the class.
@@ -72,10 +72,9 @@ def count_crops(source: str, table: pa.Table) -> SourceCount:
 
 def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatistics]:
     """Returns the statistics of every source, added up over units."""
-    by_source: dict[str, list[SourceCount]] = {}
-    for count in counts:
-        by_source.setdefault(count.source, []).append(count)
-    return {source: _mean(add_up(c)) for source, c in by_source.items()}
+    found = list(counts)
+    sources = dict.fromkeys(count.source for count in found)
+    return {source: _mean(add_up([c for c in found if c.source == source])) for source in sources}
 
 
 def add_up(counts: list[SourceCount]) -> SourceCount:

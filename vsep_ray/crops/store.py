@@ -1,4 +1,4 @@
-"""The crop store: equal-length excerpts of every source, in Parquet, partitioned by split and source.
+"""The crop store holds excerpts of equal length, in Parquet, partitioned by split and source.
 
 ::
 
@@ -13,12 +13,11 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyarrow.fs import FileSelector
 
 from vsep_ray import storage
 from vsep_ray.config import UserError, from_dict, to_dict
@@ -50,7 +49,7 @@ COMPRESSION: dict[Encoding, str] = {"pcm": "lz4", "flac": "none"}
 
 @dataclass(frozen=True)
 class CropStore:
-    """What ``_store.json`` says about a finished store.
+    """A store is described by its ``_store.json``, once finished; what is known only then has a default.
 
     Attributes:
         uri: folder or s3://, gs:// URI.
@@ -79,12 +78,12 @@ class CropStore:
     sources: tuple[str, ...]
     scales: tuple[float, ...]
     paired: bool
-    splits: dict[str, SplitStatistics]
-    statistics: dict[str, SourceStatistics]
-    quarantined: int
     fingerprint: str
-    content: str = ""
     encoding: Encoding = "pcm"
+    splits: dict[str, SplitStatistics] = field(default_factory=dict)
+    statistics: dict[str, SourceStatistics] = field(default_factory=dict)
+    quarantined: int = 0
+    content: str = ""
     revision: str = ""
     format: int = 0
 
@@ -101,7 +100,14 @@ class CropStore:
                 f"no finished crop store in {uri}; make one with jobs/prepare_crops.py --output {uri}"
             )
         value = json.loads(storage.read_bytes(path))
-        _check_format(uri, value.get("format", 0))
+        if (found := value.get("format", 0)) > FORMAT:
+            raise UserError(
+                f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update vsep_ray"
+            )
+        if not storage.exists(storage.join(uri, PARTS_FILE)):
+            raise UserError(
+                f"{uri} is a crop store of an early format, without {PARTS_FILE}; prepare it again"
+            )
         for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
             value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
         return from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
@@ -111,6 +117,11 @@ class CropStore:
         storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(to_dict(self), indent=1).encode())
 
     @property
+    def crop(self) -> CropConfig:
+        """The format of its crops."""
+        return CropConfig(self.sample_rate, self.channels, self.length, self.encoding)
+
+    @property
     def mark(self) -> str:
         """What tells the data from other data: runs on it are named by it."""
         return self.content or self.fingerprint
@@ -118,11 +129,6 @@ class CropStore:
     def partition(self, split: str, source: str) -> str:
         """Returns the folder that holds the crops of one source in one split."""
         return partition(self.uri, split, source)
-
-    @property
-    def contents(self) -> str:
-        """Splits and sources, in words."""
-        return f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
 
     def row_groups(self, split: str, source: str) -> list[tuple[str, int]]:
         """Returns all row groups of one source in one split, each as the name of the part file and the index
@@ -135,19 +141,11 @@ class CropStore:
         chosen = [("split", "=", split), ("source", "=", source)]
         parts = pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
         if not parts:
+            contents = f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
             raise UserError(
-                f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {self.contents}"
+                f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {contents}"
             )
         return [(part["name"], i) for part in parts for i in range(part["groups"])]
-
-
-def _check_format(uri: str, found: int) -> None:
-    if found > FORMAT:
-        raise UserError(
-            f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update vsep_ray"
-        )
-    if not storage.exists(storage.join(uri, PARTS_FILE)):
-        raise UserError(f"{uri} is a crop store of an early format, without {PARTS_FILE}; prepare it again")
 
 
 def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
@@ -169,7 +167,7 @@ def to_table(
     """Returns crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T)."""
     pcm, gain = encode(crops)
     rms_db = level_db(crops)
-    columns = {
+    return pa.table({
         "track": tracks,
         "offset": offsets,
         "rms_db": rms_db,
@@ -178,14 +176,11 @@ def to_table(
         "activity": activity(crops, config.sample_rate),
         "gain": gain,
         "audio": [pack(item, config.encoding, config.sample_rate) for item in pcm],
-    }
-    return pa.table(columns, schema=SCHEMA)
+    }, schema=SCHEMA)  # fmt: skip
 
 
 def latest_store(root: str) -> str | None:
     """Returns the finished store in ``<root>/crops`` that was written last, None where there is none."""
-    filesystem, folder = storage.open_filesystem(storage.join(root, "crops"))
-    names = [f.base_name for f in filesystem.get_file_info(FileSelector(folder, allow_not_found=True))]
-    files = filesystem.get_file_info([f"{folder}/{name}/{STORE_FILE}" for name in names])
-    written = [(file.mtime_ns, name) for file, name in zip(files, names, strict=True) if file.is_file]
-    return storage.join(root, "crops", max(written)[1]) if written else None
+    folder = storage.join(root, "crops")
+    found = storage.newest_first(folder, STORE_FILE)
+    return storage.parent(storage.join(folder, found[0])) if found else None

@@ -9,7 +9,7 @@ a folder to one fingerprint.
 import functools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +20,7 @@ from vsep_ray.crops.part_files import Open, cut, write_parts
 from vsep_ray.crops.statistics import SourceCount, SplitStatistics, source_statistics
 from vsep_ray.crops.store import FORMAT, STORE_FILE, CropStore, partition, write_index
 from vsep_ray.datasets.streams import BadFileError
-from vsep_ray.datasets.track import CropConfig, Track
+from vsep_ray.datasets.track import Track
 
 PLAN_FILE = "_plan.json"
 UNITS = "_units"
@@ -35,22 +35,9 @@ FEWEST_UNITS = 8
 
 
 @dataclass(frozen=True)
-class Layout:
-    """What all units of a store share; see `CropStore`."""
-
-    uri: str
-    dataset: str
-    crop: CropConfig
-    sources: tuple[str, ...]
-    scales: tuple[float, ...]
-    paired: bool
-    fingerprint: str
-
-
-@dataclass(frozen=True)
 class Unit:
-    """Tracks of one split that are written together. Files in ``deadly`` take their process with them, and
-    are not opened.
+    """A unit is tracks of one split that are written together. Files in ``deadly`` take their process with
+    them, and are not opened.
     """
 
     key: str
@@ -61,7 +48,7 @@ class Unit:
 
 @dataclass(frozen=True)
 class Rejected:
-    """A row of the quarantine table."""
+    """A file that cannot be used is a row of the quarantine table."""
 
     uri: str
     stage: str
@@ -70,7 +57,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Record:
-    """What became of a unit; ``tracks`` are the ids of those that were stored."""
+    """A record says what became of a unit; ``tracks`` are the ids of the stored ones."""
 
     key: str
     split: str
@@ -99,25 +86,29 @@ def divide(tracks: Sequence[Track], sizes: Sequence[int]) -> list[Unit]:
     return [Unit(f"{i:07d}", group[0].split, tuple(group)) for i, group in enumerate(groups)]
 
 
-def begin(layout: Layout, fresh: bool) -> None:
+def begin(store: CropStore, fresh: bool) -> None:
     """Claims the folder of a store, or goes on with what an interrupted run of the same fingerprint left.
 
     Raises:
         UserError: the folder holds something else.
     """
-    if fresh and storage.exists(storage.join(layout.uri, PLAN_FILE)):
-        _clear(layout.uri)
-    found = _claim(layout.uri)
-    if found is None:
-        storage.write_bytes(storage.join(layout.uri, PLAN_FILE), json.dumps(to_dict(layout)).encode())
-    elif found != layout.fingerprint:
-        raise UserError(
-            f"{layout.uri} holds crops of fingerprint {found}, these options and files make "
-            f"{layout.fingerprint}; choose another --output, or --fresh to replace them"
-        )
+    plan = storage.join(store.uri, PLAN_FILE)
+    if fresh and storage.exists(plan):
+        _clear(store.uri)
+    if storage.exists(plan):
+        found = json.loads(storage.read_bytes(plan))["fingerprint"]
+        if found != store.fingerprint:
+            raise UserError(
+                f"{store.uri} holds crops of fingerprint {found}, these options and files make "
+                f"{store.fingerprint}; choose another --output, or --fresh to replace them"
+            )
+        return
+    if not all(map(storage.is_leftover, storage.list_files(store.uri))):
+        raise UserError(f"{store.uri} holds files of something else; choose an empty folder for --output")
+    storage.write_bytes(plan, json.dumps(to_dict(store)).encode())
 
 
-def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
+def write_unit(store: CropStore, unit: Unit, open_track: Open) -> Record:
     """Cuts the tracks of a unit, writes a part file per source, then the record. If a file is bad, the unit
     is written again without the tracks that need it: bad files are rare, and no audio has to be held back.
 
@@ -127,11 +118,11 @@ def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
     tracks = tuple(t for t in unit.tracks if not set(t.files) & set(unit.deadly))
     lost = dict.fromkeys(uri for t in unit.tracks if t not in tracks for uri in t.files)
     rejected = [Rejected(uri, "crash", "a process died on it, twice") for uri in lost]
-    folder = functools.partial(partition, layout.uri, unit.split)
+    folder = functools.partial(partition, store.uri, unit.split)
     while True:
-        crops = cut(tracks, open_track, layout.sources, layout.scales, layout.paired, layout.crop.length)
+        crops = cut(tracks, open_track, store.sources, store.scales, store.paired, store.length)
         try:
-            counts = write_parts(folder, _part_name(unit.key), layout.crop, crops)
+            counts = write_parts(folder, _part_name(unit.key), store.crop, crops)
         except BadFileError as error:
             rejected.append(Rejected(error.uri, error.stage, error.message))
             kept = tuple(t for t in tracks if error.uri not in t.files)
@@ -139,57 +130,49 @@ def write_unit(layout: Layout, unit: Unit, open_track: Open) -> Record:
             tracks = kept
         else:
             ids = tuple(t.id for t in tracks)
-            return _commit(layout, Record(unit.key, unit.split, ids, counts, tuple(rejected)))
+            record = Record(unit.key, unit.split, ids, counts, tuple(rejected))
+            committed = storage.join(store.uri, UNITS, f"{unit.key}.json")
+            storage.write_bytes(committed, json.dumps(to_dict(record)).encode())
+            return record
 
 
 def records(uri: str) -> list[Record]:
     """Returns the records of all finished units of a store, in the order of their keys."""
     folder = storage.join(uri, UNITS)
-    names = [n for n in storage.list_files(folder) if n.endswith(".json")] if storage.exists(folder) else []
+    names = [name for name in storage.list_folder(folder) if name.endswith(".json")]
     return [from_dict(Record, json.loads(storage.read_bytes(storage.join(folder, n)))) for n in names]
 
 
-def finish(layout: Layout, done: Sequence[Record], revision: str) -> CropStore:
+def finish(store: CropStore, done: Sequence[Record], revision: str) -> CropStore:
     """Writes the quarantine table, the list of part files and, last of all, ``_store.json``.
 
     Raises:
         UserError: a source has no audible crop to train on.
     """
     rejected = [r for record in done for r in record.rejected]
-    _write_quarantine(layout, rejected)
-    _check_audible(layout, done)
-    parts = [(r.split, c.source, _part_name(r.key), c.groups) for r in done for c in r.counts]
-    write_index(layout.uri, parts)
-    store = CropStore(
-        uri=layout.uri,
-        dataset=layout.dataset,
-        sample_rate=layout.crop.sample_rate,
-        channels=layout.crop.channels,
-        length=layout.crop.length,
-        sources=layout.sources,
-        scales=layout.scales,
-        paired=layout.paired,
-        splits={s: _split_statistics(layout, done, s) for s in dict.fromkeys(r.split for r in done)},
+    _write_quarantine(store, rejected)
+    _check_audible(store, done)
+    write_index(store.uri, [(r.split, c.source, _part_name(r.key), c.groups) for r in done for c in r.counts])
+    finished = replace(
+        store,
+        splits={s: _split_statistics(store, done, s) for s in dict.fromkeys(r.split for r in done)},
         statistics=source_statistics(c for r in done for c in r.counts),
         quarantined=len(rejected),
-        fingerprint=layout.fingerprint,
         content=fingerprint([[r.split, c.source, c.digest] for r in done for c in r.counts]),
-        encoding=layout.crop.encoding,
         revision=revision,
         format=FORMAT,
     )
-    for name in filter(storage.is_leftover, storage.list_files(layout.uri)):
-        storage.delete(storage.join(layout.uri, name))
-    store.save()
-    return store
+    for name in filter(storage.is_leftover, storage.list_files(store.uri)):
+        storage.delete(storage.join(store.uri, name))
+    finished.save()
+    return finished
 
 
-def _write_quarantine(layout: Layout, rejected: Sequence[Rejected]) -> None:
-    fields = ("uri", "stage", "reason")
-    columns = {name: [storage.printable(getattr(r, name)) for r in rejected] for name in fields}
-    schema = pa.schema([(name, pa.string()) for name in columns])
-    with storage.write_local(storage.join(layout.uri, QUARANTINE_FILE)) as path:
-        pq.write_table(pa.table(columns, schema=schema), path)
+def _write_quarantine(store: CropStore, rejected: Sequence[Rejected]) -> None:
+    rows = [{name: storage.printable(text) for name, text in vars(r).items()} for r in rejected]
+    schema = pa.schema([(name, pa.string()) for name in ("uri", "stage", "reason")])
+    with storage.write_local(storage.join(store.uri, QUARANTINE_FILE)) as path:
+        pq.write_table(pa.Table.from_pylist(rows, schema), path)
 
 
 def _part_name(key: str) -> str:
@@ -206,34 +189,19 @@ def _clear(uri: str) -> None:
         storage.delete(storage.join(uri, name))
 
 
-def _claim(uri: str) -> str | None:
-    if storage.exists(storage.join(uri, PLAN_FILE)):
-        return json.loads(storage.read_bytes(storage.join(uri, PLAN_FILE)))["fingerprint"]
-    left = [n for n in storage.list_files(uri) if not storage.is_leftover(n)] if storage.exists(uri) else []
-    if left:
-        raise UserError(f"{uri} holds files of something else; choose an empty folder for --output")
-    return None
-
-
-def _commit(layout: Layout, record: Record) -> Record:
-    uri = storage.join(layout.uri, UNITS, f"{record.key}.json")
-    storage.write_bytes(uri, json.dumps(to_dict(record)).encode())
-    return record
-
-
-def _check_audible(layout: Layout, done: Sequence[Record]) -> None:
+def _check_audible(store: CropStore, done: Sequence[Record]) -> None:
     trained = [c for r in done if r.split == "train" for c in r.counts]
-    for source in layout.sources:
+    for source in store.sources:
         if not sum(c.crops - c.silent for c in trained if c.source == source):
-            table = storage.join(layout.uri, QUARANTINE_FILE)
+            table = storage.join(store.uri, QUARANTINE_FILE)
             raise UserError(
                 f"source {source!r} has no audible crop to train on; mend the files that {table} lists, "
                 "or leave the source out with --sources"
             )
 
 
-def _split_statistics(layout: Layout, done: Sequence[Record], split: str) -> SplitStatistics:
+def _split_statistics(store: CropStore, done: Sequence[Record], split: str) -> SplitStatistics:
     mine = [r for r in done if r.split == split]
-    crops = sum(c.crops for r in mine for c in r.counts if c.source in layout.sources)
+    crops = sum(c.crops for r in mine for c in r.counts if c.source in store.sources)
     songs = len({t for r in mine for t in r.tracks})
-    return SplitStatistics(songs, crops, crops * layout.crop.length / layout.crop.sample_rate)
+    return SplitStatistics(songs, crops, crops * store.length / store.sample_rate)

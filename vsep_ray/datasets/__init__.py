@@ -1,1 +1,1 @@
-"""Data sets: where tracks are found, and how their audio is opened."""
+"""Data sets say where tracks are found, and how their audio is opened."""

@@ -1,4 +1,4 @@
-"""The contract of a data set, and what all that consist of sound files have in common."""
+"""Every data set keeps the contract of `Dataset`; those that consist of sound files extend `FilesDataset`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,15 +14,15 @@ from vsep_ray.datasets.streams import Stream
 from vsep_ray.datasets.track import CropConfig, Track
 
 
-class Listing(NamedTuple):
-    """What decides the content of a data set, JSON-ready, and the bytes of each track's files."""
+class Inventory(NamedTuple):
+    """An inventory says what decides a data set's content, JSON-ready, and the bytes of each track."""
 
     content: Any
     sizes: list[int]
 
 
 class Dataset(ABC):
-    """Where tracks are found, and how their audio is opened.
+    """A data set says where tracks are found, and how their audio is opened.
 
     To add one: write one file with a frozen ``XConfig`` that extends this class, or `FilesDataset` where it
     consists of sound files, and implements the abstract methods; add ``XConfig`` to the union
@@ -32,19 +32,17 @@ class Dataset(ABC):
 
     has_splits: ClassVar[bool] = False
     """Whether every track comes with its split."""
-    needs_ffmpeg: ClassVar[bool] = False
-    """Whether ffmpeg and ffprobe must be on the PATH."""
     needs_files: ClassVar[bool] = False
-    """Whether somebody must have it; otherwise it is made on the fly."""
+    """Whether it consists of files that somebody must have; otherwise it is made on the fly."""
 
     @property
     def name(self) -> str:
-        """What it is called on the command line and in a store."""
+        """Its name on the command line and in a store."""
         return short_name(type(self))
 
     @abstractmethod
     def find(self) -> list[Track]:
-        """The tracks, in an order that depends on nothing but the content.
+        """Returns the tracks, in an order that depends on nothing but the content.
 
         Raises:
             UserError: there is nothing that this kind of data set could hold.
@@ -52,8 +50,8 @@ class Dataset(ABC):
 
     @abstractmethod
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
-        """A track's audio by source, at the rate, channels and length of ``crop``; sources may differ in
-        length.
+        """Returns a track's audio by source, at the rate, channels and length of ``crop``; sources may differ
+        in length.
 
         Raises:
             BadFileError: at once or on the way, where a file of the track cannot be used.
@@ -61,20 +59,20 @@ class Dataset(ABC):
 
     @abstractmethod
     def scales(self, num: int) -> tuple[float, ...]:
-        """The factors a_k by which ``num`` sources add up to the mixture."""
+        """Returns the factors a_k by which ``num`` sources add up to the mixture."""
 
     @abstractmethod
     def paired(self, tracks: Sequence[Track]) -> bool:
-        """Whether the sources of one track belong together."""
+        """Returns whether the sources of one track belong together."""
 
     @abstractmethod
-    def listing(self, tracks: Sequence[Track]) -> Listing:
-        """What a store's fingerprint takes of the tracks: the same listing, the same crops."""
+    def inventory(self, tracks: Sequence[Track]) -> Inventory:
+        """Returns what a store's fingerprint takes of the tracks: the same inventory, the same crops."""
 
 
 @dataclass(frozen=True)
 class FilesDataset(Dataset):
-    """Sound files in a folder, or in the table of a manifest."""
+    """A data set of sound files lies in a folder, or in the table of a manifest."""
 
     root: str = option("", role="input", short="root")
     """Folder of the data set, or the manifest; local, s3:// or gs://. Short form: --root."""
@@ -88,7 +86,7 @@ class FilesDataset(Dataset):
 
     @abstractmethod
     def tracks(self, root: str) -> list[Track]:
-        """The tracks below an absolute root, none where there are none."""
+        """Returns the tracks below an absolute root, none where there are none."""
 
     @override
     def find(self) -> list[Track]:
@@ -96,8 +94,10 @@ class FilesDataset(Dataset):
             raise UserError(f"--dataset {self.name} needs --root, the folder (or manifest) of the data set")
         if found := self.tracks(storage.absolute(self.root)):
             return found
-        files = ", ".join(self.example)
-        raise UserError(f"no tracks in {self.root!r}; --dataset {self.name} expects files such as {files}")
+        raise UserError(
+            f"no tracks in {self.root!r}; --dataset {self.name} expects files such as "
+            f"{', '.join(self.example)}"
+        )
 
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
@@ -112,19 +112,15 @@ class FilesDataset(Dataset):
         return self.holds_songs or any(len(t.stems) > 1 or t.uri for t in tracks)
 
     @override
-    def listing(self, tracks: Sequence[Track]) -> Listing:
-        """Of each track its id, its split, and of every file the source, the path below the root, bytes and
-        time of its last change."""
+    def inventory(self, tracks: Sequence[Track]) -> Inventory:
+        """Returns of each track its id, its split, and of every file the source, the path below the root,
+        bytes and time of its last change.
+        """
         root = storage.absolute(self.root)
         files = list(dict.fromkeys(uri for track in tracks for uri in track.files))
         stamps = dict(zip(files, storage.stamps(files), strict=True))
         entries = [
-            [t.id, t.split, [(s, storage.relative(uri, root), *stamps[uri]) for s, uri in _uses(t)]]
+            [t.id, t.split, [(s, storage.relative(uri, root), *stamps[uri]) for s, uri in t.uses]]
             for t in tracks
         ]
-        return Listing(entries, [sum(max(stamps[uri][0], 0) for uri in track.files) for track in tracks])
-
-
-def _uses(track: Track) -> list[tuple[str, str]]:
-    mixture = [("", track.uri)] if track.uri else []
-    return mixture + [(s.source, uri) for s in track.stems for uri in s.uris]
+        return Inventory(entries, [sum(max(stamps[uri][0], 0) for uri in track.files) for track in tracks])

@@ -1,9 +1,9 @@
-"""Folders of single-source files: a folder per track (stems that belong together) or a folder per source
+"""Folders hold single-source files: a folder per track (stems that belong together) or a folder per source
 (clips that do not).
 
-Which source a file belongs to is said by the first ``SOURCE=GLOB`` pair that matches it, else by the name of
-the first folder on its path, or of the file itself where there is none. ``*`` in a glob also crosses ``/``; a
-folder's name stands for all in it.
+The first ``SOURCE=GLOB`` pair that matches a file says which source it belongs to, else the name of the first
+folder on its path, or of the file itself where there is none. ``*`` in a glob also crosses ``/``; a folder's
+name stands for all in it.
 """
 
 import fnmatch
@@ -17,10 +17,10 @@ from pathlib import PurePosixPath
 from typing_extensions import override
 
 from vsep_ray import storage
-from vsep_ray.audio.formats import AUDIO_ENDINGS
+from vsep_ray.audio.formats import AUDIO_ENDINGS, is_sound
 from vsep_ray.config import UserError, option
 from vsep_ray.datasets.dataset import FilesDataset
-from vsep_ray.datasets.track import MIXTURE, Stem, Track
+from vsep_ray.datasets.track import Stem, Track, track_of
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class Rule:
     pattern: str
 
     def matches(self, name: str) -> bool:
-        """Whether the pattern names this file or a folder that it is in."""
+        """Returns whether the pattern names this file or a folder that it is in."""
         return any(fnmatch.fnmatchcase(name, p) for p in (self.pattern, f"{self.pattern.rstrip('/')}/*"))
 
 
 @dataclass(frozen=True)
 class StemsConfig(FilesDataset):
-    """A folder per track, whose stems belong together."""
+    """A folder per track holds stems that belong together."""
 
     example = ("song/drums.wav", "song/bass.wav", "song/mixture.wav")
 
@@ -48,12 +48,29 @@ class StemsConfig(FilesDataset):
 
     @override
     def tracks(self, root: str) -> list[Track]:
-        return folder_per_track(root, parse_rules(self.map))
+        """Returns a track per folder: ``<root>/<track>/<source>.wav`` or ``<root>/<track>/<source>/*.wav``.
+
+        A root that holds sound files itself is a single track. Several files of one source are summed. A file
+        named ``mixture`` is the track's published mixture, not a stem. Ids are the folders' names.
+
+        Raises:
+            UserError: a rule cannot be read, no folder below the root has a sound file, or one has several
+                mixtures.
+        """
+        rules, files = parse_rules(self.map), _audio_files(root)
+        if any("/" not in name for name in files):
+            name = "track" if storage.is_remote(root) else storage.local_path(root).name
+            return [_track(root, name, files, rules)]
+        folders: dict[str, list[str]] = {}
+        for name in files:
+            folder, _, rest = name.partition("/")
+            folders.setdefault(folder, []).append(rest)
+        return [_track(storage.join(root, name), name, files, rules) for name, files in folders.items()]
 
 
 @dataclass(frozen=True)
 class SourcesConfig(FilesDataset):
-    """A folder per source, with clips that belong to no common mixture."""
+    """A folder per source holds clips that belong to no common mixture."""
 
     holds_songs = False
     example = ("drums/song.wav", "bass/song.wav")
@@ -65,67 +82,40 @@ class SourcesConfig(FilesDataset):
 
     @override
     def tracks(self, root: str) -> list[Track]:
-        return folder_per_source(root, parse_rules(self.map))
+        """Returns a track of one stem per clip: ``<root>/<source>/<song>.wav``, or as the rules say.
+
+        ``id`` names the *song*, which clips of several sources may share and a remix never joins: the first
+        name on the path that the pattern's leading folders (by default the source's folder) do not spell out.
+        ``vocals/a.wav``, ``bass/a/slap.wav``, ``set/bass/a.wav`` by ``bass='set/bass/*'`` and
+        ``a/vocals.wav`` by ``vocals='*/vocals.wav'`` are all of song ``a``. So all below one folder is one
+        song: better to keep clips apart that could be mixed than to mix two stems of one song.
+
+        Raises:
+            UserError: a rule cannot be read, no sound file lies below the root, or neither a folder nor a
+                rule gives one a source.
+        """
+        rules = parse_rules(self.map)
+        return [_clip(root, name, _rule_of(root, name, rules)) for name in _audio_files(root)]
 
 
-def parse_rules(pairs: Iterable[str]) -> list[Rule]:
-    """Rules from ``SOURCE=GLOB`` pairs.
-
-    Raises:
-        UserError: a pair without ``=``, source or glob.
-    """
-    rules = []
-    for pair in pairs:
-        source, _, pattern = pair.partition("=")
-        if not source or not pattern:
-            raise UserError(f"--map {pair!r}: expected SOURCE=GLOB, such as bass='killerbass/*'")
-        rules.append(Rule(source, pattern))
-    return rules
-
-
-def folder_per_track(root: str, rules: Sequence[Rule] = ()) -> list[Track]:
-    """Tracks whose stems lie in one folder each: ``<root>/<track>/<source>.wav`` or
-    ``<root>/<track>/<source>/*.wav``.
-
-    A root that holds sound files itself is a single track. Several files of one source are summed. A file
-    named ``mixture`` is the track's published mixture, not a stem. Patterns are relative to the track's
-    folder; ids are the folders' names.
+def parse_rules(pairs: Sequence[str]) -> list[Rule]:
+    """Returns the rules of ``SOURCE=GLOB`` pairs.
 
     Raises:
-        UserError: no sound file in any folder below the root.
+        UserError: a pair has no ``=``, source or glob.
     """
-    files = _audio_files(root)
-    if any("/" not in name for name in files):
-        return [
-            _track(
-                root, storage.local_path(root).name if not storage.is_remote(root) else "track", files, rules
-            )
-        ]
-    folders: dict[str, list[str]] = {}
-    for name in files:
-        folder, _, rest = name.partition("/")
-        folders.setdefault(folder, []).append(rest)
-    return [_track(storage.join(root, folder), folder, names, rules) for folder, names in folders.items()]
+    if wrong := [pair for pair in pairs if not all(pair.partition("=")[::2])]:
+        raise UserError(f"--map {wrong[0]!r}: expected SOURCE=GLOB, such as bass='killerbass/*'")
+    return [Rule(*pair.partition("=")[::2]) for pair in pairs]
 
 
-def folder_per_source(root: str, rules: Sequence[Rule] = ()) -> list[Track]:
-    """Clips of one source each: ``<root>/<source>/<song>.wav``, or as the rules say; each file is one track
-    with one stem.
-
-    ``id`` names the *song*, which clips of several sources may share and a remix never joins: the first name
-    on the path that the pattern's leading folders (by default the source's folder) do not spell out.
-    ``vocals/a.wav``, ``bass/a/slap.wav``, ``set/bass/a.wav`` by ``bass='set/bass/*'`` and ``a/vocals.wav`` by
-    ``vocals='*/vocals.wav'`` are all of song ``a``. So all below one folder is one song: better to keep clips
-    apart that could be mixed than to mix two stems of one song. Patterns are relative to the root.
-
-    Raises:
-        UserError: no sound file below the root, or one that neither a folder nor a rule gives a source.
-    """
-    return [_clip(root, name, _rule_of(root, name, rules)) for name in _audio_files(root)]
+def source_of(name: str, rules: Iterable[Rule], otherwise: str) -> str:
+    """Returns the source of the first rule that matches a name."""
+    return next((rule.source for rule in rules if rule.matches(name)), otherwise)
 
 
 def without_ending(name: str) -> str:
-    """A file name without its audio ending; other dots stay.
+    """Returns a file name without its audio ending; other dots stay.
 
     Example:
         >>> without_ending("drums.take 2.WAV"), without_ending("vol. 2")
@@ -136,39 +126,26 @@ def without_ending(name: str) -> str:
 
 
 def _audio_files(root: str) -> list[str]:
-    """Everything below the root with an audio ending, damaged or not; also a directory that is named like a
-    file."""
+    """Returns everything below the root with an audio ending, damaged or not; also a directory that is named
+    like a file.
+    """
     if not storage.is_directory(root):
         raise UserError(f"--root {root!r} is not a folder")
     names = set(storage.list_files(root))
     if not storage.is_remote(root):
         local = storage.local_path(root)
         names |= {p.relative_to(local).as_posix() for p in local.rglob("*.*") if p.is_dir()}
-    found = sorted(n for n in names if PurePosixPath(n).suffix.lower() in AUDIO_ENDINGS and not _is_hidden(n))
-    if not found:
-        raise UserError(f"no sound file below {root}; known endings are {' '.join(sorted(AUDIO_ENDINGS))}")
-    return found
-
-
-def _is_hidden(name: str) -> bool:
-    """Whether a file is one that the system keeps beside the user's, such as those of a zip made on a Mac."""
-    return any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
+    if found := sorted(filter(is_sound, names)):
+        return found
+    raise UserError(f"no sound file below {root}; known endings are {' '.join(sorted(AUDIO_ENDINGS))}")
 
 
 def _track(folder: str, name: str, files: Sequence[str], rules: Sequence[Rule]) -> Track:
     by_source: dict[str, list[str]] = {}
     for file in files:
-        by_source.setdefault(_source_in_track(file, rules), []).append(storage.join(folder, file))
-    mixtures = by_source.pop(MIXTURE, [""])
-    if len(mixtures) > 1:
-        raise UserError(f"{folder} has several mixtures: {', '.join(mixtures)}; keep one")
-    stems = tuple(Stem(storage.printable(source), tuple(uris)) for source, uris in sorted(by_source.items()))
-    return Track(id=storage.printable(name), uri=mixtures[0], stems=stems)
-
-
-def _source_in_track(file: str, rules: Sequence[Rule]) -> str:
-    own_name = without_ending(file.partition("/")[0])
-    return next((r.source for r in rules if r.matches(file)), own_name)
+        source = source_of(file, rules, without_ending(file.partition("/")[0]))
+        by_source.setdefault(storage.printable(source), []).append(storage.join(folder, file))
+    return track_of(storage.printable(name), by_source)
 
 
 def _rule_of(root: str, name: str, rules: Sequence[Rule]) -> Rule:
@@ -190,10 +167,8 @@ def _clip(root: str, name: str, rule: Rule) -> Track:
 
 def _song(name: str, pattern: str) -> str:
     parts = name.split("/")
-    spelled_out = itertools.takewhile(_is_plain, pattern.rstrip("/").split("/"))
+    # a part of a pattern without wildcards stands for itself
+    spelled_out = itertools.takewhile(
+        lambda part: not set(re.sub(r"\[[*?[]\]", "", part)) & set("*?["), pattern.rstrip("/").split("/")
+    )
     return without_ending(parts[min(len(list(spelled_out)), len(parts) - 1)])
-
-
-def _is_plain(part: str) -> bool:
-    """Whether a part of a pattern stands for itself."""
-    return not set(re.sub(r"\[[*?[]\]", "", part)) & set("*?[")

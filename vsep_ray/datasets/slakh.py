@@ -1,4 +1,5 @@
-"""Slakh2100 (Manilow et al., 2019; FLAC or wav): instruments rendered apart, their classes in metadata.yaml.
+"""Slakh2100 (Manilow et al., 2019; FLAC or wav) has instruments rendered apart, their classes in
+metadata.yaml.
 
 ::
 
@@ -20,17 +21,17 @@ from typing_extensions import override
 from vsep_ray import storage
 from vsep_ray.config import UserError, option
 from vsep_ray.datasets.dataset import FilesDataset
-from vsep_ray.datasets.folders import Rule, parse_rules
-from vsep_ray.datasets.track import Stem, Track
+from vsep_ray.datasets.folders import Rule, parse_rules, source_of
+from vsep_ray.datasets.track import MIXTURE, Track, track_of
 
 METADATA = "metadata.yaml"
 SPLITS = {"train": "train", "validation": "valid", "test": "test"}
-"""Folder -> split."""
+"""The splits by the names of their folders."""
 
 
 @dataclass(frozen=True)
 class SlakhConfig(FilesDataset):
-    """Slakh2100: instruments rendered apart, their classes in metadata.yaml."""
+    """Slakh2100 has instruments rendered apart, their classes in metadata.yaml."""
 
     example = (f"train/Track00001/{METADATA}", "train/Track00001/stems/S00.flac")
 
@@ -40,27 +41,23 @@ class SlakhConfig(FilesDataset):
 
     @override
     def tracks(self, root: str) -> list[Track]:
-        return tracks(root, parse_rules(self.map))
+        """Returns the tracks. A stem's source is that of the first rule that matches its class, else the
+        class itself; in lower case, with ``_`` for all that is no letter or digit: ``strings_continued``.
 
+        Stems that the metadata says were not rendered are left out; one that it says was, and that is not
+        there, is a bad file.
 
-def tracks(root: str, rules: Sequence[Rule] = ()) -> list[Track]:
-    """The tracks of Slakh2100. A stem's source is that of the first rule that matches its class, else the
-    class itself; in lower case, with ``_`` for all that is no letter or digit: ``strings_continued``.
-
-    Stems that the metadata says were not rendered are left out; one that it says was, and that is not there,
-    is a bad file.
-
-    Raises:
-        UserError: metadata that cannot be read.
-    """
-    files = storage.list_files(root) if storage.is_directory(root) else []
-    folders = [PurePosixPath(f).parent for f in files if PurePosixPath(f).name == METADATA]
-    known = set(files)
-    return [_track(root, folder, known, rules) for folder in folders if "omitted" not in folder.parts]
+        Raises:
+            UserError: a rule or metadata cannot be read.
+        """
+        files = storage.list_files(root) if storage.is_directory(root) else []
+        folders = [PurePosixPath(f).parent for f in files if PurePosixPath(f).name == METADATA]
+        rules, known = parse_rules(self.map), set(files)
+        return [_track(root, folder, known, rules) for folder in folders if "omitted" not in folder.parts]
 
 
 def class_name(name: str) -> str:
-    """A class as it is called here.
+    """Returns a class as it is called here.
 
     Example:
         >>> class_name("Strings (continued)"), class_name("Chromatic Percussion")
@@ -71,15 +68,13 @@ def class_name(name: str) -> str:
 
 def _track(root: str, folder: PurePosixPath, files: set[str], rules: Sequence[Rule]) -> Track:
     uri = storage.join(root, str(folder))
-    ending = next((e for e in (".flac", ".wav") if str(folder / f"mix{e}") in files), ".flac")
-    by_source: dict[str, list[str]] = {}
+    ending = next((e for e in (".flac", ".wav") if str(folder / f"mix{e}") in files), "")
+    by_source = {MIXTURE: [storage.join(uri, f"mix{ending}")]} if ending else {}
     for stem, entry in _stems(storage.join(uri, METADATA)).items():
-        path = storage.join(uri, "stems", f"{stem}{ending}")
-        by_source.setdefault(_source(str(entry["inst_class"]), rules), []).append(path)
-    mix = storage.join(uri, f"mix{ending}") if str(folder / f"mix{ending}") in files else ""
-    stems = tuple(Stem(source, tuple(uris)) for source, uris in sorted(by_source.items()))
-    split = next((SPLITS[part] for part in folder.parts if part in SPLITS), "")
-    return Track(folder.name, mix, stems, split)
+        own = class_name(str(entry["inst_class"]))
+        path = storage.join(uri, "stems", f"{stem}{ending or '.flac'}")
+        by_source.setdefault(source_of(own, rules, own), []).append(path)
+    return track_of(folder.name, by_source, next((SPLITS[p] for p in folder.parts if p in SPLITS), ""))
 
 
 def _stems(uri: str) -> dict[str, dict[str, Any]]:
@@ -90,8 +85,3 @@ def _stems(uri: str) -> dict[str, dict[str, Any]]:
         }
     except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{uri} is no metadata of Slakh: {type(error).__name__} {error}") from error
-
-
-def _source(name: str, rules: Sequence[Rule]) -> str:
-    own = class_name(name)
-    return next((r.source for r in rules if r.matches(own)), own)

@@ -1,4 +1,4 @@
-"""A track's audio as streams: every source crop by crop, in constant memory whatever its length.
+"""A track's audio comes as streams: every source crop by crop, in constant memory whatever its length.
 
 A *stream* is an iterator over the (C, n) pieces of a signal, all of one length but the last, which may be
 shorter.
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import numpy as np
 
 from vsep_ray.audio.formats import AudioError
-from vsep_ray.audio.io import open_blocks
+from vsep_ray.audio.io import BLOCK, open_blocks, quantise
 from vsep_ray.audio.resampling import Audio, fit_length, map_channels, rechunk, resample_blocks
 from vsep_ray.datasets.track import PUBLISHED, CropConfig, Track
 
@@ -18,7 +18,7 @@ Stream = Iterator[Audio]
 
 
 class BadFileError(AudioError):
-    """An `AudioError` that knows which file it is about."""
+    """The error is an `AudioError` that knows which file it is about."""
 
     def __init__(self, uri: str, error: AudioError) -> None:
         super().__init__(error.stage, error.message)
@@ -26,10 +26,10 @@ class BadFileError(AudioError):
 
 
 def open_stems(track: Track, crop: CropConfig) -> dict[str, Stream]:
-    """A track's stems, each the sum of its files, at the rate, channels and length of ``crop``; they may
-    differ in length.
+    """Returns a track's stems, each the sum of its files, at the rate, channels and length of ``crop``; they
+    may differ in length.
 
-    A published mixture is among them under `PUBLISHED`.
+    A published mixture is among the stems under `PUBLISHED`.
 
     Raises:
         BadFileError: on the way, where a file cannot be read, decoded or used.
@@ -38,14 +38,23 @@ def open_stems(track: Track, crop: CropConfig) -> dict[str, Stream]:
     return streams | ({PUBLISHED: read_file(track.uri, crop)} if track.uri else {})
 
 
-def read_file(uri: str, crop: CropConfig) -> Stream:
-    """A sound file as a stream.
+def read_file(uri: str, crop: CropConfig, stream: int = 0, bits: int = 0) -> Stream:
+    """Yields a sound file piece by piece.
+
+    Args:
+        uri: the file.
+        crop: rate, channels and length of the pieces.
+        stream: which one to read of a file with several streams of sound.
+        bits: to round to first, clipped at full scale; 0: all that there are.
 
     Raises:
         BadFileError: on the way, where it cannot be read, decoded or used.
     """
     try:
-        with open_blocks(uri) as (info, blocks):
+        with open_blocks(uri, stream=stream) as (info, blocks):
+            if bits:
+                integers = (quantise(block, bits) for block in rechunk(blocks, BLOCK))
+                blocks = (np.divide(block, 2**31, dtype=np.float32) for block in integers)
             mapped = (map_channels(block, crop.channels) for block in blocks)
             pieces = rechunk(resample_blocks(mapped, info.sample_rate, crop.sample_rate), crop.length)
             first = next(pieces, None)
@@ -57,7 +66,7 @@ def read_file(uri: str, crop: CropConfig) -> Stream:
 
 
 def add(streams: Sequence[Stream]) -> Stream:
-    """The sum of streams that begin together; it is as long as the longest."""
+    """Yields the sum of streams that begin together; it is as long as the longest."""
     for pieces in itertools.zip_longest(*streams):
         present = [p for p in pieces if p is not None]
         length = max(p.shape[1] for p in present)
@@ -65,14 +74,14 @@ def add(streams: Sequence[Stream]) -> Stream:
 
 
 def whole(streams: Mapping[str, Iterable[Audio]]) -> dict[str, Audio]:
-    """Streams in one piece each, (C, T)."""
+    """Returns streams in one piece each, (C, T)."""
     return {source: np.concatenate(list(pieces), axis=1) for source, pieces in streams.items()}
 
 
 def aligned(
     streams: Mapping[str, Stream], length: int, silent: Sequence[str] = ()
 ) -> Iterator[dict[str, Audio]]:
-    """The streams side by side, one (C, length) crop of each at a time, until the longest ends.
+    """Yields the streams side by side, one (C, length) crop of each at a time, until the longest ends.
 
     Args:
         streams: they begin together; what is missing of a crop is silence.

@@ -1,4 +1,4 @@
-"""Toy waves: K wave forms, each playing one random piano key; the mixture is their mean.
+"""Toy waves are K wave forms that play one random piano key each; their mixture is their mean.
 
 The task of M. Frank (2020): four sources that a density model can tell apart, at any rate and length, made on
 the fly.
@@ -12,7 +12,7 @@ import numpy as np
 from typing_extensions import override
 
 from vsep_ray.config import UserError, to_dict
-from vsep_ray.datasets.dataset import Dataset, Listing
+from vsep_ray.datasets.dataset import Dataset, Inventory
 from vsep_ray.datasets.streams import Stream
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 
@@ -23,7 +23,7 @@ SPLITS = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class ToyConfig(Dataset):
-    """Toy waves: K wave forms of one random key each, mixture = their mean."""
+    """Toy waves are K wave forms of one random key each; their mixture is their mean."""
 
     has_splits = True
 
@@ -46,12 +46,18 @@ class ToyConfig(Dataset):
 
     @override
     def find(self) -> list[Track]:
-        return tracks(self)
+        """Returns all tracks of all splits, in order; ``track.id`` is ``<split>-<index>``."""
+        counts = (self.train_tracks, self.valid_tracks, self.test_tracks)
+        named = [(s, f"{s}-{i:06d}") for s, num in zip(SPLITS, counts, strict=True) for i in range(num)]
+        return [
+            Track(name, stems=tuple(Stem(w, (f"toy:{name}:{w}",)) for w in self.shapes), split=split)
+            for split, name in named
+        ]
 
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
-        waves = render(track, self, crop.sample_rate, crop.channels, crop.length)
-        return {source: iter([wave]) for source, wave in waves.items()}
+        sources = render(track, self, crop.sample_rate, crop.channels, crop.length)
+        return {source: iter([wave]) for source, wave in sources.items()}
 
     @override
     def scales(self, num: int) -> tuple[float, ...]:
@@ -62,20 +68,15 @@ class ToyConfig(Dataset):
         return True
 
     @override
-    def listing(self, tracks: Sequence[Track]) -> Listing:
-        return Listing(to_dict(self), [0] * len(tracks))
-
-
-def tracks(config: ToyConfig) -> list[Track]:
-    """All tracks of all splits, in order; ``track.id`` is ``<split>-<index>``."""
-    counts = (config.train_tracks, config.valid_tracks, config.test_tracks)
-    return [_track(config, split, i) for split, n in zip(SPLITS, counts, strict=True) for i in range(n)]
+    def inventory(self, tracks: Sequence[Track]) -> Inventory:
+        return Inventory(to_dict(self), [0] * len(tracks))
 
 
 def render(
     track: Track, config: ToyConfig, sample_rate: int, channels: int, length: int
 ) -> dict[str, np.ndarray]:
-    r"""The sources of a toy track: :math:`s_k(t) = A_k\, w_k(f_k t + \varphi_k)`, equal in all channels.
+    r"""Returns the sources of a toy track: :math:`s_k(t) = A_k\, w_k(f_k t + \varphi_k)`, equal in all
+    channels.
 
     The key :math:`f_k` is uniform over the piano keys of the config, the phase over [0, 1) periods, the
     amplitude over [0.2, 1). The draws depend on (seed, split, track index, shape) alone: neither order,
@@ -88,9 +89,10 @@ def render(
         UserError: no piano key lies between ``lowest_hz`` and ``highest_hz`` below the Nyquist frequency.
     """
     keys = piano_keys(config.lowest_hz, min(config.highest_hz, np.nextafter(sample_rate / 2, 0)))
+    place = SPLITS.index(track.split), int(track.id.rpartition("-")[2])
     sources: dict[str, np.ndarray] = {}
     for shape in config.shapes:
-        rng = np.random.default_rng(_entropy(config, track, shape))
+        rng = np.random.default_rng([config.seed, *place, SHAPES.index(shape)])
         key, phase, amplitude = rng.choice(keys), rng.random(), rng.uniform(0.2, 1)
         samples = amplitude * wave(shape, key, phase, sample_rate, length, band_limited=config.band_limited)
         sources[shape] = np.tile(samples.astype(np.float32), (channels, 1))
@@ -98,11 +100,11 @@ def render(
 
 
 def piano_keys(lowest_hz: float, highest_hz: float) -> np.ndarray:
-    """The piano keys in [lowest, highest]: f_n = 27.5 * 2^(n/12) Hz, n = 0..87 (equal temperament, A4 = 440
-    Hz).
+    """Returns the piano keys in [lowest, highest]: f_n = 27.5 * 2^(n/12) Hz, n = 0..87 (equal temperament, A4
+    = 440 Hz).
 
     Raises:
-        UserError: there is none.
+        UserError: there is no key in that range.
     """
     keys = 27.5 * 2 ** (np.arange(88) / 12)
     keys = keys[(keys >= lowest_hz * (1 - 1e-6)) & (keys <= highest_hz)]  # 261.63 Hz typed for C4 means C4
@@ -121,7 +123,8 @@ def wave(
     *,
     band_limited: bool,
 ) -> np.ndarray:
-    """A wave form w(u) of amplitude 1 at u = phase + frequency_hz * t / sample_rate periods, t = 0..length-1.
+    """Returns a wave form w(u) of amplitude 1 at u = phase + frequency_hz * t / sample_rate periods, t =
+    0..length-1.
 
     The naive wave is the ideal one sampled, aliases included; the band-limited one is its Fourier series
     below the Nyquist frequency (so a square overshoots to about 1.18, the Gibbs phenomenon).
@@ -137,7 +140,7 @@ def wave(
 
 
 def fourier_sine(shape: Shape, harmonics: int) -> np.ndarray:
-    """The coefficients b_n, n = 1..harmonics, of w(u) = sum_n b_n sin(2 pi n u).
+    """Returns the coefficients b_n, n = 1..harmonics, of w(u) = sum_n b_n sin(2 pi n u).
 
     ======== ================================================
     sine     1 for n = 1
@@ -169,13 +172,3 @@ def _naive(shape: Shape, periods: np.ndarray) -> np.ndarray:
             return np.sign(sine)
         case "triangle":
             return 2 / np.pi * np.arcsin(sine)
-
-
-def _track(config: ToyConfig, split: str, index: int) -> Track:
-    name = f"{split}-{index:06d}"
-    return Track(id=name, stems=tuple(Stem(s, (f"toy:{name}:{s}",)) for s in config.shapes), split=split)
-
-
-def _entropy(config: ToyConfig, track: Track, shape: Shape) -> list[int]:
-    index = int(track.id.rpartition("-")[2])
-    return [config.seed, SPLITS.index(track.split), index, SHAPES.index(shape)]

@@ -1,20 +1,21 @@
-"""Metadata of recordings, and the format that data sets are opened in. No class here ever holds samples."""
+"""Recordings are described here, and the format that data sets are opened in. No class holds samples."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from vsep_ray.config import UserError
 
 MIXTURE = "mixture"
-"""Name of the partition that holds sum_k a_k s_k."""
+"""The partition of this name holds sum_k a_k s_k."""
 PUBLISHED = "mixture_published"
-"""Name of the partition of a data set's own mixtures, which mastering keeps from being the stems' sum."""
+"""The partition of this name holds a data set's own mixtures, which mastering keeps from being the sum."""
 Encoding = Literal["pcm", "flac"]
 
 
 @dataclass(frozen=True, slots=True)
 class Stem:
-    """One source of one track: the files whose sum is that source.
+    """A stem is one source of one track: the sum of its files.
 
     Attributes:
         source: the class, such as ``"drums"``.
@@ -28,7 +29,7 @@ class Stem:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A whole recording.
+    """A track is a whole recording.
 
     Attributes:
         id: unique and stable within its dataset or catalog; for a catalog the path relative to its root,
@@ -45,15 +46,34 @@ class Track:
     split: str = ""
 
     @property
+    def uses(self) -> list[tuple[str, str]]:
+        """Source and URI of each file; the source of the mixture is ``""``."""
+        mixture = [("", self.uri)] if self.uri else []
+        return mixture + [(stem.source, uri) for stem in self.stems for uri in stem.uris]
+
+    @property
     def files(self) -> tuple[str, ...]:
         """All that it is read from, each once."""
-        uris = [self.uri] if self.uri else []
-        return tuple(dict.fromkeys(uris + [uri for stem in self.stems for uri in stem.uris]))
+        return tuple(dict.fromkeys(uri for _, uri in self.uses))
+
+
+def track_of(id: str, files: Mapping[str, Sequence[str]], split: str = "") -> Track:
+    """Returns the track of files by source, in the order of the sources; those of `MIXTURE` are no stem, but
+    its published mixture.
+
+    Raises:
+        UserError: it has several mixtures.
+    """
+    mixtures = files.get(MIXTURE, ("",))
+    if len(mixtures) > 1:
+        raise UserError(f"song {id!r} has several mixtures: {', '.join(mixtures)}; keep one")
+    stems = (Stem(source, tuple(uris)) for source, uris in sorted(files.items()) if source != MIXTURE)
+    return Track(id, mixtures[0], tuple(stems), split)
 
 
 @dataclass(frozen=True)
 class CropConfig:
-    """The format of the crops of a store."""
+    """The crops of a store have this format."""
 
     sample_rate: int = 8_000
     """Hz; everything is resampled to it once, when the store is made."""

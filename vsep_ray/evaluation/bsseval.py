@@ -54,13 +54,22 @@ def bsseval_v4(
     return BssEval(*metrics.bss_eval(*signals, window=window, hop=window, framewise_filters=False)[:4])
 
 
-def _museval_metrics() -> ModuleType:
+def require_ffmpeg(who: str, otherwise: str = "") -> None:
+    """Checks for the programs that musdb, stempeg and museval call.
+
+    Raises:
+        UserError: ffmpeg or ffprobe is missing.
+    """
     missing = [name for name in ("ffmpeg", "ffprobe") if shutil.which(name) is None]
     if missing:
         raise UserError(
-            f"BSS Eval by museval needs {' and '.join(missing)} on the PATH; install ffmpeg (apt-get, "
-            "brew or conda install ffmpeg), or do without --bsseval"
+            f"{who} {' and '.join(missing)} on the PATH; install ffmpeg (apt-get, brew or conda install "
+            f"ffmpeg){otherwise}"
         )
+
+
+def _museval_metrics() -> ModuleType:
+    require_ffmpeg("BSS Eval by museval needs", ", or do without --bsseval")
     from museval import metrics
 
     return metrics

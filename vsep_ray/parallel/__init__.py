@@ -1,1 +1,1 @@
-"""Work beside the caller's: threads that fetch ahead, random streams per item, workers of one training."""
+"""Threads fetch ahead, items have random streams of their own, and workers share one training."""

@@ -1,4 +1,4 @@
-"""Work in threads beside the caller's, or not: iterating ahead of the consumer, and crews of any size."""
+"""Threads work beside the caller's, or not: items are made ahead of their consumer, by crews of any size."""
 
 import contextlib
 from collections import deque
@@ -11,19 +11,17 @@ X = TypeVar("X")
 
 @contextlib.contextmanager
 def ahead(items: Iterable[X], size: int = 4) -> Iterator[Iterator[X]]:
-    """Yields the same items, up to ``size`` of them made by a thread while the consumer is busy. At ``size``
-    0 no thread is made. An error surfaces where its item would have. No thread is left when the block ends,
-    and a generator is closed: left to the garbage collector it would end in any thread at any moment, and
-    might wait there for ever.
+    """Yields the same items, of which a thread makes up to ``size`` while the consumer is busy.
+
+    An error surfaces where its item would have. No thread is left when the block ends, and a generator is
+    closed: left to the garbage collector it would end in any thread at any moment, and might wait there for
+    ever.
     """
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as worker:
         pending = deque(worker.submit(next, iterator, end) for _ in range(size))
 
         def consume() -> Iterator[X]:
-            if not size:
-                yield from iterator
-                return
             while (item := pending.popleft().result()) is not end:
                 pending.append(worker.submit(next, iterator, end))
                 yield item  # type: ignore[misc]
@@ -47,10 +45,6 @@ def crew(threads: int) -> Executor:
 
 
 class _Here(Executor):
-    def map(self, fn: Any, *iterables: Iterable[Any], timeout: Any = None, chunksize: int = 1) -> Any:
-        """Returns Python's own map, which makes no futures."""
-        return map(fn, *iterables)
-
     def submit(self, call: Any, /, *args: Any, **kwargs: Any) -> Future:
         """Returns what the call returned or raised, as a future that is done."""
         future: Future = Future()

@@ -1,10 +1,11 @@
-"""Random numbers of a batch, item by item.
+"""Random numbers of a batch are drawn item by item.
 
 Within `by_item` every item of a batch draws from a stream of its own: what it gets depends neither on what
 shares its batch nor on how many workers the batch is divided among. Elsewhere torch's global stream serves
 all.
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -12,21 +13,7 @@ from contextvars import ContextVar
 import torch
 from torch import Tensor
 
-
-class _Streams:
-    """A generator per item, made when it is first asked for."""
-
-    def __init__(self, seed: Callable[[int], int], first: int) -> None:
-        self.seed, self.start = seed, first
-        self.made: list[torch.Generator] = []
-
-    def first(self, num: int) -> list[torch.Generator]:
-        for item in range(len(self.made), num):
-            self.made.append(torch.Generator().manual_seed(self.seed(self.start + item)))
-        return self.made[:num]
-
-
-_streams: ContextVar[_Streams | None] = ContextVar("streams", default=None)
+_stream: ContextVar[Callable[[int], torch.Generator] | None] = ContextVar("stream", default=None)
 
 
 @contextmanager
@@ -42,11 +29,11 @@ def by_item(seed: Callable[[int], int], first: int = 0) -> Iterator[None]:
         >>> torch.equal(both[1], second[0])
         True
     """
-    token = _streams.set(_Streams(seed, first))
+    token = _stream.set(functools.cache(lambda item: torch.Generator().manual_seed(seed(first + item))))
     try:
         yield
     finally:
-        _streams.reset(token)
+        _stream.reset(token)
 
 
 def normal(shape: Sequence[int], like: Tensor, dim: int = 0) -> Tensor:
@@ -60,11 +47,11 @@ def uniform(shape: Sequence[int], like: Tensor, dim: int = 0) -> Tensor:
 
 
 def _filled(shape: Sequence[int], dim: int, fill: Callable[..., Tensor]) -> Tensor:
-    streams = _streams.get()
-    if streams is None:
+    stream = _stream.get()
+    if stream is None:
         return fill(torch.empty(*shape))
     rest = [size for axis, size in enumerate(shape) if axis != dim]
     drawn = torch.empty(shape[dim], *rest)
-    for item, generator in zip(drawn, streams.first(shape[dim]), strict=True):
-        fill(item, generator=generator)
+    for item, values in enumerate(drawn):
+        fill(values, generator=stream(item))
     return drawn.movedim(0, dim)

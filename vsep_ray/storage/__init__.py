@@ -1,4 +1,4 @@
-"""Files anywhere: local paths, ``s3://`` and ``gs://`` URIs (`vsep_ray.storage.uris`), the ground floor."""
+"""Files lie anywhere: at local paths, ``s3://`` and ``gs://`` URIs (`vsep_ray.storage.uris`)."""
 
 from vsep_ray.storage.files import (
     delete,
@@ -21,7 +21,6 @@ from vsep_ray.storage.listing import (
     newest_first,
     open_filesystem,
     size,
-    sizes,
     stamps,
 )
 from vsep_ray.storage.uris import (
@@ -39,6 +38,6 @@ from vsep_ray.storage.uris import (
 __all__ = [
     "absolute", "delete", "delete_folder", "download", "exists", "fill", "is_directory", "is_leftover",
     "is_remote", "join", "list_files", "list_folder", "local_path", "newest_first", "open_filesystem",
-    "parent", "printable", "publish", "read_bytes", "read_local", "relative", "size", "sizes", "stamps",
+    "parent", "printable", "publish", "read_bytes", "read_local", "relative", "size", "stamps",
     "suffix", "temporary_root", "upload", "write_bytes", "write_local",
 ]  # fmt: skip

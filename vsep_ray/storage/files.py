@@ -1,4 +1,4 @@
-"""Reading, writing and moving files, local or in a bucket, through `pyarrow.fs`."""
+"""Files, local or in a bucket, are read, written and moved through `pyarrow.fs`."""
 
 import contextlib
 import errno
@@ -57,20 +57,19 @@ def write_local(uri: str) -> Iterator[Path]:
         return
     target = local_path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.parent / f".{uuid.uuid4().hex}.part"  # short: a name near 255 bytes must stay writable
+    draft = target.parent / f".{uuid.uuid4().hex}.part"  # short: a name near 255 bytes must stay writable
     try:
-        yield part
-        _fsync(part)
-        os.replace(part, target)
+        yield draft
+        _fsync(draft)
+        os.replace(draft, target)
     finally:
-        part.unlink(missing_ok=True)
+        draft.unlink(missing_ok=True)
 
 
 def download(uri: str, path: Path) -> None:
     """Copies a file or a directory to a local path."""
     system, source = open_filesystem(uri)
-    folder = path if is_directory(uri) else path.parent
-    folder.mkdir(parents=True, exist_ok=True)
+    (path if is_directory(uri) else path.parent).mkdir(parents=True, exist_ok=True)
     fs.copy_files(source, str(path), source_filesystem=system, destination_filesystem=fs.LocalFileSystem())
 
 
@@ -102,12 +101,11 @@ def fill(target: Path, make: Callable[[Path], Path]) -> Path:
 def upload(path: Path, uri: str) -> None:
     """Copies a local file to a URI, atomically."""
     if not is_remote(uri):
-        with write_local(uri) as part:
-            shutil.copyfile(path, part)
+        with write_local(uri) as draft:
+            shutil.copyfile(path, draft)
         return
     system, target = open_filesystem(uri)
-    with path.open("rb") as source, system.open_output_stream(target) as sink:
-        shutil.copyfileobj(source, sink, 8 << 20)
+    fs.copy_files(str(path), target, source_filesystem=fs.LocalFileSystem(), destination_filesystem=system)
 
 
 def publish(path: Path, uri: str) -> None:
@@ -117,8 +115,7 @@ def publish(path: Path, uri: str) -> None:
         return
     target = local_path(uri)
     target.parent.mkdir(parents=True, exist_ok=True)
-    _fsync(path)
-    _forget(path)
+    _fsync(path, forget=True)
     try:
         os.replace(path, target)
     except OSError as error:
@@ -141,15 +138,12 @@ def delete_folder(uri: str) -> None:
         system.delete_dir(path)
 
 
-def _fsync(path: Path) -> None:
+def _fsync(path: Path, forget: bool = False) -> None:
+    """Puts a file on the disk, and gives back the page cache of one that nobody reads soon. A catalog's stems
+    would soon fill all memory, and on a virtual machine a page used for the first time costs more than what
+    is copied into it.
+    """
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-def _forget(path: Path) -> None:
-    """Gives back the page cache of a file that nobody reads soon. A catalog's stems would soon fill all
-    memory, and on a virtual machine a page used for the first time costs more than what is copied into it.
-    """
-    if hasattr(os, "posix_fadvise"):  # macOS has no such call
-        with path.open("rb") as file:
+        if forget and hasattr(os, "posix_fadvise"):  # macOS has no such call
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)

@@ -52,8 +52,7 @@ def is_directory(uri: str) -> bool:
 
 def size(uri: str) -> int:
     """Returns the bytes of a file, -1 where there is none."""
-    info = _info(uri)
-    return info.size if info.type == fs.FileType.File else -1
+    return stamps([uri])[0][0]
 
 
 def stamps(uris: Sequence[str]) -> list[tuple[int, int]]:
@@ -65,11 +64,6 @@ def stamps(uris: Sequence[str]) -> list[tuple[int, int]]:
         return [_stamp(info) for info in found]
     with ThreadPoolExecutor(32) as pool:
         return [_stamp(info) for info in pool.map(_info, uris)]
-
-
-def sizes(uris: Sequence[str]) -> list[int]:
-    """Returns the bytes of many files, -1 where there is none."""
-    return [size for size, _ in stamps(uris)]
 
 
 def list_files(uri: str) -> list[str]:

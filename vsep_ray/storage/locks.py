@@ -1,4 +1,4 @@
-"""Folders for files on their way to their place, which do not outlive their process for long."""
+"""Files on their way to their place lie in folders that do not outlive their process for long."""
 
 import contextlib
 import fcntl

@@ -113,7 +113,5 @@ def split(uri: str) -> tuple[str, str, str, str]:
 
 
 def _plain(uri: str) -> str:
-    if not is_remote(uri):
-        return str(local_path(uri))
-    scheme, bucket, key, _ = split(uri)
-    return f"{scheme}://{bucket}/{key}".rstrip("/")
+    options = split(uri)[3] if is_remote(uri) else ""
+    return absolute(uri).removesuffix(options).rstrip("/")

@@ -1,4 +1,4 @@
-"""Sound files into stems in constant memory at any length, several files one after the other."""
+"""Sound files become stems in constant memory at any length, several files one after the other."""
 
 from vsep_ray.streaming.selection import REST, Selection
 from vsep_ray.streaming.stream import Chunking, Model, Stems, separate_files

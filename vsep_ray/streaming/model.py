@@ -1,4 +1,4 @@
-"""A separator as a stream's model: what it computes of a chunk, and the grid that its chunks lie on."""
+"""A separator becomes a stream's model: it says what is computed of a chunk, and the grid of the chunks."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,11 +12,11 @@ from vsep_ray.streaming.selection import Selection
 from vsep_ray.streaming.stream import Chunking, Model
 
 SHORTEST = 4
-"""How often a chunk may be halved when memory runs out."""
+"""A chunk may be halved this often when memory runs out."""
 
 
 def stream_model(separator: Separator, selection: Selection, samples: int, device: torch.device) -> Model:
-    """A separator as a stream's model: its shares, and with ``samples`` draws the stems' variances."""
+    """Returns a separator as a model: its shares, and with ``samples`` draws the stems' variances."""
     separator = separator.to(device)
     matrix = torch.from_numpy(selection.matrix).to(device)
 
@@ -32,15 +32,16 @@ def stream_model(separator: Separator, selection: Selection, samples: int, devic
 
 
 def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_size: int) -> Chunking:
-    """The grid in samples of the model's rate; chunks are rounded up to the model's multiple."""
+    """Returns the grid in samples of the model's rate; chunks are rounded up to the model's multiple."""
     multiple = separator.multiple
     chunk = -(-round(chunk_seconds * separator.sample_rate) // multiple) * multiple
     return Chunking(chunk, max(1, chunk - round(chunk * overlap)), batch_size)
 
 
 def may_span(model: Model, grid: Chunking) -> bool:
-    """Whether batches may hold chunks of several tracks: a continued run has other neighbours in them, and
-    must end with the same bytes. Not where the model does not fit into memory with this grid."""
+    """Returns whether batches may hold chunks of several tracks: a continued run has other neighbours in its
+    batches, and must end with the same bytes. They may not where the model does not fit into memory.
+    """
     try:
         return places_are_equal(model.separate, model.channels, grid.chunk, grid.batch_size)
     except Exception as error:
@@ -50,7 +51,7 @@ def may_span(model: Model, grid: Chunking) -> bool:
 
 
 def ladder(grid: Chunking) -> Iterator[Chunking]:
-    """What to try as memory runs out: the grid asked for, smaller batches, then shorter chunks.
+    """Yields what to try as memory runs out: the grid asked for, smaller batches, then shorter chunks.
 
     Example:
         >>> [(g.chunk, g.batch_size) for g in ladder(Chunking(64, 48, 3))]
@@ -66,5 +67,5 @@ def ladder(grid: Chunking) -> Iterator[Chunking]:
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether a GPU's or the machine's memory ran out; PyTorch's CPU allocator says so in words only."""
+    """Returns whether a GPU's or the machine's memory ran out; PyTorch's CPU allocator says so in words."""
     return isinstance(error, (torch.OutOfMemoryError, MemoryError)) or "DefaultCPUAllocator" in str(error)

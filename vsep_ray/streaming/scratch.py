@@ -1,4 +1,4 @@
-"""Blocks of audio between decoding and encoding: in memory, and on local disk where they are many."""
+"""Blocks of audio wait between decoding and encoding, in memory, and on local disk where they are many."""
 
 import os
 import tempfile
@@ -9,12 +9,12 @@ import numpy as np
 from vsep_ray.audio.resampling import Audio
 
 KEPT = 64 << 20
-"""Bytes that stay in memory: three minutes of stereo at 44.1 kHz never see a disk."""
+"""This number of bytes stays in memory: three minutes of stereo at 44.1 kHz never see a disk."""
 
 
 class Scratch:
-    """Float32 blocks (rows, n), those beyond `KEPT` bytes in a file without a name: a process that is killed
-    leaves nothing behind.
+    """A scratch holds float32 blocks (rows, n), those beyond `KEPT` bytes in a file without a name: a process
+    that is killed leaves nothing behind.
 
     One thread may append while another reads what is there. The folder is the system's for temporary files
     (``TMPDIR``). Blocks are kept as they are: whoever appends one must not change it any more.
@@ -24,51 +24,41 @@ class Scratch:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115  (closed with the object)
+        self._file = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the object)
         self._places: list[Audio | tuple[int, tuple[int, ...]]] = []  # a block, or its offset and shape
-        self._kept = self._end = 0
-        self.length = 0
+        self._kept = self.length = 0
 
     def append(self, block: Audio) -> None:
-        """Keep or write a block of any length."""
+        """Keeps or writes a block of any length."""
         block = np.ascontiguousarray(block, np.float32).view()
         if self._kept + block.nbytes <= KEPT:
             block.flags.writeable = False
             self._kept += block.nbytes
             self._places.append(block)
         else:
-            self._write(block.reshape(-1).view(np.uint8).data)
-            self._places.append((self._end - block.nbytes, block.shape))
+            self._places.append((self._file.tell(), block.shape))
+            self._file.write(block.data)
+            self._file.flush()  # what is read does not go through the file's buffer
         self.length += block.shape[1]
 
     def tee(self, blocks: Iterable[Audio]) -> Iterator[Audio]:
-        """The same blocks, each appended as it passes."""
+        """Yields the same blocks, each appended as it passes."""
         for block in blocks:
             self.append(block)
             yield block
 
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, index: int) -> Audio:
-        place = self._places[index]
-        if isinstance(place, np.ndarray):
-            return place
-        offset, shape = place
-        block = np.empty(shape, np.float32)
-        if block.size:
-            os.preadv(self._file.fileno(), [block.data], offset)
-        return block
-
     def __iter__(self) -> Iterator[Audio]:
-        return (self[i] for i in range(len(self)))
+        for place in self._places:
+            if isinstance(place, np.ndarray):
+                yield place
+                continue
+            offset, shape = place
+            block = np.empty(shape, np.float32)
+            if block.size:
+                os.preadv(self._file.fileno(), [block.data], offset)
+            yield block
 
     def close(self) -> None:
-        """Give memory and disk space back."""
+        """Gives memory and disk space back."""
         self._places.clear()
         self._file.close()
-
-    def _write(self, data: memoryview) -> None:
-        while len(data):
-            written = os.pwrite(self._file.fileno(), data, self._end)
-            data, self._end = data[written:], self._end + written

@@ -1,4 +1,4 @@
-"""Which stems are written, and how they sum to the mixture.
+"""A selection says which stems are written, and how they sum to the mixture.
 
 ======================= ==================================================================================
 stems asked for         what is written
@@ -25,7 +25,7 @@ REST = "rest"
 
 @dataclass(frozen=True)
 class Selection:
-    """The stems to write of a model's sources.
+    """A selection of a model's sources is written as stems.
 
     Attributes:
         sources: names of the model's K sources, in its order.
@@ -37,10 +37,10 @@ class Selection:
 
     @classmethod
     def of(cls, sources: Sequence[str], wanted: Sequence[str] = ()) -> "Selection":
-        """The stems ``wanted``; all sources where none is named.
+        """Returns the selection of the stems ``wanted``; all sources where none is named.
 
         Raises:
-            UserError: a stem that the model does not have, or twice the same.
+            UserError: the model does not have such a stem, or one is named twice.
         """
         known = (*sources, *([] if REST in sources else [REST]))
         if wrong := [name for name in wanted if name not in known]:
@@ -51,7 +51,7 @@ class Selection:
 
     @property
     def has_rest(self) -> bool:
-        """Whether one of the stems is the mixture minus the others."""
+        """Whether one stem is the mixture minus the others."""
         return REST in self.stems and REST not in self.sources
 
     @property
@@ -76,7 +76,7 @@ class Selection:
         return np.array(rows, np.float32)
 
     def apply(self, shares: Audio, mixture: Audio) -> tuple[Audio, Audio]:
-        """The stems, and what the model's stems lack of the mixture.
+        """Returns the stems, and what the model's stems lack of the mixture.
 
         Shape: shares a_k s_k (K, C, n) or (K, 1, n), mixture (C, n) -> (J, C, n), (C, n).
         """

@@ -1,4 +1,4 @@
-"""Sound files -> stems, through one model, in constant memory at any length.
+"""Sound files become stems, through one model, in constant memory at any length.
 
     file 1, file 2, ...  --decode--> mixture --+--> scratch                                     (thread 1 *)
                                                +--> channels, rate --> chunks
@@ -19,13 +19,14 @@ import itertools
 import math
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from vsep_ray.audio import io
-from vsep_ray.audio.formats import AudioError, Failure, check_format
+from vsep_ray.audio.formats import AudioError, AudioInfo, Failure, check_format
 from vsep_ray.audio.resampling import Audio, fit_length, map_channels, rechunk, resample_blocks
 from vsep_ray.chunking import Chunker, Stitcher, separate_chunks
 from vsep_ray.inference import SeparateFn
@@ -34,17 +35,15 @@ from vsep_ray.streaming.scratch import Scratch
 from vsep_ray.streaming.selection import Selection
 
 LOWEST_DB, HIGHEST_DB = -200.0, 200.0
-AHEAD = 4
-"""Chunks that are decoded, and separated, before they are wanted."""
 
 
 @dataclass(frozen=True)
 class Model:
-    """What the stream needs of a separator.
+    """A model is what the stream needs of a separator.
 
     Attributes:
         separate: (B, C, T) mixture -> (B, K, C, T), the shares a_k s_k; or (B, K + J, C, T), below them the
-            posterior variances of the J stems. On any device, results are fetched.
+            posterior variances of the J stems. It may answer on any device.
         sources: names of the K sources.
         sample_rate: Hz.
         channels: audio channels C.
@@ -58,8 +57,7 @@ class Model:
 
 @dataclass(frozen=True)
 class Chunking:
-    """How the stream is cut for the model: samples per chunk, samples between chunks, chunks per forward
-    pass."""
+    """A stream is cut into chunks of ``chunk`` samples every ``hop``; a batch is one forward pass."""
 
     chunk: int
     hop: int
@@ -67,10 +65,10 @@ class Chunking:
 
 
 class Stems:
-    """A separated file, not yet encoded: the mixture, and the model's shares at its rate and channels.
+    """The stems of a file wait to be encoded: the mixture, and the model's shares at its rate and channels.
 
     Attributes:
-        selection: which stems these are.
+        selection: says which stems there are.
         sample_rate, channels: of the file.
         tags: title, artist and the like, as the file has them.
         peak: largest absolute sample (1 is full scale) of all stems in the blocks that `blocks` has given.
@@ -79,7 +77,7 @@ class Stems:
             empty where no variance was asked for.
     """
 
-    def __init__(self, selection: Selection, model: Model, info: io.AudioInfo) -> None:
+    def __init__(self, selection: Selection, model: Model, info: AudioInfo) -> None:
         self.selection, self.model = selection, model
         self.sample_rate, self.channels, self.tags = info.sample_rate, info.channels, info.tags
         self.mixture, self.shares = Scratch(), Scratch()
@@ -92,7 +90,7 @@ class Stems:
         return self.mixture.length
 
     def blocks(self) -> Iterator[tuple[Audio, Audio]]:
-        """The stems (J, C, n) and the mixture (C, n), block by block, as often as asked for."""
+        """Yields the stems (J, C, n) and the mixture (C, n), block by block, as often as asked for."""
         self.peak = lost = power = 0.0
         shares = self._mapped_back()
         for mixture in self.mixture:
@@ -105,13 +103,12 @@ class Stems:
         self.remainder_db = _db(lost, power)
 
     def close(self) -> None:
-        """Give the disk space back."""
+        """Gives the disk space back."""
         self.mixture.close()
         self.shares.close()
 
     def _mapped_back(self) -> Iterator[Audio]:
-        """Shares at the file's rate, in blocks as long as the mixture's: (K, C, n), or (K, 1, n) where all
-        channels have the same."""
+        """Yields shares at the file's rate, in blocks of the mixture's length: (K, C, n), or (K, 1, n)."""
         resampled = resample_blocks(self.shares, self.model.sample_rate, self.sample_rate)
         for block in rechunk(resampled, io.BLOCK):
             shares = block.reshape(-1, self.model.channels, block.shape[1])
@@ -130,7 +127,7 @@ def separate_files(
     span: bool = True,
     threaded: bool = True,
 ) -> Generator[Stems | Failure, None, None]:
-    """Separate files one after the other; for each its stems, or what is wrong with it.
+    """Separates files one after the other and yields for each its stems, or what is wrong with it.
 
     Args:
         uris: the files.
@@ -141,15 +138,16 @@ def separate_files(
         threaded: whether decoding, the model and the rest are done side by side; see `prefetch.crew`.
 
     Raises:
-        OSError: no disk space.
-        Exception: whatever the model raises; the files that have not come out then are all to be done again.
+        OSError: there is no disk space.
+        Exception: the model raises it; the files that have not come out then are all to be done again.
     """
-    size = AHEAD if threaded else 0
+    # chunks are decoded, and separated, before they are wanted, or each when it is
+    beside: Any = ahead if threaded else contextlib.closing
     with contextlib.ExitStack() as stack:
         # closed in reverse order: no thread may read a file that is closed already
-        chunks = stack.enter_context(ahead(_read_files(uris, model, chunking, selection, format), size))
+        chunks = stack.enter_context(beside(_read_files(uris, model, chunking, selection, format)))
         results = separate_chunks(model.separate, chunks, chunking.chunk, chunking.batch_size, span=span)
-        separated = stack.enter_context(ahead(results, size))
+        separated = stack.enter_context(beside(results))
         for file, items in itertools.groupby(separated, key=lambda item: item[0]):
             yield _finish(file, (item for _, item in items), chunking, selection)
 
@@ -164,7 +162,7 @@ class _File:
 def _read_files(
     uris: Sequence[str], model: Model, chunking: Chunking, selection: Selection, format: str
 ) -> Iterator[tuple[_File, Tensor | Failure | None]]:
-    """The chunks of all files; after the last of each None, or what is wrong with the file."""
+    """Yields the chunks of all files; after the last of each None, or what is wrong with the file."""
     for uri in uris:
         file, end = _File(), None
         try:
@@ -183,7 +181,7 @@ def _read_files(
 
 
 def _chunks(mixture: Iterable[Audio], sample_rate: int, model: Model, chunking: Chunking) -> Iterator[Tensor]:
-    """The chunks of a mixture (C, n) at the model's rate and channels."""
+    """Returns the chunks of a mixture (C, n) at the model's rate and channels."""
     mapped = (map_channels(block, model.channels) for block in mixture)
     resampled = resample_blocks(mapped, sample_rate, model.sample_rate)
     return Chunker(chunking.chunk, chunking.hop)(map(torch.from_numpy, resampled))
@@ -192,7 +190,7 @@ def _chunks(mixture: Iterable[Audio], sample_rate: int, model: Model, chunking: 
 def _finish(
     file: _File, items: Iterator[Tensor | Failure | None], chunking: Chunking, selection: Selection
 ) -> Stems | Failure:
-    """The stems of a file from its separated chunks, or what it failed with; then its disk space is free."""
+    """Returns the stems of a file from its separated chunks, or what it failed with, its disk space free."""
     doubt = _Doubt(selection)
     for block in Stitcher(chunking.chunk, chunking.hop)(doubt.split(_until_end(file, items))):
         assert file.stems
@@ -209,46 +207,42 @@ def _finish(
 
 
 def _until_end(file: _File, items: Iterable[Tensor | Failure | None]) -> Iterator[Tensor]:
-    """The chunks of a file up to its end, or up to its failure, which the file is told."""
+    """Yields the chunks of a file up to its end, or up to its failure, which the file is told."""
     for item in items:
+        # the sum is quick, and may overflow
+        if isinstance(item, Tensor) and not (item.sum().isfinite() or item.isfinite().all()):
+            item = Failure("separate", "the model returned samples that are not finite (NaN or infinite)")
         if not isinstance(item, Tensor):
             file.failure = item
-            return
-        if not (item.sum().isfinite() or item.isfinite().all()):  # the sum is quick, and may overflow
-            words = "the model returned samples that are not finite (NaN or infinite)"
-            file.failure = Failure("separate", words)
             return
         yield item
 
 
 class _Doubt:
-    """Power of the stems and of their posterior variance, summed over the chunks (overlaps twice)."""
+    """The power of the stems and of their posterior variance is summed over the chunks (overlaps twice)."""
 
     def __init__(self, selection: Selection) -> None:
-        self.matrix = torch.from_numpy(selection.matrix)
-        self.power = torch.zeros(len(selection.stems), dtype=torch.float64)
-        self.variance: Tensor | None = None
+        self.matrix, self.is_known = torch.from_numpy(selection.matrix), False
+        self.powers = torch.zeros(2, len(selection.stems), dtype=torch.float64)
 
     def split(self, items: Iterable[Tensor]) -> Iterator[Tensor]:
-        """The shares (K, C, n) of items (K, C, n) or (K + J, C, n)."""
+        """Yields the shares (K, C, n) of items (K, C, n) or (K + J, C, n)."""
         sources = self.matrix.shape[1]
         for item in items:
             shares, variance = item[:sources], item[sources:]
             if len(variance):
                 stems = torch.einsum("jk,kct->jct", self.matrix, shares)
-                self.power += stems.double().square().sum((1, 2))
-                added = variance.double().sum((1, 2))
-                self.variance = added if self.variance is None else self.variance + added
+                squares = (stems.double().square(), variance.double())
+                self.powers += torch.stack([values.sum((1, 2)) for values in squares])
+                self.is_known = True
             yield shares
 
     def confidence_db(self) -> tuple[float, ...]:
-        if self.variance is None:
-            return ()
-        return tuple(map(_db, self.power.tolist(), self.variance.tolist()))
+        return tuple(map(_db, *self.powers.tolist())) if self.is_known else ()
 
 
 def _db(power: float, reference: float) -> float:
-    """10 log10(power / reference), within +-200 dB; 0 / 0 counts as -200."""
+    """Returns 10 log10(power / reference), within +-200 dB; 0 / 0 counts as -200."""
     if power <= 0:
         return LOWEST_DB
     return min(HIGHEST_DB, max(LOWEST_DB, 10 * math.log10(power / reference))) if reference else HIGHEST_DB

@@ -1,4 +1,4 @@
-"""Separated stems -> sound files, under one common gain, that still sum to the mixture."""
+"""Separated stems become sound files, under one common gain, that still sum to the mixture."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsep_ray.audio import io
-from vsep_ray.audio.formats import libsndfile_subtype
+from vsep_ray.audio.formats import BITS, libsndfile_subtype
 from vsep_ray.audio.resampling import Audio
 from vsep_ray.parallel.prefetch import crew
 from vsep_ray.streaming.selection import Selection
 from vsep_ray.streaming.stream import Stems
 
-BITS = {"PCM_16": 16, "PCM_24": 24}
 Writer = contextlib.AbstractContextManager[Callable[[Audio | NDArray[np.int32]], None]]
 
 
@@ -29,7 +28,7 @@ def encode(
     *,
     threaded: bool = True,
 ) -> float:
-    """Write the stems to one local sound file each, side by side where ``threaded``.
+    """Writes the stems to one local sound file each, side by side where ``threaded``.
 
     Integers are rounded to sum to the rounded mixture, where the stems make up all of it: the error of
     rounding goes to the selection's absorber, and where that would clip to the next stem.
@@ -55,8 +54,9 @@ def encode(
 
 
 def full_scale(subtype: str) -> float:
-    """The largest sample that is not clipped, by libsndfile's name of a sample format; floats have no such
-    limit."""
+    """Returns the largest sample that is not clipped, by libsndfile's name of a sample format; floats have no
+    such limit.
+    """
     if subtype == "FLOAT":
         return float("inf")
     return 1 - 2.0 ** (1 - BITS[subtype]) if subtype in BITS else 1.0
@@ -65,8 +65,9 @@ def full_scale(subtype: str) -> float:
 def _write(
     stems: Stems, factor: float, ceiling: float, bits: int | None, writers: Sequence[Writer], pool: Executor
 ) -> bool:
-    """Write the stems times ``factor``. False if a sample exceeded the ceiling: then they are not all there,
-    and only their peak is known."""
+    """Writes the stems times ``factor``. Returns False if a sample exceeded the ceiling: then the stems are
+    not all there, and only their peak is known.
+    """
     with contextlib.ExitStack() as stack:
         appends = [stack.enter_context(writer) for writer in writers]
         for audio, mixture in stems.blocks():
@@ -79,7 +80,7 @@ def _write(
 def _samples(
     audio: Audio, mixture: Audio, selection: Selection, factor: float, bits: int | None
 ) -> Audio | NDArray[np.int32]:
-    """The stems times ``factor``, as integers in the upper bits where the format has ``bits``."""
+    """Returns the stems times ``factor``, as integers in the upper bits where the format has ``bits``."""
     if not bits:
         return audio if factor == 1 else audio * np.float32(factor)
     if selection.complete:
@@ -91,11 +92,10 @@ def _samples(
 
 
 def _round_to_sum(audio: Audio, mixture: Audio, absorber: int, factor: float, bits: int) -> NDArray[np.int32]:
-    """Integers that sum to the rounded mixture: the absorber is what the others leave of it."""
+    """Returns integers that sum to the rounded mixture: the absorber is what the others leave of it."""
     order = np.roll(np.arange(len(audio)), -absorber)
     missing = _rounded(mixture, factor, bits).astype(np.int32)
-    samples = np.empty(audio.shape, np.int32)
-    samples[absorber] = 0
+    samples = np.zeros(audio.shape, np.int32)
     for j in order[1:]:
         samples[j] = _rounded(audio[j], factor, bits)
         missing -= samples[j]
@@ -104,14 +104,13 @@ def _round_to_sum(audio: Audio, mixture: Audio, absorber: int, factor: float, bi
 
 
 def _rounded(audio: Audio, factor: float, bits: int) -> NDArray[np.floating]:
-    steps = factor * 2 ** (bits - 1)
     # by a power of two float32 multiplies exactly, and twice as fast
-    scaled = audio * (np.float32(steps) if factor == 1 else np.float64(steps))
+    scaled = audio * (np.float32 if factor == 1 else np.float64)(factor * 2 ** (bits - 1))
     return np.rint(scaled, out=scaled)
 
 
 def _spread(missing: NDArray[np.int32], samples: NDArray[np.int32], order: NDArray, bits: int) -> None:
-    """Add what is missing of the sum to the first stem in order that has room for it, in place."""
+    """Adds what is missing of the sum to the first stem in order that has room for it, in place."""
     top = 2 ** (bits - 1)
     for j in order:
         wanted = samples[j] + missing

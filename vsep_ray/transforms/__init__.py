@@ -1,1 +1,1 @@
-"""Short-time spectra, cosine transforms and companding of tensors."""
+"""Tensors become short-time spectra, lapped cosine coefficients and companded samples, and come back."""

@@ -1,5 +1,4 @@
-"""The modified discrete cosine transform on a circle: an orthonormal time-frequency transform of any waveform
-whose length is a multiple of the hop."""
+"""The modified discrete cosine transform on a circle is orthonormal, for waveforms of whole hops."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Mel-frequency cepstral coefficients: what a frame sounds like, without its phase."""
+"""Mel-frequency cepstral coefficients say what a frame sounds like, without its phase."""
 
 import math
 

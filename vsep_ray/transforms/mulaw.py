@@ -1,4 +1,4 @@
-"""The mu-law companding curve of G.711, continued beyond full scale."""
+"""The mu-law companding curve of G.711 is continued beyond full scale."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Short-time Fourier transform with a Hann window and an exact inverse at any length."""
+"""The short-time Fourier transform has a Hann window and an exact inverse at any length."""
 
 import torch
 from torch import Tensor, nn

@@ -13,7 +13,8 @@ from vsep_ray import checkpoint
 from vsep_ray.cluster.evaluate.contenders import find_contenders
 from vsep_ray.cluster.evaluate.job import plan, run, table
 from vsep_ray.config import UserError
-from vsep_ray.crops.writing import Layout, Unit, begin, finish, write_unit
+from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.writing import Unit, begin, finish, write_unit
 from vsep_ray.datasets.folders import StemsConfig
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import CropConfig, Stem, Track
@@ -74,19 +75,25 @@ def store(root, sources=("bass", "other"), dataset="stems", rate=8000):
     names = [f"song{n}" for n in range(10)]
     tracks = [Track(n, stems=tuple(Stem(s, (s,)) for s in sources), split="test") for n in names]
     tracks.append(dataclasses.replace(tracks[0], id="other song", split="train"))
-    layout = Layout(
-        f"{root}/crops/x", dataset, crop, sources, (1.0,) * len(sources), dataset != "sources", "f"
+    store = CropStore(
+        uri=f"{root}/crops/x",
+        dataset=dataset,
+        **vars(crop),
+        sources=sources,
+        scales=(1.0,) * len(sources),
+        paired=dataset != "sources",
+        fingerprint="f",
     )
     random = np.random.default_rng(0)
-    begin(layout, False)
+    begin(store, False)
 
     def load(track):
         return {s.source: iter([random.uniform(-0.5, 0.5, (1, 512)).astype(np.float32)]) for s in track.stems}
 
     groups = [tracks[:3], tracks[3:6], tracks[6:9], tracks[9:10], tracks[10:]]
     units = [Unit(f"{i}", g[0].split, tuple(g)) for i, g in enumerate(groups)]
-    done = [write_unit(layout, unit, load) for unit in units]
-    return finish(layout, done, "")
+    done = [write_unit(store, unit, load) for unit in units]
+    return finish(store, done, "")
 
 
 @pytest.mark.ray

@@ -137,7 +137,7 @@ def test_a_silent_tracking_server_is_a_warning(ray_session, tmp_path):
 
 
 def test_what_a_job_needs_is_read_from_its_config(tmp_path):
-    assert Needs.of(replace(PREPARE_CROPS["music"], storage="/s")).ffmpeg
+    assert not Needs.of(replace(PREPARE_CROPS["music"], storage="/s")).ffmpeg
     assert Needs.of(replace(EVALUATE["smoke"], storage="/s", bsseval=True)).ffmpeg
     catalog = replace(SEPARATE_CATALOG["smoke"], storage="/s", output="stems", catalog="/music", num_actors=3)
     found = Needs.of(replace(catalog, device="gpu"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from ledgers import rows_of
 
 from vsep_ray import storage
 from vsep_ray.audio import io
@@ -73,7 +74,7 @@ def check_record(config, figures):
     local = api.download_artifacts(figures["run_id"], "listen.html")
     page = Path(local).read_text()
     assert page.count("<audio") == 3 * 3 and "not finite" in page and "c d é.ogg" in page
-    runs = {row.run for row in Ledger(config.output).rows().values()}
+    runs = {row.run for row in rows_of(Ledger(config.output)).values()}
     assert runs == {figures["run_id"]}
 
 
@@ -84,7 +85,7 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
     assert figures["status"] == "failed"  # 4 of 7 is more than one in twenty
     assert [figures[n] for n in ("tracks", "separated", "skipped", "failed")] == [7, 3, 0, 4]
     assert figures["audio_seconds"] == pytest.approx(3, abs=0.01)
-    rows = Ledger(config.output).rows()
+    rows = rows_of(Ledger(config.output))
     failed = {track: row.stage for track, row in rows.items() if row.status == "failed"}
     assert failed == dict.fromkeys(["damaged.flac", "empty.wav", "nan.wav", "text.wav"], "decode")
     for name, (rate, _) in GOOD.items():
@@ -107,7 +108,7 @@ def test_bad_files_are_rows_and_the_same_command_separates_nothing_twice(ray_ses
     again = run(dataclasses.replace(config, retry_failed=True))
     assert [again[n] for n in ("separated", "skipped", "failed")] == [3, 1, 3]
     assert {name: data for name, data in outputs(tmp_path / "stems").items() if name in first} == first
-    assert Ledger(config.output).rows()["nan.wav"].attempts == 2
+    assert rows_of(Ledger(config.output))["nan.wav"].attempts == 2
 
 
 @pytest.mark.ray
@@ -123,7 +124,7 @@ def test_a_track_that_kills_its_process_is_one_failed_row(ray_session, config, m
     )  # a group of its size dies with it at first
     figures = run(dataclasses.replace(config, max_failed=0.5, num_actors=1), Poisoned)
     assert [figures[n] for n in ("status", "separated", "failed")] == ["done", 2, 1]
-    row = Ledger(config.output).rows()["live/b.flac"]
+    row = rows_of(Ledger(config.output))["live/b.flac"]
     assert (row.status, row.stage, row.attempts) == ("failed", "crash", 1)
     assert run(config)["failed"] == 1  # not tried for ever
 
@@ -137,7 +138,7 @@ def test_rows_of_replaced_stems_vouch_for_nothing(config, tmp_path):
     work = prepare(config)
     assert len(work.todo) == 3
     _void(work)
-    row = ledger.rows()["a.wav"]
+    row = rows_of(ledger)["a.wav"]
     assert (row.status, row.stage, row.fingerprint) == ("failed", "replaced", "")
     assert len(prepare(config).todo) == 3, "neither model takes it for done, or for failed for good"
 
@@ -166,7 +167,7 @@ def test_buckets_in_and_out_with_the_tracking_server_away(ray_session, config, t
     figures = run(away)
     assert (figures["status"], figures["separated"]) == ("done", 3)
     assert "not all of this run was sent" in caplog.text
-    rows = Ledger(away.output).rows()
+    rows = rows_of(Ledger(away.output))
     for name in GOOD:
         mixture, _ = io.read(tmp_path / "music" / name)
         stems = [io.read(storage.join(away.output, stem))[0] for stem in rows[name].stems]

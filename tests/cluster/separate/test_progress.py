@@ -1,6 +1,7 @@
 """Progress is what the ledger says, and so is a reason to stop."""
 
 import pytest
+from ledgers import rows_of
 
 from vsep_ray.catalog import ledger as ledgers
 from vsep_ray.catalog.ledger import Ledger, LedgerRow
@@ -51,7 +52,7 @@ def test_many_parts_are_merged_as_they_come(ledger, monkeypatch):
         ledger.append([row(str(i))])
         progress.poll()
     assert progress.done == 9 and len(ledger.parts()) == 3
-    assert set(ledger.rows()) == set("012345678")
+    assert set(rows_of(ledger)) == set("012345678")
 
 
 def test_a_glance_reads_and_reports_now_and_then(ledger, caplog, monkeypatch):

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+from ledgers import rows_of
 
 from vsep_ray.audio import io
 from vsep_ray.catalog.ledger import Ledger
@@ -35,7 +36,7 @@ def test_stems_and_rows_without_ray_and_mlflow(tmp_path, separator_directory):
     done = subprocess.run([sys.executable, "-c", CODE, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
-    rows = Ledger(str(tmp_path / "stems")).rows()
+    rows = rows_of(Ledger(str(tmp_path / "stems")))
     assert rows.keys() == {*mixtures, "damaged.wav"}
     assert rows["damaged.wav"].failure.stage == "decode" and not rows["damaged.wav"].stems
     for name, mixture in mixtures.items():

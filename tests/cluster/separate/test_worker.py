@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ledgers import rows_of
 
 from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
@@ -34,7 +35,7 @@ def changed(settings, **options):
 def separate(worker, *assignments):
     """What the ledger says of the assignments, by track."""
     assert worker.separate(assignments) is None
-    rows = worker.ledger.rows()
+    rows = rows_of(worker.ledger)
     assert rows.keys() >= {assignment.track for assignment in assignments}
     return rows
 
@@ -83,7 +84,7 @@ def songs(tmp_path, num):
 
 
 def stems(worker):
-    rows = worker.ledger.rows().values()
+    rows = rows_of(worker.ledger).values()
     return {name: Path(worker.settings.output, name).read_bytes() for row in rows for name in row.stems}
 
 
@@ -143,8 +144,8 @@ def test_some_stems_and_their_confidence(worker, tmp_path):
 def test_many_equal_failures_stop_the_job_inside_a_group(worker, tmp_path):
     worker.settings = changed(worker.settings, max_alike=3)
     fatal = worker.separate([Assignment(f"{i}.wav", str(tmp_path / f"gone {i}.wav")) for i in range(9)])
-    assert "3 tracks in a row failed alike" in fatal and len(worker.ledger.rows()) == 3
-    assert len(worker.ledger.rows()) == 3
+    assert "3 tracks in a row failed alike" in fatal and len(rows_of(worker.ledger)) == 3
+    assert len(rows_of(worker.ledger)) == 3
 
 
 def test_a_row_does_not_wait_for_the_next_track(worker, tmp_path, monkeypatch):
@@ -165,10 +166,10 @@ def test_a_row_does_not_wait_for_the_next_track(worker, tmp_path, monkeypatch):
     deadline = time.monotonic() + 15
     while not worker.ledger.parts() and time.monotonic() < deadline:
         time.sleep(0.02)
-    first = set(worker.ledger.rows())
+    first = set(rows_of(worker.ledger))
     seen.set()
     job.join()
-    assert first == {"0.wav"} and set(worker.ledger.rows()) == {"0.wav", "loud.wav"}
+    assert first == {"0.wav"} and set(rows_of(worker.ledger)) == {"0.wav", "loud.wav"}
 
 
 def fill_disk(monkeypatch, where):
@@ -184,8 +185,8 @@ def test_a_full_disk_fails_no_track_but_stops_the_job(worker, tmp_path, monkeypa
     with monkeypatch.context() as patched:
         fill_disk(patched, f"vsep_ray.{where}")
         fatal = worker.separate(assignments)
-    assert "No space left on device" in fatal and not worker.ledger.rows()
-    assert worker.ledger.rows() == {}
+    assert "No space left on device" in fatal and not rows_of(worker.ledger)
+    assert rows_of(worker.ledger) == {}
     assert len(separate(worker, *assignments)) == 3  # the same worker goes on when there is room again
 
 

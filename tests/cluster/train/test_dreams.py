@@ -7,8 +7,8 @@ from gaussian import white
 from vsep_ray.cluster.train import dreams
 from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops
-from vsep_ray.crops.writing import Layout, begin, finish
-from vsep_ray.datasets.track import CropConfig
+from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.writing import begin, finish
 from vsep_ray.dreaming import DreamConfig
 
 LENGTH, STDS = 64, {"bass": 0.1, "drums": 0.4}
@@ -18,8 +18,7 @@ LENGTH, STDS = 64, {"bass": 0.1, "drums": 0.4}
 def layout(tmp_path, monkeypatch):
     """An empty store for dreams of white priors, each of which is named as its directory."""
     monkeypatch.setattr(dreams.checkpoint, "load_prior", lambda name: white(STDS[name], LENGTH))
-    crop = CropConfig(8_000, 1, LENGTH)
-    layout = Layout(str(tmp_path), "dreams", crop, tuple(STDS), (1.0, 1.0), paired=False, fingerprint="abc")
+    layout = CropStore(str(tmp_path), "dreams", 8_000, 1, LENGTH, tuple(STDS), (1.0, 1.0), False, "abc")
     begin(layout, fresh=False)
     return layout
 

@@ -1,1 +1,1 @@
-"""What libraries pass over in single containers: damage, truncation, bytes that differ from run to run."""
+"""Libraries pass over damage in single containers, and write bytes that differ from run to run."""

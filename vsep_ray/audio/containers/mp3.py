@@ -1,4 +1,4 @@
-"""What libsndfile does not tell about an MP3 whose first frame does not state how many there are.
+"""The frames of an MP3 are counted here, where its first frame does not state how many there are.
 
 Without a Xing, Info or VBRI header libsndfile takes the bit rate of the first frame for that of all, and
 stops where it then expects the end: short of it or, with tags, behind it; and at the first damage as if that
@@ -17,26 +17,26 @@ from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio
 
 HEADER_BYTES = 4_096
-"""Bytes in which the first frame lies."""
+"""The first frame lies within this number of bytes."""
 KBITS = (
     (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),  # MPEG 2 and 2.5, layer III
     (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320),  # MPEG 1, layer III
 )
 HERTZ = (44_100, 48_000, 32_000)
 TAGS = (b"ID3", b"TAG", b"APETAGEX", b"LYRICS")
-"""What may lie between frames where files were joined."""
+"""Tags may lie between frames where files were joined."""
 SLACK = 3 * 1_152
-"""Samples that decoders leave out: frames that need others before them."""
+"""Decoders leave out no more samples than these three frames, which need others before them."""
 
 
 @dataclass(frozen=True)
 class Frames:
-    """The frames of layer III in a file.
+    """The frames of layer III in a file are summed up.
 
     Attributes:
-        samples: per channel, in all of them; 0 if there are none.
+        samples: per channel, in all frames; 0 if there are none.
         gap: offset (bytes) of the first thing between frames that is neither frame nor tag; else None.
-        plain: whether they have one bit rate, and nothing comes before or behind them but an ID3 tag.
+        plain: whether all frames have one bit rate, and nothing lies around the sound but an ID3 tag.
     """
 
     samples: int
@@ -45,7 +45,7 @@ class Frames:
 
 
 def states_length(path: Path) -> bool:
-    """Whether the first frame tells how many there are."""
+    """Returns whether the first frame tells how many there are."""
     with path.open("rb") as file:
         file.seek(_tags(file.read(10)))
         start = file.read(HEADER_BYTES)
@@ -53,7 +53,7 @@ def states_length(path: Path) -> bool:
 
 
 def frames(path: Path) -> Frames:
-    """All frames of a file that is not empty."""
+    """Returns the sum of all frames of a file that is not empty."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         end = _tags(content[:10])
         samples, rates, gap, alone = 0, set[int](), None, True
@@ -69,11 +69,11 @@ def frames(path: Path) -> Frames:
 
 
 def whole(blocks: Iterable[Audio], samples: int) -> Iterator[Audio]:
-    """The blocks (C, n) of a file whose frames hold so many samples; 0: unknown. Behind these a decoder may
-    fail: there is no sound.
+    """Yields the blocks (C, n) of a file whose frames hold ``samples`` samples (0: unknown), behind which a
+    decoder may fail: there is no sound.
 
     Raises:
-        AudioError: stage ``decode``, if they end before.
+        AudioError: stage ``decode``; the blocks end before.
     """
     decoded = 0
     try:
@@ -88,15 +88,16 @@ def whole(blocks: Iterable[Audio], samples: int) -> Iterator[Audio]:
 
 
 def _tags(start: bytes) -> int:
-    """Bytes of the ID3v2 tag that a file starts with."""
+    """Returns the bytes of the ID3v2 tag that a file starts with."""
     if start[:3] != b"ID3":
         return 0
     return 10 + sum(byte << 7 * i for i, byte in enumerate(reversed(start[6:10])))  # of seven bits each
 
 
 def _walk(content: mmap.mmap, at: int) -> Iterator[tuple[int, int, int, int]]:
-    """Offset, bytes, samples and kbit/s of frame after frame. One that does not follow another at once must
-    itself be followed by one of its sample rate, or the end."""
+    """Yields offset, bytes, samples and kbit/s of frame after frame. One that does not follow another at once
+    must itself be followed by one of its sample rate, or the end.
+    """
     expected = -1
     while at < len(content) - 4:
         found = _header(content, at)
@@ -114,7 +115,7 @@ def _walk(content: mmap.mmap, at: int) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _header(content: mmap.mmap, at: int) -> tuple[int, int, int, int] | None:
-    """Bytes, samples, kbit/s and Hz of the frame at an offset, None if there is none."""
+    """Returns bytes, samples, kbit/s and Hz of the frame at an offset, None if there is none."""
     sync, version, rates = content[at : at + 3]
     mpeg, layer = version >> 3 & 3, version >> 1 & 3
     if sync != 0xFF or version < 0xE0 or mpeg == 1 or layer != 1 or rates >> 4 in (0, 15) or rates & 12 == 12:

@@ -1,5 +1,4 @@
-"""Ogg files: whether all pages are there and whole, and a serial number that does not change from writing to
-writing.
+"""Ogg files are checked for pages that are missing or damaged, and get a serial number that stays the same.
 
 Reference: RFC 3533, section 6.
 """
@@ -13,19 +12,21 @@ from pathlib import Path
 from vsep_ray.audio.formats import AudioError
 
 SERIAL, CHECKSUM, SEGMENTS = 14, 22, 26
-"""Offsets in a page's header: serial number and checksum of 4 bytes each, number of segments of 1."""
+"""A page's header has its serial number and checksum (4 bytes each) and its number of segments (1) here."""
 FLAGS, FIRST = 5, 2
-"""Offset of a page's flags, and that of a stream's first page."""
+"""A page's flags have this offset, and a stream's first page has this flag."""
 _REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
 def check(path: Path) -> bool:
-    """Walk the pages of a file. Returns: whether streams follow one another, of which libsndfile reads the
-    first (a chain; RFC 3533, section 4).
+    """Returns whether a file is a chain of streams (RFC 3533, section 4), of which libsndfile reads the
+    first.
+
+    Behind the last page anything may come, as some programs write tags there. That the last pages are missing
+    cannot be known.
 
     Raises:
-        AudioError: stage ``decode``, if a page is damaged, missing or cut off. Behind the last page anything
-            may come, as some programs write tags there. That the last pages are missing cannot be known.
+        AudioError: stage ``decode``; a page is damaged, missing or cut off.
     """
     following: dict[int, int] = {}
     chained = sound = False
@@ -47,7 +48,7 @@ def check(path: Path) -> bool:
 
 
 def _pages(content: mmap.mmap) -> Iterator[tuple[int, int]]:
-    """Start and end of page after page, until no other comes; the last end may lie behind the file's."""
+    """Yields start and end of page after page, until no other comes; the last may end behind the file."""
     start = 0
     while content[start : start + 4] == b"OggS":
         table = start + SEGMENTS + 1
@@ -60,16 +61,18 @@ def _pages(content: mmap.mmap) -> Iterator[tuple[int, int]]:
 
 
 def _checksum(page: bytes) -> int:
-    """The CRC-32 of a page but for the checksum in it: zlib's with the bits of bytes and result in the other
-    order, starting at 0."""
+    """Returns the CRC-32 of a page but for the checksum in it: zlib's with the bits of bytes and result in
+    the other order, starting at 0.
+    """
     blank = page[:CHECKSUM] + bytes(4) + page[CHECKSUM + 4 :]
     mirrored = zlib.crc32(blank.translate(_REVERSED), 0xFFFFFFFF) ^ 0xFFFFFFFF
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
 def erase_serial(path: Path) -> None:
-    """Set the serial number of a file's one stream to 0, and its pages' checksums to match: libsndfile draws
-    the number at random, so that the same sound would never give the same bytes."""
+    """Sets the serial number of a file's one stream to 0, and its pages' checksums to match. libsndfile draws
+    the number at random, so that the same sound would never give the same bytes.
+    """
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0) as content:
         for start, end in _pages(content):
             struct.pack_into("<I", content, start + SERIAL, 0)

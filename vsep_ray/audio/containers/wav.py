@@ -1,4 +1,4 @@
-"""Wav files of floats without the time at which they were written."""
+"""Wav files of floats get rid of the time at which they were written."""
 
 import os
 from pathlib import Path
@@ -8,7 +8,8 @@ TIME = 4
 
 
 def erase_time(path: Path) -> None:
-    """Set the time in the PEAK chunk to 0: libsndfile puts the clock there, and bytes would differ each time.
+    """Sets the time in the PEAK chunk to 0: libsndfile puts the clock there, and bytes would differ each
+    time.
 
     Tags may come before that chunk, and have its name in them: chunks are followed by their sizes.
     """

@@ -117,7 +117,7 @@ def memory(config: BenchmarkConfig, settings: WorkerSettings, folder: Path) -> R
 def _separate(settings: WorkerSettings, path: str) -> None:
     worker = Worker(settings)
     worker.separate([Assignment("memory", path)])
-    assert worker.ledger.rows()["memory"].status == "separated"
+    assert worker.ledger.read("status")["status"].to_pylist() == ["separated"]
 
 
 def peaks(case: str, config: BenchmarkConfig, path: Path, do: Callable[[str], None]) -> Row:

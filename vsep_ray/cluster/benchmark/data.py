@@ -19,14 +19,14 @@ from vsep_ray.cluster.train.task import StreamSpec
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_remix
 from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.writing import Layout, Unit, write_unit
-from vsep_ray.datasets import musdb
+from vsep_ray.crops.writing import Unit, write_unit
 from vsep_ray.datasets.manifest import ManifestConfig
+from vsep_ray.datasets.musdb import SOURCES
 from vsep_ray.datasets.streams import open_stems
 from vsep_ray.datasets.track import CropConfig, Stem, Track
+from vsep_ray.evaluation.bsseval import require_ffmpeg
 from vsep_ray.presets import BenchmarkConfig, PrepareCropsConfig
 
-SOURCES = musdb.STREAMS[1:]
 STORED = CropConfig(sample_rate=16_000, channels=1, length=32_768)
 """The writing case has these crops."""
 BATCH = 16
@@ -100,9 +100,9 @@ def preparing(config: BenchmarkConfig, folder: Path) -> Row:
 
 def _cut(output: str, path: str) -> None:
     crop = CropConfig(RATE, 2, 6 * RATE)
-    layout = Layout(output, "sources", crop, ("drums",), (1.0,), False, "benchmark")
+    store = CropStore(output, "sources", RATE, 2, crop.length, ("drums",), (1.0,), False, "benchmark")
     track = Track("long", stems=(Stem("drums", (path,)),), split="train")
-    write_unit(layout, Unit("0", "train", (track,)), functools.partial(open_stems, crop=crop))
+    write_unit(store, Unit("0", "train", (track,)), functools.partial(open_stems, crop=crop))
 
 
 def make_music(config: BenchmarkConfig, folder: Path) -> None:
@@ -112,7 +112,7 @@ def make_music(config: BenchmarkConfig, folder: Path) -> None:
     Raises:
         UserError: ffmpeg is missing.
     """
-    musdb.require_ffmpeg()
+    require_ffmpeg("the benchmark's stem files need")
     import stempeg
 
     (folder / "musdb" / "train").mkdir(parents=True)

@@ -54,7 +54,7 @@ class Needs:
             config.tracking_uri,
             (config.storage, *([storage.absolute(output)] if output else [])),
             **_size(values),
-            ffmpeg=getattr(values.get("dataset"), "needs_ffmpeg", False) or bool(values.get("bsseval")),
+            ffmpeg=bool(values.get("bsseval")),
             inputs={
                 path: v if isinstance(v, tuple) else (v,)
                 for path, v in fields_with(config, "input").items()

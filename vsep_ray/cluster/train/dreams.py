@@ -12,8 +12,8 @@ from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.crops.store import STORE_FILE, CropStore
-from vsep_ray.crops.writing import Layout, Record, Unit, begin, finish, write_unit
-from vsep_ray.datasets.track import CropConfig, Stem, Track
+from vsep_ray.crops.writing import Record, Unit, begin, finish, write_unit
+from vsep_ray.datasets.track import Stem, Track
 from vsep_ray.dreaming import DreamConfig, agreement, check_level, chosen, draw
 from vsep_ray.presets.job import Device, torch_device
 from vsep_ray.training import step_seed
@@ -57,8 +57,10 @@ def dreams(
     uri = storage.join(folder, f"dreams-{mark}")
     if storage.exists(storage.join(uri, STORE_FILE)):
         return CropStore.open(uri)
-    crop = CropConfig(store.sample_rate, store.channels, length)
-    layout = Layout(uri, "dreams", crop, store.sources, store.scales, paired=False, fingerprint=mark)
+    layout = CropStore(
+        uri, "dreams", store.sample_rate, store.channels, length, store.sources, store.scales,
+        paired=False, fingerprint=mark,
+    )  # fmt: skip
     begin(layout, fresh=False)
     task = capacity.on_device(_dream, device)
     tasks = [
@@ -69,7 +71,7 @@ def dreams(
 
 
 def _dream(
-    layout: Layout,
+    layout: CropStore,
     source: str,
     prior: str,
     judges: dict[str, str],
@@ -82,7 +84,7 @@ def _dream(
     module = checkpoint.load_prior(prior).to(torch_device(device))
     if config.sigma:
         check_level("--dreams.sigma", config.sigma, source, module)
-    clips = draw(module, config, layout.crop.length)
+    clips = draw(module, config, layout.length)
     if config.agreement:
         priors = {s: checkpoint.load_prior(d) for s, d in judges.items()}
         clips = clips[agreement(clips, source, priors, config.agreement)]
@@ -92,7 +94,7 @@ def _dream(
             f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "
             "train them longer, or set --dreams.agreement 0"
         )
-    taken = chosen(clips, config, layout.crop.sample_rate)
+    taken = chosen(clips, config, layout.sample_rate)
     audio = {f"dream-{source}-{i}": clip.numpy() for i, clip in enumerate(taken)}
     tracks = tuple(Track(name, stems=(Stem(source, (f"dream:{name}",)),), split="train") for name in audio)
     return write_unit(layout, Unit(source, "train", tracks), lambda track: {source: iter([audio[track.id]])})
