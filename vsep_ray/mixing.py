@@ -131,28 +131,22 @@ class ConditionedNormal(Distribution):
         removed = 0.5 * (dims * (1 + LOG_2PI) + self.total_variance.log() - log_mixture)
         return sources.sum((-3, -2, -1)) - removed.sum((-2, -1))
 
-    def convolved(self, noise_std: float | Tensor) -> "ConvolvedNormal":
-        """Returns the law of s + noise_std * e, e ~ N(0, I), which Wake compares with p_sigma.
-
-        Shape: noise_std > 0 is a number or (B,).
-        """
-        return ConvolvedNormal(self, noise_std)
-
 
 class ConvolvedNormal(Distribution):
-    """N(mean, diag(v + sigma^2) - (a v)(a v)^T / d): a `ConditionedNormal` blurred by N(0, sigma^2 I).
+    """N(mean, diag(v + sigma^2) - (a v)(a v)^T / d): a `ConditionedNormal` blurred by N(0, sigma^2 I), which
+    Wake compares with p_sigma.
 
     Determinant and inverse by the rank-one update formulas; d - sum_k (a_k v_k)^2 / (v_k + sigma^2) in them
-    is, without cancellation, the gap noise_std^2 + sum_k a_k^2 v_k sigma^2 / (v_k + sigma^2). sigma > 0.
+    is, without cancellation, the gap noise_std^2 + sum_k a_k^2 v_k sigma^2 / (v_k + sigma^2).
 
-    Shape: batch (B,), event (K, C, T).
+    Shape: batch (B,), event (K, C, T); sigma > 0 is a number or (B,).
     Reference: Sherman & Morrison, Adjustment of an inverse matrix, 1950.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
 
-    def __init__(self, q: ConditionedNormal, noise_std: float | Tensor) -> None:
-        blur = torch.as_tensor(noise_std).to(q.base_mean).reshape(-1, 1, 1, 1) ** 2
+    def __init__(self, q: ConditionedNormal, sigma: float | Tensor) -> None:
+        blur = torch.as_tensor(sigma).to(q.base_mean).reshape(-1, 1, 1, 1) ** 2
         self.mean_ = q.mean
         self.diagonal = q.base_variance + blur
         self.direction = q.scales * q.base_variance / self.diagonal

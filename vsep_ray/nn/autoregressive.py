@@ -178,12 +178,7 @@ class Autoregressive(nn.Module):
         past = nn.functional.pad(inputs, (1, 0))[..., :-1]
         raw = self.net(past, context).unflatten(1, (self.channels, -1)).transpose(2, 3)
         taps = self.law.taps
-        lags = (
-            nn.functional.pad(x, (taps, 0)).unfold(-1, taps, 1)[..., : x.shape[-1], :]
-            if taps
-            else raw[..., :0]
-        )
-        return raw, lags
+        return raw, nn.functional.pad(x, (taps, 0)).unfold(-1, taps, 1)[..., : x.shape[-1], :]
 
     def sample(
         self, length: int, context: Tensor, noise_std: Tensor, temperature: float = 1.0, warm: int = 0
@@ -192,7 +187,7 @@ class Autoregressive(nn.Module):
 
         Shape: context (B, E) or (B, E, T), noise_std (B,) -> (B, C, length).
         """
-        u = draws(len(noise_std), self.channels, length, noise_std)
+        u = uniforms(len(noise_std), self.channels, length, noise_std)
         with torch.inference_mode():
             x = self._draw(u, context, noise_std, [1.0] * warm + [temperature] * length)
         return x.clone()  # an ordinary tensor again, which may enter a gradient
@@ -210,7 +205,7 @@ class Autoregressive(nn.Module):
         return x[..., taps:]
 
 
-def draws(num: int, channels: int, length: int, like: Tensor) -> Tensor:
+def uniforms(num: int, channels: int, length: int, like: Tensor) -> Tensor:
     """Returns the uniform numbers that `Autoregressive.sample` consumes.
 
     Shape: -> (num, channels, length, 2).

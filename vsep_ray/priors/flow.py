@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -13,7 +12,22 @@ from vsep_ray.priors.prior import ExactPrior, NoiseConfig, NoiseEmbedding, unit_
 
 
 @dataclass(frozen=True)
-class FlowConfig(NoiseConfig):
+class DepthConfig(NoiseConfig):
+    """What every flow's config has: its depth and the size of its coupling networks."""
+
+    steps: int = 8
+    """Each block runs this number of flow steps, the flow's depth."""
+    width: int = 64
+    """The coupling networks have this number of channels."""
+    layers: int = 2
+    """Each coupling network has this number of gated layers."""
+    checkpointing: bool = False
+    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
+    time."""
+
+
+@dataclass(frozen=True)
+class FlowConfig(DepthConfig):
     """A flow over the waveform: each block squeezes, runs ``steps`` of (ActNorm, channel mixing, coupling),
     and lets some channels leave.
     """
@@ -21,8 +35,6 @@ class FlowConfig(NoiseConfig):
     squeeze: tuple[int, ...] = (32,)
     """Each block first folds this number of neighbouring samples into channels; each entry makes a
     block."""
-    steps: int = 8
-    """Each block runs this number of flow steps, the flow's depth."""
     split: float = 0.0
     """This fraction of the channels leaves after each block but the last; at 0 none leaves."""
     coupling: Literal["affine", "additive"] = "affine"
@@ -32,13 +44,6 @@ class FlowConfig(NoiseConfig):
     (reverse, as in NICE and RealNVP)."""
     actnorm: bool = True
     """Each step begins with a normalisation that starts at the statistics of the first batch."""
-    width: int = 64
-    """The coupling networks have this number of channels."""
-    layers: int = 2
-    """Each coupling network has this number of gated layers."""
-    checkpointing: bool = False
-    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
-    time."""
 
     @classmethod
     def named(cls) -> "dict[str, FlowConfig]":
@@ -88,14 +93,10 @@ class FlowPrior(ExactPrior):
         )  # fmt: skip
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         return self.flow.log_prob(x, self.embedding(noise_std), unit_scale(noise_std, self.config.data_std))
 
     @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        self.check_length(length)
-        levels = self.levels(num, noise_std)
-        scale = unit_scale(levels, self.config.data_std)
-        return self.flow.sample(length, self.embedding(levels), scale, temperature)
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
+        scale = unit_scale(noise_std, self.config.data_std)
+        return self.flow.sample(length, self.embedding(noise_std), scale, temperature)

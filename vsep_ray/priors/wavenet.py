@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -57,18 +56,15 @@ class WaveNetPrior(ExactPrior):
         )
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         return self.density.log_prob(x, self.embedding(noise_std), noise_std)
 
     @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
         """Returns draws, made sample by sample through the cache.
 
         At a noise level near 0.03 the prediction averages over its taps, and the draws hold their pitch; at
         the smallest level they decay.
         """
-        levels = self.levels(num, noise_std)
-        context = self.embedding(levels)
-        return self.density.sample(length, context, levels, temperature, self.config.warm)
+        context = self.embedding(noise_std)
+        return self.density.sample(length, context, noise_std, temperature, self.config.warm)

@@ -28,7 +28,9 @@ def facts(values: Mapping[str, Any]) -> str:
 
 
 def table(head: Sequence[str], body: Sequence[tuple[str, Sequence[Any]]]) -> str:
-    """Returns a table; each row has a class and cells."""
+    """Returns a table whose rows have a class and cells, or "" where there is no row."""
+    if not body:
+        return ""
     lines = [
         f'<tr class="{text(kind)}">{"".join(f"<td>{text(c)}</td>" for c in cells)}</tr>'
         for kind, cells in body

@@ -25,7 +25,7 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import FORMATS, libsndfile_subtype
 from vsep_ray.audio.resampling import fit_length, map_channels, resample
 from vsep_ray.catalog.ledger import Ledger, LedgerRow
-from vsep_ray.chunking import Chunker
+from vsep_ray.chunking import chunks_of
 from vsep_ray.cluster.benchmark.cases import Row, overlap_add_in_memory
 from vsep_ray.cluster.runtime.session import MALLOC, start_ray
 from vsep_ray.cluster.separate import job as separate
@@ -233,5 +233,5 @@ def _stem_error(settings: WorkerSettings, path: Path) -> float:
 def _batches(worker: Worker, mixture: torch.Tensor) -> list[torch.Tensor]:
     """The forward passes of a file (B, C, T), the last one smaller."""
     grid = worker.grid
-    chunks = [F.pad(c, (0, grid.chunk - c.shape[-1])) for c in Chunker(grid.chunk, grid.hop)([mixture])]
+    chunks = [F.pad(c, (0, grid.chunk - c.shape[-1])) for c in chunks_of([mixture], grid.chunk, grid.hop)]
     return list(torch.stack(chunks).split(grid.batch_size))

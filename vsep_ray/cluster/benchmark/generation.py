@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from vsep_ray.cluster.benchmark.cases import Row
-from vsep_ray.nn.autoregressive import draws
+from vsep_ray.nn.autoregressive import uniforms
 from vsep_ray.presets import BenchmarkConfig
 from vsep_ray.priors import WaveNetConfig
 from vsep_ray.priors.wavenet import WaveNetPrior
@@ -37,7 +37,7 @@ def naive_generation(prior: WaveNetPrior, num: int, length: int, temperature: fl
     """`WaveNetPrior.sample` by its definition: the whole prefix once more for every sample."""
     config, density = prior.config, prior.density
     noise_std = torch.full((num,), config.noise_min).to(next(prior.parameters()))
-    u = draws(num, prior.channels, length, noise_std)
+    u = uniforms(num, prior.channels, length, noise_std)
     x = u.new_zeros(num, prior.channels, 0)
     for t in range(length):
         raw, lags = density.laws(torch.nn.functional.pad(x, (0, 1)), prior.embedding(noise_std), noise_std)

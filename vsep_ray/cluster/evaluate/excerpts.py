@@ -11,7 +11,7 @@ from vsep_ray.cluster.evaluate import examples
 from vsep_ray.cluster.evaluate.contenders import Contender
 from vsep_ray.cluster.evaluate.examples import Example, Portion
 from vsep_ray.inference import uncertainty
-from vsep_ray.report import Clip
+from vsep_ray.report.media import Clip
 
 EXCERPT_SECONDS = 10.0
 FRAMES = 100
