@@ -31,12 +31,12 @@ def bsseval_v4(
 
     Reference: Stöter, Liutkus, Ito (2018), "The 2018 Signal Separation Evaluation Campaign".
     """
-    metrics = _museval_metrics()
+    museval = _museval_metrics()
     _refuse_zeros(estimates, "estimates")
     _refuse_zeros(references, "references")
     window = round(window_seconds * sample_rate)
     signals = (np.swapaxes(x, 1, 2) for x in (references, estimates))
-    found = metrics.bss_eval(*signals, window=window, hop=window, framewise_filters=False)
+    found = museval.bss_eval(*signals, window=window, hop=window, framewise_filters=False)
     return dict(zip(RATIOS, found, strict=False))  # museval's last value is a permutation
 
 

@@ -57,9 +57,8 @@ class Discrimination:
         """Returns, per source and level, by how much -log p of its own clips exceeds the noise's entropy, in
         nats per sample. That entropy, 1/2 ln(2 pi e sigma^2), is the ideal of a waveform of few parameters.
         """
-        own = {s: -self.matrix[:, i, i] for i, s in enumerate(self.sources)}
         floor = torch.tensor(self.noise_stds, dtype=torch.float64).log() + 0.5 * (1 + LOG_2PI)
-        return {s: tuple((nll - floor).tolist()) for s, nll in own.items()}
+        return {s: tuple((-self.matrix[:, i, i] - floor).tolist()) for i, s in enumerate(self.sources)}
 
     def impossible(self) -> list[str]:
         """Returns the sources whose prior claims a higher density than can be true. Since h(x + sigma e) >=

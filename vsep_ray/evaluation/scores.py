@@ -10,8 +10,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from vsep_ray.evaluation.baselines import mixture_estimate, oracle_mask
 from vsep_ray.evaluation.bsseval import bsseval_v4
+from vsep_ray.evaluation.oracle import oracle_mask
 from vsep_ray.evaluation.sdr import framewise_sdr, leakage_db, si_sdr
 
 FLOOR, CEILING = "mixture", "oracle"
@@ -78,34 +78,27 @@ def score_track(
         sample_rate: Hz.
         bsseval: also BSS Eval v4 by museval (about 0.7 s of CPU time per second of audio and method).
     """
-    rest = mixture - (scales.to(references)[:, None, None] * references).sum(0)
+    scales = scales.to(references)
+    rest = mixture - (scales[:, None, None] * references).sum(0)
     everything = torch.cat([references, rest[None]])
-    ceiling = oracle_mask(everything, torch.cat([scales.to(references), scales.new_ones(1).to(references)]))[
-        :-1
-    ]
-    floor = mixture_estimate(mixture, len(sources))
+    ceiling = oracle_mask(everything, torch.cat([scales, scales.new_ones(1)]))[:-1]
+    floor = mixture.expand_as(references)
     floor_db = si_sdr(floor, references)
     rows = []
     for method, estimate in {FLOOR: floor, **estimates, CEILING: ceiling}.items():
-        columns = _columns(estimate, references, mixture, floor_db, sample_rate)
+        score = si_sdr(estimate, references)
+        columns = {
+            "si_sdr_db": score,
+            "si_sdr_improvement_db": score - floor_db,
+            "sdr_db": _windowed_sdr(estimate, references, sample_rate),
+            "leakage_db": leakage_db(estimate, mixture).where(score.isnan(), math.nan),
+        }
         columns |= _bss_columns(estimate, references, sample_rate) if bsseval else {}
         rows += [
             Score(track, s, method, **{n: column[k].item() for n, column in columns.items()})
             for k, s in enumerate(sources)
         ]
     return rows
-
-
-def _columns(
-    estimates: Tensor, references: Tensor, mixture: Tensor, floor_db: Tensor, sample_rate: int
-) -> dict[str, Tensor]:
-    score = si_sdr(estimates, references)
-    return {
-        "si_sdr_db": score,
-        "si_sdr_improvement_db": score - floor_db,
-        "sdr_db": _windowed_sdr(estimates, references, sample_rate),
-        "leakage_db": leakage_db(estimates, mixture).where(score.isnan(), math.nan),
-    }
 
 
 def _windowed_sdr(estimates: Tensor, references: Tensor, sample_rate: int) -> Tensor:

@@ -44,8 +44,8 @@ def dependence(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, An
     for axis in (a for a in (rows[0]["point"] if rows else ()) if a != "seed"):
         values = {str(r["point"][axis]): r["point"][axis] for r in rows}  # a value may be a list
         for value in values.values() if len(values) > 1 else ():
-            chosen = [r for r in done if r["point"][axis] == value]
-            found.append({"axis": axis, "value": value, **_over_seeds(chosen, metrics)})
+            of_value = [r for r in done if r["point"][axis] == value]
+            found.append({"axis": axis, "value": value, **_over_seeds(of_value, metrics)})
     return found
 
 

@@ -26,8 +26,9 @@ def wave_fit_db(x: Tensor, shape: Shape, sample_rate: int) -> Tensor:
     best = gains.reshape(len(signals), -1).argmax(1)
     near = (np.arange(PHASES)[:, None] / PHASES * 2 - 1) / PHASES
     around = [(keys[b // PHASES], b % PHASES / PHASES + near) for b in best]
-    fits = [_fine(s, shape, k, p, sample_rate) for s, (k, p) in zip(signals, around, strict=True)]
-    return torch.tensor(fits)
+    return torch.tensor(
+        [_fine(s, shape, k, p, sample_rate) for s, (k, p) in zip(signals, around, strict=True)]
+    )
 
 
 def _explained(signals: np.ndarray, shape: Shape, key: float, phases: np.ndarray, rate: int) -> np.ndarray:

@@ -71,8 +71,8 @@ class ActNorm(Bijection):
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         if self.training and not self.started:
             self._start(x)
-        y = (x - self.mean) * torch.exp(-self.log_std)
-        return y, -self.log_std.sum().expand(x.shape[0]) * x.shape[-1]
+        ladj = -self.log_std.sum().expand(x.shape[0]) * x.shape[-1]
+        return (x - self.mean) * torch.exp(-self.log_std), ladj
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
@@ -103,7 +103,7 @@ class InvertibleConv(Bijection):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        rotation = torch.linalg.qr(torch.randn(channels, channels))[0]
+        rotation, _ = torch.linalg.qr(torch.randn(channels, channels))
         permutation, lower, upper = torch.linalg.lu(rotation)
         diagonal = upper.diagonal()
         self.register_buffer("permutation", permutation)
@@ -119,8 +119,8 @@ class InvertibleConv(Bijection):
 
     @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        y = nn.functional.conv1d(x, self._weight()[..., None])
-        return y, self.log_diagonal.sum().expand(x.shape[0]) * x.shape[-1]
+        ladj = self.log_diagonal.sum().expand(x.shape[0]) * x.shape[-1]
+        return nn.functional.conv1d(x, self._weight()[..., None]), ladj
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:

@@ -101,8 +101,8 @@ class MultiScaleFlow(nn.Module):
         for block, prior, _ in reversed(list(self._levels())):
             if isinstance(prior, WaveNet):
                 mean, log_std = prior(x, context).chunk(2, 1)
-                e = temperature * torch.randn(mean.shape).to(mean)
-                x = torch.cat([x, mean + e * torch.exp(log_std)], 1)
+                leaving = mean + temperature * torch.randn(mean.shape).to(mean) * torch.exp(log_std)
+                x = torch.cat([x, leaving], 1)
             for layer in reversed(block):
                 x = layer.inverse(x, context)  # type: ignore[operator]
         return x / scale[:, None, None]

@@ -45,8 +45,7 @@ class Codebook(nn.Module):
     def nearest(self, x: Tensor) -> Tensor:
         """Returns the indices of the nearest codes. Shape: (B, D, N) -> (B, N)."""
         flat = x.detach().transpose(1, 2)
-        distance = (self.vectors**2).sum(-1) - 2 * flat @ self.vectors.T
-        return distance.argmin(-1)
+        return ((self.vectors**2).sum(-1) - 2 * flat @ self.vectors.T).argmin(-1)
 
     def lookup(self, index: Tensor) -> Tensor:
         """Returns the codes' vectors. Shape: (B, N) -> (B, D, N)."""

@@ -87,17 +87,17 @@ class Remix(Objective):
 
     @override
     def forward(self, batch: Batch, step: int) -> Metrics:
-        mixture = batch["mixture"]
         with torch.no_grad():
             self._follow(step)
-            remix = _dealt(self._estimates(mixture))
+            remix = _dealt(self._estimates(batch["mixture"]))
         return negative_log_posterior(self.separator, remix, self.mean_weight)
 
     def _estimates(self, mixture: Tensor) -> Tensor:
         if self.joint is None:
             return amortized(mixture, separator=self.teacher)
-        options = dataclasses.asdict(self.refinement)
-        return refine(mixture, separator=self.teacher, joint=self.joint, **options)
+        return refine(
+            mixture, separator=self.teacher, joint=self.joint, **dataclasses.asdict(self.refinement)
+        )
 
     def _follow(self, step: int) -> None:
         teacher, student = (list(m.parameters()) for m in (self.teacher, self.separator))

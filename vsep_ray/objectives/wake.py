@@ -91,8 +91,10 @@ class Wake(Objective):
     ) -> None:
         super().__init__()
         if joint.sources != separator.sources:
-            names = f"separator {separator.sources}, joint {joint.sources}"
-            raise ValueError(f"sources differ: {names}; their order is part of the checkpoint")
+            raise ValueError(
+                f"sources differ: separator {separator.sources}, joint {joint.sources}; "
+                "their order is part of the checkpoint"
+            )
         _check_settings(joint, sigma, temperatures)
         self.separator, self.joint, self.beta = separator, joint, beta
         self.sigma, self.samples, self.gradient = sigma, samples, gradient

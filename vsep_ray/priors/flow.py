@@ -47,7 +47,7 @@ class FlowConfig(DepthConfig):
 
     @classmethod
     def named(cls) -> "dict[str, FlowConfig]":
-        """The flows of the literature: ``--prior glow``."""
+        """Returns the flows of the literature: ``--prior glow``."""
         return NAMED
 
     def build(self, sample_rate: int, channels: int) -> "FlowPrior":
@@ -55,21 +55,21 @@ class FlowConfig(DepthConfig):
         return FlowPrior(self, sample_rate, channels)
 
 
-NICE = FlowConfig(squeeze=(32,), steps=4, coupling="additive", mixing="reverse", actnorm=True)
-"""Dinh et al., 2015. Deviation: ActNorm in place of the one scaling layer at the end, WaveNet couplings."""
-REAL_NVP = FlowConfig(squeeze=(4, 4, 4), steps=4, split=0.5, mixing="reverse")
-"""Dinh et al., 2017. Deviation: ActNorm in place of batch normalisation."""
-GLOW = FlowConfig(squeeze=(4, 4, 4), steps=8, split=0.5)
-"""Kingma & Dhariwal, 2018, in one dimension."""
-FLOWAVENET = FlowConfig(
-    squeeze=(2, 2, 2, 2, 2, 2, 2, 2), steps=6, split=0.5, mixing="reverse", width=64, layers=2
-)
-"""Kim et al., 2019. Deviation: half of the channels leave after every block, not after every third."""
-WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
-"""Prenger et al., 2019: squeeze 8, two channels leave after every four steps."""
-
-
-NAMED = {"nice": NICE, "realnvp": REAL_NVP, "glow": GLOW, "flowavenet": FLOWAVENET, "waveglow": WAVEGLOW}
+NAMED = {
+    # Dinh et al., 2015. Deviation: ActNorm in place of the one scaling layer at the end, WaveNet couplings.
+    "nice": FlowConfig(squeeze=(32,), steps=4, coupling="additive", mixing="reverse", actnorm=True),
+    # Dinh et al., 2017. Deviation: ActNorm in place of batch normalisation.
+    "realnvp": FlowConfig(squeeze=(4, 4, 4), steps=4, split=0.5, mixing="reverse"),
+    # Kingma & Dhariwal, 2018, in one dimension.
+    "glow": FlowConfig(squeeze=(4, 4, 4), steps=8, split=0.5),
+    # Kim et al., 2019. Deviation: half of the channels leave after every block, not after every third.
+    "flowavenet": FlowConfig(
+        squeeze=(2, 2, 2, 2, 2, 2, 2, 2), steps=6, split=0.5, mixing="reverse", width=64, layers=2
+    ),
+    # Prenger et al., 2019: squeeze 8, two channels leave after every four steps.
+    "waveglow": FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8),
+}
+"""The flows of the literature, by their names on the command line."""
 
 
 class FlowPrior(ExactPrior):

@@ -72,8 +72,7 @@ class ScorePrior(Prior):
         super().__init__(config, sample_rate, channels, config.hop)
         self.bins = config.n_fft // 2 + 1
         self.embedding = NoiseEmbedding(config.embedding)
-        features = 3 * channels * self.bins + config.embedding
-        self.encode = nn.Conv1d(features, config.width, 3, padding=1)
+        self.encode = nn.Conv1d(3 * channels * self.bins + config.embedding, config.width, 3, padding=1)
         self.unet = UNet(config.width, config.levels, config.blocks)
         self.decode = zero_init(nn.Conv1d(config.width, 3 * channels * self.bins, 1))
 
@@ -128,8 +127,8 @@ class ScorePrior(Prior):
             clean = self.denoise(x, noise_std)
             for i in range(self.config.probes):
                 probe = torch.randint(2, x[:1].shape, generator=generator).to(x) * 2 - 1
-                more = i + 1 < self.config.probes
-                (product,) = torch.autograd.grad((clean * probe).sum(), x, retain_graph=more)
+                keep = i + 1 < self.config.probes
+                (product,) = torch.autograd.grad((clean * probe).sum(), x, retain_graph=keep)
                 trace = trace + (product * probe).sum((1, 2)) / self.config.probes
         return clean.detach(), trace
 

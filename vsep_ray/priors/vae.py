@@ -49,8 +49,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = NoiseEmbedding(config.embedding)
-        inputs = channels * config.hop + config.embedding
-        self.net = FrameStack(inputs, 2 * config.latent, config.width, config.blocks)
+        self.net = FrameStack(
+            channels * config.hop + config.embedding, 2 * config.latent, config.width, config.blocks
+        )
 
     def forward(self, x: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and std of the latent vectors. Shape: (B, C, T), (B,) -> (B, L, N), (B, L, N)."""
@@ -98,13 +99,8 @@ class VAEPrior(DifferentiablePrior):
 
     @override
     def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        return self.bound(x, noise_std, self.config.draws)
-
-    def bound(self, x: Tensor, noise_std: Tensor, draws: int) -> Tensor:
-        """Returns the importance-weighted bound, nats, which rises with the number of draws.
-
-        Shape: -> (B,).
-        """
+        """Returns the importance-weighted bound, nats, which rises with the number of draws."""
+        draws = self.config.draws
         mean, std = self.encoder(x, noise_std)
         generator = torch.Generator().manual_seed(0)
         shape = (draws, 1, *mean.shape[1:])
@@ -138,10 +134,9 @@ class VAEPrior(DifferentiablePrior):
         z = mean + std * random.normal(mean.shape, mean)
         distortion = -self._log_given(noisy, z, noise_std) / clean[0].numel()
         rate = (0.5 * (mean**2 + std**2 - 1) - std.log()).sum((1, 2)) / clean[0].numel()
-        excess = above_noise(distortion + rate, noise_std)
         return {
             "loss": (distortion + self.config.beta * rate).mean(),
             "distortion": distortion.mean().detach(),
             "rate": rate.mean().detach(),
-            "nats_above_noise": excess.mean().detach(),
+            "nats_above_noise": above_noise(distortion + rate, noise_std).mean().detach(),
         }

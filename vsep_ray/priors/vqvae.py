@@ -106,8 +106,8 @@ class VQVAEPrior(DifferentiablePrior):
     def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         with torch.no_grad():
             codes = self.codebook.nearest(self.encode(x, noise_std))
-        vectors = self.codebook.lookup(codes)
-        return self._log_given(x, vectors, noise_std) + self._log_codes(codes, noise_std)
+        given = self._log_given(x, self.codebook.lookup(codes), noise_std)
+        return given + self._log_codes(codes, noise_std)
 
     def _log_given(self, x: Tensor, vectors: Tensor, noise_std: Tensor) -> Tensor:
         return self.decoder.log_prob(x, self._context(vectors, noise_std), noise_std)
@@ -146,12 +146,11 @@ class VQVAEPrior(DifferentiablePrior):
         distortion = -self._log_given(noisy, vectors, noise_std) / clean[0].numel()
         rate = -self._log_codes(codes, noise_std) / clean[0].numel()
         commitment = (encoded - vectors.detach()).square().mean()
-        excess = above_noise(distortion + rate, noise_std)
         return {
             "loss": (distortion + rate).mean() + self.config.commitment * commitment,
             "distortion": distortion.mean().detach(),
             "rate": rate.mean().detach(),
-            "nats_above_noise": excess.mean().detach(),
+            "nats_above_noise": above_noise(distortion + rate, noise_std).mean().detach(),
             "commitment": commitment.detach(),
             "perplexity": perplexity(codes, self.config.codes),
         }

@@ -49,8 +49,8 @@ class WaveNetPrior(ExactPrior):
     def __init__(self, config: WaveNetConfig, sample_rate: int, channels: int) -> None:
         super().__init__(config, sample_rate, channels, 1)
         self.embedding = NoiseEmbedding(config.embedding)
-        logistics = config.output == "logistics"
-        law = LogisticMixture(config.components, config.taps, config.data_std) if logistics else MuLaw()
+        mulaw = config.output == "mulaw"
+        law = MuLaw() if mulaw else LogisticMixture(config.components, config.taps, config.data_std)
         self.density = Autoregressive(
             channels, law, config.width, config.layers, config.cycle, config.embedding
         )
@@ -66,5 +66,6 @@ class WaveNetPrior(ExactPrior):
         At a noise level near 0.03 the prediction averages over its taps, and the draws hold their pitch; at
         the smallest level they decay.
         """
-        context = self.embedding(noise_std)
-        return self.density.sample(length, context, noise_std, temperature, self.config.warm)
+        return self.density.sample(
+            length, self.embedding(noise_std), noise_std, temperature, self.config.warm
+        )

@@ -39,15 +39,14 @@ def catalog_page(
         value = confidence.get((clip.track, clip.name))
         return clip.method if value is None else f"expects {value:.1f} dB of itself"
 
-    sections = [
+    return parts.document(title, [
         parts.facts(facts),
         "<h2>Listen, the most doubtful first</h2>" if confidence else "<h2>Listen</h2>" if clips else "",
         parts.table(SHOWN, [("", _cells(row)) for row in shown]),
         parts.players(clips, caption),
         "<h2>Failed</h2>" if failed else "",
         parts.table(FAILED, [("", [row[column] for column in FAILED]) for row in failed]),
-    ]
-    return parts.document(title, sections)
+    ])  # fmt: skip
 
 
 def _cells(row: Row) -> list[Any]:

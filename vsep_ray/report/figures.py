@@ -48,8 +48,8 @@ def noise_response_figure(result: Discrimination) -> "Figure":
     for i, (axis, source) in enumerate(zip(axes, result.sources, strict=True)):
         for row, name in enumerate(result.clips):
             above = -result.matrix[:, row, i].numpy() - entropy
-            probe = row >= count
-            axis.plot(sigmas, above, ":" if probe else "-", linewidth=2.5 if row == i else 1, label=name)
+            style = ":" if row >= count else "-"
+            axis.plot(sigmas, above, style, linewidth=2.5 if row == i else 1, label=name)
         axis.set(xscale="log", yscale="symlog", title=f"prior {source}", xlabel="noise level sigma")
     axes[0].set(ylabel="nats per sample above the noise's entropy")
     axes[0].legend(fontsize="x-small")
@@ -94,8 +94,7 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
     table = np.full((len(ys), len(xs)), np.nan)
     for j, i in np.ndindex(*table.shape):
         here = [r[metric] for r in rows if (str(r[x]), str(r[y])) == (xs[i], ys[j])]
-        cell = [value for value in here if np.isfinite(value)]
-        table[j, i] = np.mean(cell) if cell else np.nan
+        table[j, i] = np.mean([value for value in here if np.isfinite(value)] or np.nan)
     figure, (axis,) = _panels(1, 1.4 * len(xs) + 2, 1.1 * len(ys) + 1.5)
     image = axis.imshow(table, aspect="auto")
     figure.colorbar(image, label=metric)

@@ -60,9 +60,9 @@ def spectrogram_uri(clip: Clip) -> str:
     power = stft(signal, size, size // 4).abs().square()
     rows, columns = (min(most, there) for most, there in zip(IMAGE, power.shape, strict=True))
     level = 10 * np.log10(adaptive_avg_pool2d(power[None], (rows, columns))[0].numpy() + LOWEST**2)
-    colours = {"cmap": "magma", "vmin": level.max() - RANGE_DB, "vmax": level.max() + 1e-3}
+    low, high = level.max() - RANGE_DB, level.max() + 1e-3
     buffer = io.BytesIO()
-    image.imsave(buffer, level[::-1], format="png", **colours)
+    image.imsave(buffer, level[::-1], format="png", cmap="magma", vmin=low, vmax=high)
     return _uri(buffer.getvalue(), "image/png")
 
 

@@ -31,7 +31,7 @@ def page(title: str, scores: Sequence[Score], clips: Sequence[Clip], facts: Mapp
         value = known.get((clip.track, clip.name, clip.method))
         return clip.method if value is None else f"{clip.method} {value:.1f} dB"
 
-    sections = [
+    return parts.document(title, [
         parts.facts(facts),
         "<h2>Scores (dB): mean / median over tracks and sources</h2>",
         _score_table(methods, Counter(s.method for s in scores)),
@@ -39,8 +39,7 @@ def page(title: str, scores: Sequence[Score], clips: Sequence[Clip], facts: Mapp
         "<br>".join(_source_table(methods, metric) for metric in ("si_sdr_db", "sdr_db")),
         "<h2>Listen, worst track first</h2>" if clips else "",
         parts.players(clips, caption),
-    ]
-    return parts.document(title, sections)
+    ])  # fmt: skip
 
 
 def _score_table(methods: Mapping[str, Figures], counts: Mapping[str, int]) -> str:

@@ -43,8 +43,10 @@ def players(clips: Sequence[Clip], caption: Callable[[Clip], str]) -> str:
     """Returns a section per track with its sounds, which play together under one gain; ``caption`` says what
     is known of a sound.
     """
-    tracks = dict.fromkeys(clip.track for clip in clips)
-    return "".join(_track(track, [c for c in clips if c.track == track], caption) for track in tracks)
+    return "".join(
+        _track(track, [c for c in clips if c.track == track], caption)
+        for track in dict.fromkeys(clip.track for clip in clips)
+    )
 
 
 def text(value: Any) -> str:
