@@ -28,9 +28,9 @@ from torch.nn import functional as F
 from vsep_ray.inference import SeparateFn
 
 CHUNK_SECONDS = 6.0
-"""Seconds of audio in a chunk, where nobody asks for others."""
+"""A chunk has this number of seconds of audio, where nobody asks for another."""
 OVERLAP = 0.25
-"""Fraction of a chunk that is cross-faded with its neighbour, likewise."""
+"""This fraction of a chunk is cross-faded with its neighbour, where nobody asks for another."""
 K = TypeVar("K")
 M = TypeVar("M")
 

@@ -36,8 +36,8 @@ class DreamConfig:
     """Audible clips are chosen so that their strongest frequencies are spread evenly over the semitones.
     Priors of pitched sources sample some pitches too often, and separators learn to tell sources by them."""
     agreement: float = 0.0
-    """A clip must be denoised better by its own prior than by those of the other sources at this noise level
-    (units of the waveform), all of them the objective's priors; at 0 no clip is rejected."""
+    """At this noise level (units of the waveform) a clip must be denoised better by its own prior than by
+    those of the other sources, as the objective has them; at 0 no clip is rejected."""
 
     def __post_init__(self) -> None:
         if not self.temperatures:

@@ -114,7 +114,7 @@ def refine(
     whole, sources = (_padded(x, joint.multiple) for x in (mixture, separator(mixture).mean))
     for _ in range(steps):
         noisy = sources + sigma * random.normal(sources.shape, sources)
-        score = joint.prior_score(noisy, _level(sigma, noisy))
+        score = joint.prior_score(noisy, noisy.new_full((len(noisy),), sigma))
         sources = _climb(sources, score, whole, joint, step_size * sigma**2)
     return sources[..., : mixture.shape[-1]]
 
@@ -168,7 +168,7 @@ def _chain(
 ) -> Tensor:
     sources = start + sigmas[0] * random.normal(start.shape, start)
     for sigma in sigmas:
-        level, step = _level(sigma, sources), step_size * sigma**2
+        level, step = sources.new_full((len(sources),), sigma), step_size * sigma**2
         for _ in range(steps):
             diffused = sources + (2 * step) ** 0.5 * random.normal(sources.shape, sources)
             sources = _climb(diffused, joint.prior_score(sources, level), mixture, joint, step)
@@ -179,10 +179,6 @@ def _climb(sources: Tensor, score: Tensor, mixture: Tensor, joint: Joint, step: 
     """Returns prox(s + step score), the most likely s' under N(s'; s + step score, step I) p(m | s')."""
     std = sources.new_tensor(step).sqrt()
     return joint.mixing.condition(sources + step * score, std, mixture).mean
-
-
-def _level(sigma: float, sources: Tensor) -> Tensor:
-    return sources.new_full((len(sources),), sigma)
 
 
 def _padded(x: Tensor, multiple: int) -> Tensor:

@@ -87,8 +87,8 @@ class Discrimination:
             out |= {f"auc/sigma_{sigma:g}/{k}": v[i] for k, v in self.auc.items()}
             out |= {f"above_noise/sigma_{sigma:g}/{k}": v[i] for k, v in self.above_noise().items()}
             for row, name in enumerate(self.clips):
-                cells = zip(self.sources, self.matrix[i, row].tolist(), strict=True)
-                out |= {f"cross/sigma_{sigma:g}/{name}_clips/{k}_prior": v for k, v in cells}
+                for k, v in zip(self.sources, self.matrix[i, row].tolist(), strict=True):
+                    out[f"cross/sigma_{sigma:g}/{name}_clips/{k}_prior"] = v
         return out
 
 

@@ -34,9 +34,9 @@ class Score:
         sdr_db: museval v4's SDR, the median over windows of one second.
         leakage_db: of a silent reference, how much of the mixture came through; else NaN.
         sir_db: BSS Eval v4's source to interference ratio, the median over windows; NaN where it was not
-            asked for.
-        isr_db: likewise, source image to spatial distortion.
-        sar_db: likewise, source to artefacts.
+            asked for, as the next two are.
+        isr_db: the ratio of the source's image to its spatial distortion.
+        sar_db: the ratio of the source to artefacts.
     """
 
     track: str

@@ -7,7 +7,7 @@ from torch import Tensor
 from vsep_ray.datasets.toy import Shape, piano_keys, wave
 
 PHASES = 64
-"""Phases per period that are tried for every key; as many again around the best one."""
+"""This number of phases per period is tried for every key, and as many again around the best one."""
 LIMIT_DB = 80.0
 
 
@@ -37,8 +37,7 @@ def _explained(signals: np.ndarray, shape: Shape, key: float, phases: np.ndarray
     Shape: (N, T), (P, 1) -> (N, P).
     """
     waves = wave(shape, key, phases, rate, signals.shape[-1], band_limited=True)
-    unit = waves / np.linalg.norm(waves, axis=1, keepdims=True)
-    return (signals @ unit.T) ** 2
+    return (signals @ (waves / np.linalg.norm(waves, axis=1, keepdims=True)).T) ** 2
 
 
 def _fine(signal: np.ndarray, shape: Shape, key: float, phases: np.ndarray, rate: int) -> float:

@@ -12,7 +12,7 @@ from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
 from vsep_ray.transforms.mulaw import compand, expand, log_slope
 
 TAIL = 1e-5
-"""Weight of the wide normal that gives every sample value a density under `MuLaw`."""
+"""The wide normal that gives every sample value a density under `MuLaw` has this weight."""
 
 
 class NextSample(nn.Module, ABC):

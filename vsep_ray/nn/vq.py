@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from vsep_ray.parallel import collectives
 
 DEAD = 0.03
-"""Share of the average use below which a code is put somewhere else."""
+"""A code whose use falls below this share of the average is put somewhere else."""
 
 
 class Codebook(nn.Module):

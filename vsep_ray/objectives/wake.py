@@ -114,10 +114,10 @@ class Wake(Objective):
         entropy = self._entropy(q, noisy, sigma)
         likelihood = self.joint.log_likelihood(drawn, mixture).mean(0)
         elbo = self.beta * ((self.temperatures * log_prior).sum(-1) + entropy) + likelihood
-        known = {"elbo": (log_prior.sum(-1) + entropy + likelihood).mean().detach()}
+        bound = log_prior.sum(-1) + entropy + likelihood
         return {
             "loss": -elbo.mean() / drawn[0, 0].numel(),
-            **(known if self.joint.exact else {}),
+            **({"elbo": bound.mean().detach()} if self.joint.exact else {}),
             "sigma": torch.tensor(sigma),
             **posterior_metrics(q, mixture, self.separator),
         }

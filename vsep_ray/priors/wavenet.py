@@ -15,8 +15,8 @@ class WaveNetConfig(NoiseConfig):
     """An autoregressive density: a causal gated stack and the law of the next sample."""
 
     output: Literal["logistics", "mulaw"] = "logistics"
-    """The law of the next sample is a mixture of logistics around a linear prediction, or a choice of 256 mu-
-    law codes (for waveforms within +-1)."""
+    """The next sample follows a mixture of logistics around a linear prediction, or 256 mu-law codes (for
+    waveforms within +-1)."""
     width: int = 48
     """The network has this number of channels."""
     layers: int = 9

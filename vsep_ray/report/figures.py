@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 PANELS = 4
-"""Panels side by side: as many as can be read in MLflow's column."""
+"""This number of panels stands side by side, since more cannot be read in MLflow's column."""
 
 
 def cross_likelihood_figure(result: Discrimination) -> "Figure":

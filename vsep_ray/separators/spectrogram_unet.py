@@ -60,14 +60,11 @@ class SpectrogramUNet(nn.Module):
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
         spectrum = stft(mixture, self.config.n_fft, self.config.hop)
         hidden = self.unet(self.encode(compress(spectrum, self.config.compression)))
-        masks = self._masks(hidden, spectrum)
+        raw = self.masks(hidden).unflatten(1, (self.num_sources, *spectrum.shape[1:3], 2))
+        masks = torch.complex(raw[..., 0, :] + 1 / self.num_sources, raw[..., 1, :])
         shares = istft(masks * spectrum.unsqueeze(1), self.config.hop, mixture.shape[-1])
         log_std = _upsample(self.log_std(hidden), self.config.hop)[..., : mixture.shape[-1]]
         return torch.stack([shares, log_std.unflatten(1, shares.shape[1:3])], dim=PARAMETERS)
-
-    def _masks(self, hidden: Tensor, spectrum: Tensor) -> Tensor:
-        raw = self.masks(hidden).unflatten(1, (self.num_sources, *spectrum.shape[1:3], 2))
-        return torch.complex(raw[:, :, :, :, 0] + 1 / self.num_sources, raw[:, :, :, :, 1])
 
 
 def _upsample(frames: Tensor, hop: int) -> Tensor:

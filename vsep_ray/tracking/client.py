@@ -18,8 +18,8 @@ ENVIRONMENT = {  # with MLflow's own values one call to a server that is away ta
 }
 SQLITE = "sqlite:///"
 IMPORTING = threading.RLock()
-"""Held while MLflow is imported: its modules import each other in circles, and two threads that import
-different ones at a time find some half made."""
+"""This lock is held while MLflow is imported. Its modules import each other in circles, and two threads that
+import different ones at a time find some half made."""
 
 
 @functools.cache

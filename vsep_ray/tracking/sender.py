@@ -71,8 +71,8 @@ class Sender:
                 return
             self._failures += 1
             self._pause = min(max(2 * self._pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
-            uri = self.delivery.tracking_uri
-            log.warning("tracking at %s failed, next try in %.0f s: %s", uri, self._pause, error)
+            where = self.delivery.tracking_uri
+            log.warning("tracking at %s failed, next try in %.0f s: %s", where, self._pause, error)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closing or self._pause == 0.0, self._pause)
 
