@@ -64,8 +64,7 @@ def identity(uri: str) -> str:
 
 
 def local(uri: str | Path) -> Path:
-    """Returns the local directory of a checkpoint: itself, or a copy of one in a bucket, made once per
-    version in the node's temporary folder.
+    """Returns a checkpoint's local directory: itself, or a copy of one in a bucket, made once per version.
 
     Raises:
         UserError: it cannot be copied.
@@ -86,9 +85,8 @@ def local(uri: str | Path) -> Path:
 def load(directory: str | Path) -> Prior | Separator:
     """Returns the module of a checkpoint directory, in eval mode on the CPU.
 
-    The weights carry the fingerprint of the config.json that they were saved with, since most of its fields
-    (noise range, order of the sources) would leave no trace in the shapes of the tensors, and a hash of
-    themselves, since a changed byte would leave none anywhere.
+    The weights carry the fingerprint of their config.json, since most fields (such as the noise range) leave
+    no trace in the shapes of tensors, and a hash of themselves.
 
     Raises:
         UserError: files are missing, were tampered with, or do not fit together.
