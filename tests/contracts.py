@@ -56,7 +56,7 @@ REFINED = RemixConfig(refinement=RefineConfig(steps=2))
 SELF_TRAINING = {short_name(c): c() for c in members(SelfTrainingConfig)} | {"remix_refined": REFINED}
 DATASETS = {short_name(c): c for c in members(DatasetConfig)}
 BIJECTIONS = {c.__name__: c for c in Bijection.__subclasses__()}
-ARGUMENTS = {"channels": 4, "factor": 2, "width": 6, "layers": 2, "context": 3}
+ARGUMENTS = {"channels": 4, "factor": 2, "width": 6, "layers": 2, "context": 3, "affine": True}
 
 
 def toy_clips(shape, split="train", length=256, channels=1):
@@ -209,12 +209,12 @@ PRIOR_CHECKS = [
 # Bijections -------------------------------------------------------------------------------------------------
 
 
-def build_bijection(kind):
+def build_bijection(kind, **changes):
     """An instance with arbitrary parameters in float64; arguments by their names."""
     torch.manual_seed(0)
     parameters = inspect.signature(kind).parameters.values()
     arguments = {p.name: ARGUMENTS[p.name] for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
-    return jiggle(kind(**arguments).double(), 0.3)
+    return jiggle(kind(**arguments | changes).double(), 0.3)
 
 
 def log_determinant_is_that_of_the_jacobian(bijection, x, context):

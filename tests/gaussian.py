@@ -26,11 +26,10 @@ class GaussianPrior(Prior):
 
     def __init__(self, variances: Tensor) -> None:
         super().__init__(GaussianConfig(), 8_000, 1, len(variances))
-        self.register_buffer("variances", variances)
+        self.variances = nn.Parameter(variances, requires_grad=False)
         self.register_buffer("basis", cosine_basis(len(variances)).to(variances))
 
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         std = (self.variances + noise_std[:, None, None] ** 2).sqrt()
         return Normal(0.0, std).log_prob(x @ self.basis.T).sum((1, 2))
 
@@ -38,11 +37,11 @@ class GaussianPrior(Prior):
         total = self.variances + noise_std[:, None, None] ** 2
         return -((x @ self.basis.T) / total) @ self.basis
 
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        std = (self.variances + noise_std**2).sqrt()
-        return temperature * (torch.randn(num, 1, length).to(self.basis) * std) @ self.basis
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
+        std = (self.variances + noise_std[:, None, None] ** 2).sqrt()
+        return temperature * (torch.randn(len(noise_std), 1, length).to(self.basis) * std) @ self.basis
 
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
+    def _loss(self, clean: Tensor, noisy: Tensor, noise_std: Tensor) -> dict[str, Tensor]:
         raise NotImplementedError
 
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from vsep_ray.chunking import Chunker, Stitcher, fade, overlap_add, places_are_equal, separate_chunks
+from vsep_ray.chunking import chunks_of, fade, overlap_add, places_are_equal, separate_chunks, stitched
 
 
 def split(x, sizes):
@@ -86,11 +86,11 @@ GRIDS = [(1, 1, 1), (6, 1, 6), (7, 2, 3), (13, 3, 5), (14, 3, 6), (15, 4, 3)]
 
 @pytest.mark.parametrize(("length", "count", "last"), GRIDS)
 def test_the_grid_of_the_drawing(length, count, last):
-    chunks = list(Chunker(6, 4)([torch.arange(length)]))
+    chunks = list(chunks_of([torch.arange(length)], 6, 4))
     assert len(chunks) == count
     assert [int(c[0]) for c in chunks] == list(range(0, 4 * count, 4))
     assert chunks[-1].shape == (last,)
-    assert torch.cat(list(Stitcher(6, 4)(c.float() for c in chunks))).tolist() == list(range(length))
+    assert torch.cat(list(stitched((c.float() for c in chunks), 6, 4))).tolist() == list(range(length))
 
 
 def test_nothing_in_nothing_out():

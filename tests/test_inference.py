@@ -98,15 +98,12 @@ def test_exact_mixing_is_held_to_rounding_at_any_length(method):
 
 
 @pytest.mark.parametrize("noise_std", [0.0, 0.5])
-@pytest.mark.parametrize("start", [True, False])
-def test_langevin_draws_have_the_posteriors_mean_and_variance(noise_std, start, float64):
+def test_langevin_draws_have_the_posteriors_mean_and_variance(noise_std, float64):
     mixture = torch.randn(1, 1, 4).expand(4_000, -1, -1)
     torch.manual_seed(1)
-    separator = equal_parts(noise_std) if start else None
     levels = (2.0, 1.0, 0.5, 0.25, 0.12, 0.06)
-    draws = langevin(
-        mixture, joint=joint(noise_std), sigmas=levels, steps=150, step_size=0.1, separator=separator
-    )
+    options = {"sigmas": levels, "steps": 150, "step_size": 0.1}
+    draws = langevin(mixture, joint=joint(noise_std), separator=equal_parts(noise_std), **options)
     q = exact(mixture[:1], noise_std)
     z = (draws.mean(0) - q.mean[0]) / (q.variance[0] / 4_000).sqrt()
     assert z.abs().max() < 5
@@ -115,7 +112,7 @@ def test_langevin_draws_have_the_posteriors_mean_and_variance(noise_std, start, 
 
 def test_averaging_draws_lowers_their_spread(float64):
     mixture = torch.randn(1, 1, 4).expand(500, -1, -1)
-    args = {"joint": joint(), "sigmas": (1.0, 0.5), "steps": 20, "step_size": 0.3}
+    args = {"separator": equal_parts(), "joint": joint(), "sigmas": (1.0, 0.5), "steps": 20, "step_size": 0.3}
     torch.manual_seed(2)
     one, many = langevin(mixture, **args), langevin(mixture, samples=8, **args)
     assert (many.var(0) / one.var(0)).mean() == pytest.approx(1 / 8, rel=0.2)

@@ -24,7 +24,7 @@ from vsep_ray.training import FitState
 
 FORMAT = 1
 FILES = ("config.json", "model.safetensors", "provenance.json")
-"""Of a finished model; the last one, which is written last, says that it is complete."""
+"""A finished model has these files; the last one, which is written last, says that it is complete."""
 
 
 def save(
@@ -33,7 +33,7 @@ def save(
     provenance: Mapping[str, Any],
     state: FitState | None = None,
 ) -> None:
-    """Write a checkpoint directory; with ``state`` the model is its moving average, and the run can go on."""
+    """Writes a checkpoint directory; with ``state`` it has the moving average, and the run can go on."""
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     description = describe(module)
@@ -47,27 +47,24 @@ def save(
 
 
 def publish(directory: str | Path, target: str) -> None:
-    """Copy a finished model, file by file in the order of `FILES`."""
+    """Copies a finished model, file by file in the order of `FILES`."""
     for name in FILES:
         storage.upload(Path(directory, name), storage.join(target, name))
 
 
 def is_complete(uri: str | Path) -> bool:
-    """Whether all files of a finished model are there."""
+    """Returns whether all files of a finished model are there."""
     return all(storage.exists(storage.join(str(uri), name)) for name in FILES)
 
 
 def identity(uri: str) -> str:
-    """A hash of what a model computes: its config and weights, wherever it lies and whatever its name is."""
-    digest = hashlib.sha256()
-    for name in ("config.json", "model.safetensors"):
-        digest.update(hashlib.sha256(storage.read_bytes(storage.join(uri, name))).digest())
-    return digest.hexdigest()
+    """Returns a hash of what a model computes: its config and weights, whatever its name and place are."""
+    files = (storage.read_bytes(storage.join(uri, name)) for name in FILES[:2])
+    return hashlib.sha256(b"".join(hashlib.sha256(content).digest() for content in files)).hexdigest()
 
 
 def local(uri: str | Path) -> Path:
-    """The local directory of a checkpoint: itself, or a copy of one in a bucket, made once per version in
-    the node's temporary folder.
+    """Returns a checkpoint's local directory: itself, or a copy of one in a bucket, made once per version.
 
     Raises:
         UserError: it cannot be copied.
@@ -86,11 +83,10 @@ def local(uri: str | Path) -> Path:
 
 
 def load(directory: str | Path) -> Prior | Separator:
-    """The module of a checkpoint directory, in eval mode on the CPU.
+    """Returns the module of a checkpoint directory, in eval mode on the CPU.
 
-    The weights carry the fingerprint of the config.json that they were saved with, since most of its fields
-    (noise range, order of the sources) would leave no trace in the shapes of the tensors, and a hash of
-    themselves, since a changed byte would leave none anywhere.
+    The weights carry the fingerprint of their config.json, since most fields (such as the noise range) leave
+    no trace in the shapes of tensors, and a hash of themselves.
 
     Raises:
         UserError: files are missing, were tampered with, or do not fit together.
@@ -113,10 +109,10 @@ def load(directory: str | Path) -> Prior | Separator:
 
 
 def load_prior(directory: str | Path) -> Prior:
-    """`load`, of a prior.
+    """Returns what `load` does, a prior.
 
     Raises:
-        UserError: as `load` says, or the checkpoint is a separator's.
+        UserError: `load` refuses the checkpoint, or it is a separator's.
     """
     module = load(directory)
     if not isinstance(module, Prior):
@@ -125,10 +121,10 @@ def load_prior(directory: str | Path) -> Prior:
 
 
 def load_separator(directory: str | Path) -> Separator:
-    """`load`, of a separator.
+    """Returns what `load` does, a separator.
 
     Raises:
-        UserError: as `load` says, or the checkpoint is a prior's.
+        UserError: `load` refuses the checkpoint, or it is a prior's.
     """
     module = load(directory)
     if not isinstance(module, Separator):
@@ -137,7 +133,7 @@ def load_separator(directory: str | Path) -> Separator:
 
 
 def load_training(directory: str | Path, state: FitState) -> None:
-    """Put weights, moving average, optimiser and step of a checkpoint into a fresh ``state``, in place.
+    """Puts weights, moving average, optimiser and step of a checkpoint into a fresh ``state``, in place.
 
     Raises:
         UserError: files are missing or damaged.
@@ -159,12 +155,12 @@ def load_training(directory: str | Path, state: FitState) -> None:
 
 
 def read_provenance(directory: str | Path) -> dict[str, Any]:
-    """Where a checkpoint comes from: git revision, data fingerprint, regime, run id, source."""
+    """Returns where a checkpoint comes from: git revision, data fingerprint, regime, run id, source."""
     return _read_json(local(directory) / "provenance.json")
 
 
 def describe(module: Prior | Separator) -> dict[str, Any]:
-    """What rebuilds the module, as JSON-ready values; the inverse of `build`."""
+    """Returns what rebuilds the module, as JSON-ready values; the inverse of `build`."""
     if isinstance(module, Separator):
         return {"format": FORMAT, "kind": "separator", "config": to_dict(module.config)}
     rate = {"sample_rate": module.sample_rate, "channels": module.channels}
@@ -172,25 +168,24 @@ def describe(module: Prior | Separator) -> dict[str, Any]:
 
 
 def build(description: Mapping[str, Any]) -> Prior | Separator:
-    """An untrained module from its description.
+    """Returns an untrained module from its description.
 
     Raises:
         UserError: an unknown kind, format or config.
     """
-    kind = description.get("kind")
-    version = description.get("format")
+    kind, version = description.get("kind"), description.get("format")
     if version != FORMAT or kind not in ("prior", "separator"):
         raise UserError(
             f"expected a prior or separator of format {FORMAT}, got kind {kind!r}, format {version}"
         )
     if kind == "separator":
         return Separator(from_dict(SeparatorConfig, description["config"]))
-    prior = from_dict(PriorConfig, description["config"])
-    return prior.build(description["sample_rate"], description["channels"])
+    config = from_dict(PriorConfig, description["config"])
+    return config.build(description["sample_rate"], description["channels"])
 
 
 def latest(root: str | Path, kind: str) -> str | None:
-    """The newest checkpoint directory of a kind below ``<root>/models``, or None."""
+    """Returns the newest checkpoint directory of a kind below ``<root>/models``, or None."""
     models = storage.join(str(root), "models")
     for name in storage.newest_first(models, FILES[-1]):
         directory = storage.parent(storage.join(models, name))
@@ -234,7 +229,7 @@ def _load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 
 def _digest(tensors: Mapping[str, Tensor]) -> str:
-    """A hash of names, types, shapes and values."""
+    """Returns a hash of names, types, shapes and values."""
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         values = tensor.detach().cpu().contiguous()

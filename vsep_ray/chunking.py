@@ -28,9 +28,9 @@ from torch.nn import functional as F
 from vsep_ray.inference import SeparateFn
 
 CHUNK_SECONDS = 6.0
-"""Seconds of audio in a chunk, where nobody asks for others."""
+"""A chunk has this number of seconds of audio, where nobody asks for another."""
 OVERLAP = 0.25
-"""Fraction of a chunk that is cross-faded with its neighbour, likewise."""
+"""This fraction of a chunk is cross-faded with its neighbour, where nobody asks for another."""
 K = TypeVar("K")
 M = TypeVar("M")
 
@@ -48,8 +48,9 @@ def overlap_add(
         hop: samples between the starts of chunks, 1 <= hop <= chunk.
         batch_size: chunks per forward pass B.
     """
-    chunks = ((None, c) for c in Chunker(chunk, hop)(blocks))
-    return Stitcher(chunk, hop)(s for _, s in separate_chunks(separate, chunks, chunk, batch_size))
+    chunks = ((None, c) for c in chunks_of(blocks, chunk, hop))
+    sources = (s for _, s in separate_chunks(separate, chunks, chunk, batch_size))
+    return stitched(sources, chunk, hop)
 
 
 def separate_chunks(
@@ -91,45 +92,36 @@ def places_are_equal(separate: SeparateFn, channels: int, length: int, batch_siz
     )
 
 
-class Chunker:
-    """Blocks (..., n) become chunks (..., chunk); the last one is (..., n) with 0 < n <= chunk."""
-
-    def __init__(self, chunk: int, hop: int) -> None:
-        assert 1 <= hop <= chunk, (chunk, hop)
-        self.chunk, self.hop = chunk, hop
-
-    def __call__(self, blocks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Cuts a stream, and holds less than one chunk and one block."""
-        held = None
-        for block in blocks:
-            held = block if held is None else torch.cat([held, block], dim=-1)
-            while held.shape[-1] > self.chunk:  # more follows, so this chunk is not the last
-                yield held[..., : self.chunk]
-                held = held[..., self.hop :]
-        if held is not None and held.shape[-1]:
-            yield held
+def chunks_of(blocks: Iterable[Tensor], chunk: int, hop: int) -> Iterator[Tensor]:
+    """Cuts blocks (..., n) into chunks (..., chunk), the last one (..., n) with 0 < n <= chunk. It holds less
+    than one chunk and one block.
+    """
+    assert 1 <= hop <= chunk, (chunk, hop)
+    held = None
+    for block in blocks:
+        held = block if held is None else torch.cat([held, block], dim=-1)
+        while held.shape[-1] > chunk:  # more follows, so this chunk is not the last
+            yield held[..., :chunk]
+            held = held[..., hop:]
+    if held is not None and held.shape[-1]:
+        yield held
 
 
-class Stitcher:
-    """Chunks (..., chunk), the last one possibly shorter, become cross-faded blocks (..., n)."""
-
-    def __init__(self, chunk: int, hop: int) -> None:
-        assert 1 <= hop <= chunk, (chunk, hop)
-        self.chunk, self.hop = chunk, hop
-
-    def __call__(self, chunks: Iterable[Tensor]) -> Iterator[Tensor]:
-        """Stitches a stream, and holds less than two chunks."""
-        weights = fade(self.chunk, self.hop)
-        held, total = None, weights  # weighted sum of the signals, and sum of the weights
-        for chunk in chunks:
-            w = weights[: chunk.shape[-1]].to(chunk)
-            new = chunk * w
-            if held is not None:
-                yield held[..., : self.hop] / total[: self.hop]
-                new, w = _add(held[..., self.hop :], new), _add(total[self.hop :], w)
-            held, total = new, w
+def stitched(chunks: Iterable[Tensor], chunk: int, hop: int) -> Iterator[Tensor]:
+    """Cross-fades chunks (..., chunk), the last one possibly shorter, into blocks (..., n). It holds less
+    than two chunks.
+    """
+    weights = fade(chunk, hop)
+    held, total = None, weights  # weighted sum of the signals, and sum of the weights
+    for signal in chunks:
+        w = weights[: signal.shape[-1]].to(signal)
+        new = signal * w
         if held is not None:
-            yield held / total
+            yield held[..., :hop] / total[:hop]
+            new, w = _add(held[..., hop:], new), _add(total[hop:], w)
+        held, total = new, w
+    if held is not None:
+        yield held / total
 
 
 def fade(chunk: int, hop: int) -> Tensor:

@@ -13,10 +13,10 @@ from vsep_ray.crops.encoding import SILENCE_DB, level_db
 from vsep_ray.priors.prior import Prior, per_item_noise
 
 BATCH_SAMPLES = 512 * 1_024
-"""Waveform samples that are drawn together: a WaveNet takes hardly longer for many clips than for few."""
+"""A batch of draws has this number of waveform samples: a WaveNet takes hardly longer for many clips."""
 LOWEST_HZ = 27.5
 FEWEST_ALIKE = 8
-"""Clips of one semitone below which they are not repeated any more: a stray clip is no pitch."""
+"""A semitone of fewer clips than this is not made as likely as the others: a stray clip is no pitch."""
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,20 @@ class DreamConfig:
     """The clips that Sleep in regime A reads in the place of real ones."""
 
     num: int = 2_048
-    """Clips per source."""
+    """This number of clips is drawn per source."""
     priors: str = option("", role="input")
-    """Other priors to draw from, a folder or the run id of train_priors.py: those that sample best need not
-    be those that correct best. Default: those of the objective."""
+    """Clips are drawn from these priors, a folder or the run id of train_priors.py: the priors that sample
+    best need not be those that correct best. Default: the priors of the objective."""
     temperatures: tuple[float, ...] = (1.0,)
-    """Temperatures of the draws, an equal part of them at each; below 1 they are cleaner and less diverse."""
+    """An equal part of the clips is drawn at each temperature; below 1 clips are cleaner and less diverse."""
     sigma: float = option(0.0, was=("noise_std",))
-    """Noise level of the draws (units of the waveform); 0: the smallest that the priors know."""
+    """Clips are drawn at this noise level (units of the waveform); 0 is the smallest that the priors know."""
     even_pitch: bool = True
-    """Choose audible clips so that their strongest frequencies are spread evenly over the semitones: priors
-    of pitched sources sample some pitches too often, and a separator learns to tell sources by them."""
+    """Audible clips are chosen so that their strongest frequencies are spread evenly over the semitones.
+    Priors of pitched sources sample some pitches too often, and separators learn to tell sources by them."""
     agreement: float = 0.0
-    """Noise level (units of the waveform) at which a clip must be denoised better by its own prior than by
-    those of the other sources, all from the objective's priors; 0: no clip is rejected."""
+    """At this noise level (units of the waveform) a clip must be denoised better by its own prior than by
+    those of the other sources, as the objective has them; at 0 no clip is rejected."""
 
     def __post_init__(self) -> None:
         if not self.temperatures:
@@ -46,7 +46,7 @@ class DreamConfig:
 
 @torch.no_grad()
 def draw(prior: Prior, config: DreamConfig, length: int) -> Tensor:
-    """Clips of a prior, an equal part of them at each temperature, finite and within four times full scale.
+    """Returns clips of a prior, an equal part at each temperature, finite and within four times full scale.
 
     Shape: -> (config.num, C, length), on the CPU.
     """
@@ -63,7 +63,7 @@ def draw(prior: Prior, config: DreamConfig, length: int) -> Tensor:
 
 
 def chosen(clips: Tensor, config: DreamConfig, sample_rate: int) -> Tensor:
-    """As many clips as the config asks for, their pitches spread evenly where it says so.
+    """Returns as many clips as the config asks for, their pitches spread evenly where it says so.
 
     Shape: (N, C, T) -> (config.num, C, T).
     """
@@ -74,8 +74,11 @@ def chosen(clips: Tensor, config: DreamConfig, sample_rate: int) -> Tensor:
 
 
 def strongest_semitone(x: Tensor, sample_rate: int) -> Tensor:
-    """The semitone, counted from 27.5 Hz, of the strongest frequency of each clip (Hann window, channels
-    averaged); 0 for silence and below. Shape: (N, C, T) -> (N,)."""
+    """Returns the semitone, counted from 27.5 Hz, of the strongest frequency of each clip (Hann window,
+    channels averaged); silence and what lies below have 0.
+
+    Shape: (N, C, T) -> (N,).
+    """
     mono = x.mean(1) * torch.hann_window(x.shape[-1], device=x.device)
     size = 8 * x.shape[-1]  # finer than the window resolves, so that neighbours do not fall into one bin
     hertz = torch.cat([torch.fft.rfft(m, size).abs().argmax(-1) for m in mono.split(64)]) * sample_rate / size
@@ -83,8 +86,8 @@ def strongest_semitone(x: Tensor, sample_rate: int) -> Tensor:
 
 
 def evenly(groups: Tensor, audible: Tensor, num: int) -> Tensor:
-    """Indices of ``num`` clips, drawn with replacement so that every group of audible ones is equally likely;
-    one of fewer than `FEWEST_ALIKE` clips is as much less likely. Silence keeps its share.
+    """Returns indices of ``num`` clips, drawn with replacement so that every group of audible ones is equally
+    likely; a group of fewer than `FEWEST_ALIKE` clips is as much less likely. Silence keeps its share.
 
     Shape: (N,), (N,) of bool -> (num,).
     """
@@ -97,8 +100,9 @@ def evenly(groups: Tensor, audible: Tensor, num: int) -> Tensor:
 
 @torch.no_grad()
 def agreement(x: Tensor, source: str, priors: Mapping[str, Prior], noise_std: float) -> Tensor:
-    """Which clips their own prior denoises better than every other prior: where the priors disagree with the
-    one that drew it, a clip is junk or nobody's. A clip's own likelihood is no such test: it prefers silence.
+    """Returns which clips their own prior denoises better than every other prior. Where the priors disagree
+    with the one that drew it, a clip is junk or nobody's. Its own likelihood is no such test: it prefers
+    silence.
 
     Shape: (N, C, T) -> (N,), of bool.
 
@@ -107,7 +111,7 @@ def agreement(x: Tensor, source: str, priors: Mapping[str, Prior], noise_std: fl
     """
     for name, prior in priors.items():
         check_level("--dreams.agreement", noise_std, name, prior)
-    whole = x.shape[-1] // (multiple := math.lcm(*(p.multiple for p in priors.values()))) * multiple
+    whole = x.shape[-1] - x.shape[-1] % math.lcm(*(p.multiple for p in priors.values()))
     better = []
     for clips in x[..., :whole].split(64):
         level = clips.new_full((len(clips),), noise_std)
@@ -116,13 +120,12 @@ def agreement(x: Tensor, source: str, priors: Mapping[str, Prior], noise_std: fl
             s: (noisy + noise_std**2 * p.score(noisy, level) - clips).square().mean((1, 2))
             for s, p in priors.items()
         }
-        least = torch.stack(list(errors.values())).min(0).values
-        better.append(errors[source] <= least)
+        better.append(errors[source] <= torch.stack(list(errors.values())).amin(0))
     return torch.cat(better)
 
 
 def check_level(flag: str, noise_std: float, source: str, prior: Prior) -> None:
-    """Refuse a noise level (units of the waveform) that the prior does not know.
+    """Refuses a noise level (units of the waveform) that the prior does not know.
 
     Raises:
         UserError: names the flag, the range and the source.

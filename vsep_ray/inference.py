@@ -26,11 +26,11 @@ class RefineConfig:
     """A few steps of the separator's estimate up the priors' density."""
 
     sigma: float = option(0.05, was=("noise_std",))
-    """Noise level at which the priors are asked (units of the waveform); near the estimate's error."""
+    """The priors are asked at this noise level (units of the waveform); best near the estimate's error."""
     steps: int = 6
-    """Steps."""
+    """The estimate takes this number of steps."""
     step_size: float = 0.3
-    """Share of the way to what the priors take the noisy sources to be."""
+    """Each step goes this share of the way to what the priors take the noisy sources to be."""
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ class LangevinConfig:
     """Draws from the posterior by annealed Langevin steps, from the separator's estimate on."""
 
     sigmas: tuple[float, ...] = option((0.1, 0.05, 0.03), was=("noise_stds",))
-    """Noise levels, descending (units of the waveform)."""
+    """The draws go through these noise levels, descending (units of the waveform)."""
     steps: int = 4
-    """Steps per level."""
+    """A draw takes this number of steps per level."""
     step_size: float = 0.1
-    """Step, as a share of sigma^2."""
+    """A step has this size, as a share of sigma^2."""
     samples: int = 4
-    """Draws that are averaged."""
+    """This number of draws is averaged."""
 
 
 @torch.no_grad()
 def amortized(mixture: Tensor, *, separator: Separator) -> Tensor:
-    """The posterior mean of one forward pass, the estimate that maximises expected SDR.
+    """Returns the posterior mean of one forward pass, the estimate that maximises expected SDR.
 
     Shape: (B, C, T) -> (B, K, C, T).
     """
@@ -60,7 +60,7 @@ def amortized(mixture: Tensor, *, separator: Separator) -> Tensor:
 def amortized_with_variance(
     mixture: Tensor, *, separator: Separator, samples: int, matrix: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """The shares a_k s_k of `amortized`, and the posterior variances of their sums, estimated from draws.
+    """Returns the shares a_k s_k of `amortized`, and the posterior variances of their sums by draws.
 
     The variance is the mean of |A (a s - a mean)|^2 over the draws, an unbiased estimate since the mean is
     known. A chunk's draws are seeded by its own samples, so that they do not depend on its batch.
@@ -93,7 +93,7 @@ def refine(
     steps: int,
     step_size: float,
 ) -> Tensor:
-    """Semi-amortized: a few steps of the posterior mean up E_e log p_sigma(s + sigma e) + log p(m | s).
+    """Returns the posterior mean after a few steps up E_e log p_sigma(s + sigma e) + log p(m | s).
 
     A step is s <- prox(s + step_size sigma^2 score(s + sigma e)), e ~ N(0, I), where prox is the proximal
     point of -log p(m | s). Few steps help; many follow the priors' own errors.
@@ -111,11 +111,10 @@ def refine(
     2014, section 4.2 (proximal gradient).
     Deviations: the means are refined and the variances stay; no gradient flows back into the separator.
     """
-    whole = _padded(mixture, joint.multiple)
-    sources = _padded(separator(mixture).mean, joint.multiple)
+    whole, sources = (_padded(x, joint.multiple) for x in (mixture, separator(mixture).mean))
     for _ in range(steps):
         noisy = sources + sigma * random.normal(sources.shape, sources)
-        score = joint.prior_score(noisy, _level(sigma, noisy))
+        score = joint.prior_score(noisy, noisy.new_full((len(noisy),), sigma))
         sources = _climb(sources, score, whole, joint, step_size * sigma**2)
     return sources[..., : mixture.shape[-1]]
 
@@ -129,9 +128,9 @@ def langevin(
     steps: int,
     step_size: float,
     samples: int = 1,
-    separator: Separator | None = None,
+    separator: Separator,
 ) -> Tensor:
-    """The mean of ``samples`` draws from p(s | m) by annealed Langevin dynamics.
+    """Returns the mean of ``samples`` draws from p(s | m) by annealed Langevin dynamics.
 
     At each level, s <- prox(s + h score_sigma(s) + sqrt(2 h) e) with h = step_size sigma^2; after the last,
     one step to the denoised sources. At each level the law tends to p_sigma(s) p(m | s) as h -> 0.
@@ -143,22 +142,20 @@ def langevin(
         steps: steps per level.
         step_size: h / sigma^2.
         samples: draws to average; they cost as many times the time, not the memory.
-        separator: gives the start, which then gets noise of the first level; None: that noise alone.
+        separator: gives the start, which then gets noise of the first level.
 
     Shape: (B, C, T) -> (B, K, C, T), any T.
     Reference: Song & Ermon, Generative modeling by estimating gradients of the data distribution, 2019,
     algorithm 1; for sources: Jayaram & Thickstun, Source separation with deep generative priors, 2020;
     the last step: Jolicoeur-Martineau et al., Adversarial score matching, 2020.
     """
-    whole = _padded(mixture, joint.multiple)
-    shape = (len(whole), len(joint.sources), *whole.shape[1:])
-    start = whole.new_zeros(shape) if separator is None else _padded(separator(mixture).mean, joint.multiple)
+    whole, start = (_padded(x, joint.multiple) for x in (mixture, separator(mixture).mean))
     draws = (_chain(start, whole, joint, sigmas, steps, step_size) for _ in range(samples))
     return functools.reduce(torch.add, draws)[..., : mixture.shape[-1]] / samples
 
 
 def uncertainty(std: Tensor, frame: int) -> Tensor:
-    """Root mean square of a posterior's standard deviation, per source over time.
+    """Returns the root mean square of a posterior's standard deviation, per source over time.
 
     Shape: std (B, K, C, T) in units of the waveform, frame (samples) -> (B, K, ceil(T / frame)).
     """
@@ -171,7 +168,7 @@ def _chain(
 ) -> Tensor:
     sources = start + sigmas[0] * random.normal(start.shape, start)
     for sigma in sigmas:
-        level, step = _level(sigma, sources), step_size * sigma**2
+        level, step = sources.new_full((len(sources),), sigma), step_size * sigma**2
         for _ in range(steps):
             diffused = sources + (2 * step) ** 0.5 * random.normal(sources.shape, sources)
             sources = _climb(diffused, joint.prior_score(sources, level), mixture, joint, step)
@@ -179,13 +176,9 @@ def _chain(
 
 
 def _climb(sources: Tensor, score: Tensor, mixture: Tensor, joint: Joint, step: float) -> Tensor:
-    """prox(s + step score): the most likely s' under N(s'; s + step score, step I) p(m | s')."""
+    """Returns prox(s + step score), the most likely s' under N(s'; s + step score, step I) p(m | s')."""
     std = sources.new_tensor(step).sqrt()
     return joint.mixing.condition(sources + step * score, std, mixture).mean
-
-
-def _level(sigma: float, sources: Tensor) -> Tensor:
-    return sources.new_full((len(sources),), sigma)
 
 
 def _padded(x: Tensor, multiple: int) -> Tensor:

@@ -59,14 +59,10 @@ class Joint(nn.Module):
         """Keeps the priors frozen and in eval mode whatever the mode of the objective around them."""
         return super().train(False)
 
-    def log_prior(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """Returns log p_k(s_k) at the noise level, nats. Shape: (B, K, C, T), (B,) -> (B, K)."""
-        return self._each(lambda p, x: p.log_prob(x, noise_std), sources)
-
     def log_prior_surrogate(self, sources: Tensor, noise_std: Tensor) -> Tensor:
-        """Returns numbers whose gradient in the sources is that of `log_prior`. They are also its values,
-        except for priors whose log density is an estimate, where <s, score> costs one pass in the place of an
-        integral.
+        """Returns numbers whose gradient in the sources is that of log p_k(s_k) at the noise level. They are
+        also its values (nats), except for priors whose log density is an estimate, where <s, score> costs one
+        pass in the place of an integral.
 
         Shape: (B, K, C, T), (B,) -> (B, K).
         """
@@ -74,7 +70,7 @@ class Joint(nn.Module):
 
     @property
     def exact(self) -> bool:
-        """Whether `log_prior_surrogate` has the values of `log_prior` too: no prior of kind "estimate"."""
+        """Whether `log_prior_surrogate` has the log densities as its values: no prior of kind "estimate"."""
         return all(p.kind != "estimate" for p in self._priors())
 
     def log_likelihood(self, sources: Tensor, mixture: Tensor) -> Tensor:

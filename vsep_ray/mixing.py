@@ -126,55 +126,43 @@ class ConditionedNormal(Distribution):
     def entropy(self) -> Tensor:
         """Returns the differential entropy in nats, against the same measure as `log_prob`. Shape: (B,)."""
         sources = 0.5 * (1 + LOG_2PI) + self.base_std.log()
-        dims = 1.0 if self.noise_std == 0 else 0.0
-        log_mixture = math.log(self.noise_std**2) if self.noise_std else 0.0
-        removed = 0.5 * (dims * (1 + LOG_2PI) + self.total_variance.log() - log_mixture)
+        constant = -math.log(self.noise_std**2) if self.noise_std else 1 + LOG_2PI
+        removed = 0.5 * (self.total_variance.log() + constant)
         return sources.sum((-3, -2, -1)) - removed.sum((-2, -1))
-
-    def convolved(self, noise_std: float | Tensor) -> "ConvolvedNormal":
-        """Returns the law of s + noise_std * e, e ~ N(0, I), which Wake compares with p_sigma.
-
-        Shape: noise_std > 0 is a number or (B,).
-        """
-        return ConvolvedNormal(self, noise_std)
 
 
 class ConvolvedNormal(Distribution):
-    """N(mean, diag(v + sigma^2) - (a v)(a v)^T / d): a `ConditionedNormal` blurred by N(0, sigma^2 I).
+    """N(mean, diag(v + sigma^2) - (a v)(a v)^T / d): a `ConditionedNormal` blurred by N(0, sigma^2 I), which
+    Wake compares with p_sigma.
 
     Determinant and inverse by the rank-one update formulas; d - sum_k (a_k v_k)^2 / (v_k + sigma^2) in them
-    is, without cancellation, the gap noise_std^2 + sum_k a_k^2 v_k sigma^2 / (v_k + sigma^2). sigma > 0.
+    is, without cancellation, the gap noise_std^2 + sum_k a_k^2 v_k sigma^2 / (v_k + sigma^2).
 
-    Shape: batch (B,), event (K, C, T).
+    Shape: batch (B,), event (K, C, T); sigma > 0 is a number or (B,).
     Reference: Sherman & Morrison, Adjustment of an inverse matrix, 1950.
     """
 
     arg_constraints: dict[str, constraints.Constraint] = {}  # noqa: RUF012
 
-    def __init__(self, q: ConditionedNormal, noise_std: float | Tensor) -> None:
-        blur = torch.as_tensor(noise_std).to(q.base_mean).reshape(-1, 1, 1, 1) ** 2
-        self.mean_ = q.mean
+    def __init__(self, q: ConditionedNormal, sigma: float | Tensor) -> None:
+        blur = torch.as_tensor(sigma).to(q.base_mean).reshape(-1, 1, 1, 1) ** 2
+        self.center = q.mean
         self.diagonal = q.base_variance + blur
         self.direction = q.scales * q.base_variance / self.diagonal
         self.gap = q.noise_std**2 + (q.scales * self.direction * blur).sum(-3)
         self.ratio = self.gap / q.total_variance
-        super().__init__(self.mean_.shape[:-3], self.mean_.shape[-3:], validate_args=False)
-
-    @property
-    def mean(self) -> Tensor:
-        """The mean, which the blur leaves as it was. Shape: (B, K, C, T)."""
-        return self.mean_
+        super().__init__(self.center.shape[:-3], self.center.shape[-3:], validate_args=False)
 
     def _log_det(self) -> Tensor:
         return self.diagonal.log().sum((-3, -2, -1)) + self.ratio.log().sum((-2, -1))
 
     def log_prob(self, value: Tensor) -> Tensor:
         """Returns the log density in nats. Shape: (..., B, K, C, T) -> (..., B)."""
-        x = value - self.mean_
+        x = value - self.center
         along = (self.direction * x).sum(-3) ** 2 / self.gap
         square = (x**2 / self.diagonal).sum((-3, -2, -1)) + along.sum((-2, -1))
-        return -0.5 * (square + self._log_det() + self.mean_[0].numel() * LOG_2PI)
+        return -0.5 * (square + self._log_det() + self.center[0].numel() * LOG_2PI)
 
     def entropy(self) -> Tensor:
         """Returns the differential entropy in nats. Shape: (B,)."""
-        return 0.5 * (self._log_det() + self.mean_[0].numel() * (1 + LOG_2PI))
+        return 0.5 * (self._log_det() + self.center[0].numel() * (1 + LOG_2PI))

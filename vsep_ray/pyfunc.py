@@ -28,13 +28,13 @@ from vsep_ray.streaming.model import chunking, stream_model
 
 
 def _load_pyfunc(path: str) -> "SeparatorModel | PriorModel":
-    """The model of a checkpoint directory; MLflow calls it by this name."""
+    """Returns the model of a checkpoint directory; MLflow calls this function by its name."""
     module = checkpoint.load(path)
     return SeparatorModel(module) if isinstance(module, Separator) else PriorModel(module)
 
 
 class SeparatorModel:
-    """Mixture -> stems, by the same stream and with the same defaults as bulk separation."""
+    """It separates a mixture into stems, by the same stream and with the same defaults as bulk separation."""
 
     def __init__(self, separator: Separator) -> None:
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -44,7 +44,7 @@ class SeparatorModel:
         self.grid = chunking(separator, defaults.chunk_seconds, defaults.overlap, defaults.batch_size)
 
     def predict(self, mixture: Audio, params: Mapping[str, Any] | None = None) -> Audio:
-        """The shares a_k s_k of a mixture, which sum to it.
+        """Returns the shares a_k s_k of a mixture, which sum to it.
 
         Shape: (C, T) -> (K, C, T), sources in the model's order.
 
@@ -68,13 +68,13 @@ class SeparatorModel:
 
 
 class PriorModel:
-    """Clips -> log densities."""
+    """It tells the log densities of clips."""
 
     def __init__(self, prior: Prior) -> None:
         self.prior = prior
 
     def predict(self, clips: Audio, params: Mapping[str, Any] | None = None) -> NDArray[np.float32]:
-        """Log density of each clip, nats summed over channels and samples (see `Prior.kind`).
+        """Returns the log density of each clip, nats summed over channels and samples (see `Prior.kind`).
 
         Shape: (B, C, T) at the prior's sample rate, T a multiple of `Prior.multiple` -> (B,).
 

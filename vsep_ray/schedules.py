@@ -33,7 +33,7 @@ class Schedule:
             raise UserError(f"a geometric schedule needs positive ends, got {self.start} and {self.end}")
 
     def idle(self) -> dict[str, str]:
-        """Between equal ends there is no way to go."""
+        """Returns the fields that do not act between equal ends, and the cure."""
         why = "its start and end are equal; set one of them too"
         return {"steps": why, "shape": why} if self.start == self.end else {}
 

@@ -3,6 +3,7 @@
 import functools
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -145,7 +146,8 @@ def _step(
         metrics = {name: weight * value for name, value in objective(batch, state.step).items()}
     state.optimizer.zero_grad(set_to_none=True)
     metrics["loss"].backward()
-    norm = nn.utils.clip_grad_norm_(_parameters(state), config.clip)
+    trained = [p for group in state.optimizer.param_groups for p in group["params"]]
+    norm = nn.utils.clip_grad_norm_(trained, config.clip)
     is_finite = bool(torch.isfinite(norm))
     if is_finite:
         _update(state, config)
@@ -154,24 +156,15 @@ def _step(
     return metrics | {"grad_norm": norm} if is_finite else {}
 
 
-def _parameters(state: FitState) -> list[nn.Parameter]:
-    return [p for group in state.optimizer.param_groups for p in group["params"]]
-
-
 def _update(state: FitState, config: FitConfig) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = config.learning_rate * warmup_cosine(state.step, config.steps, config.warmup)
     state.optimizer.step()
     if state.average:
-        _average(state, config.ema)
-
-
-def _average(state: FitState, decay: float) -> None:
-    # early on the average follows the weights closely, lest it remember their initial values
-    decay = min(decay, (state.step + 1) / (state.step + 10))
-    parameters = dict(state.module.named_parameters())
-    follow = get_ema_multi_avg_fn(decay)
-    follow(list(state.average.values()), [parameters[n] for n in state.average], state.step)
+        # early on the average follows the weights closely, lest it remember their initial values
+        follow = get_ema_multi_avg_fn(min(config.ema, (state.step + 1) / (state.step + 10)))
+        parameters = dict(state.module.named_parameters())
+        follow(list(state.average.values()), [parameters[n] for n in state.average], state.step)
 
 
 class Meter:
@@ -179,7 +172,7 @@ class Meter:
 
     def __init__(self) -> None:
         self.sums: dict[str, Tensor] = {}
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
         self.steps, self.waited, self.since = 0, 0.0, time.perf_counter()
 
     def waiting(self, fetch: Callable[[], dict[str, Tensor] | None]) -> dict[str, Tensor] | None:
@@ -192,10 +185,9 @@ class Meter:
     def add(self, metrics: dict[str, Tensor]) -> None:
         """Adds one step's scalars, which stay on their device until `drain`."""
         self.steps += 1
+        self.counts.update(metrics.keys())
         for name, value in metrics.items():
-            value = value.detach()
-            self.sums[name] = self.sums[name] + value if name in self.sums else value
-            self.counts[name] = self.counts.get(name, 0) + 1
+            self.sums[name] = self.sums.get(name, 0) + value.detach()
 
     def drain(self) -> dict[str, float]:
         """Returns the averages since the last call, over all workers."""

@@ -3,6 +3,7 @@
 Needs Debian's ``chromium`` and the extra ``browser``; ``pytest -m browser``.
 """
 
+import math
 import shutil
 import time
 
@@ -11,7 +12,10 @@ import pytest
 from matplotlib.figure import Figure
 from mlflow_server import MlflowServer, free_port
 
-from vsep_ray.report import Clip, catalog_page, page
+from vsep_ray.evaluation.scores import Score
+from vsep_ray.report.catalog import catalog_page
+from vsep_ray.report.media import Clip
+from vsep_ray.report.page import page
 from vsep_ray.tracking import Tracker
 from vsep_ray.tracking.client import experiment_id
 
@@ -30,12 +34,8 @@ def clips(seconds=LONG):
 
 def evaluation():
     values = {"mixture": -5.0, "model": 4.0, "oracle": 9.0}
-    metrics = ("si_sdr_db", "si_sdr_improvement_db", "sdr_db")
-    rows = [
-        {"track": "a song", "source": "bass", "method": m, **dict.fromkeys(metrics, v)}
-        for m, v in values.items()
-    ]
-    return page("Scores", rows, clips(), {"model": "models:/vsep-separator/1"})
+    scores = [Score("a song", "bass", m, v, v, v, math.nan) for m, v in values.items()]
+    return page("Scores", scores, clips(), {"model": "models:/vsep-separator/1"})
 
 
 def catalog():

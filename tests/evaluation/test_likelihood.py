@@ -60,12 +60,11 @@ def test_equal_and_swapped_priors_fail_the_gate():
 
 
 def test_discrimination_fades_with_noise_and_the_gate_judges_at_the_best_level():
-    result = cross_likelihood(
-        {"a": Gaussian(0.1), "b": Gaussian(0.15)}, clips({"a": 0.1, "b": 0.15}, length=64), [0.01, 3.0]
-    )
+    given = {"a": Gaussian(0.1), "b": Gaussian(0.15)}, clips({"a": 0.1, "b": 0.15}, length=64)
+    result = cross_likelihood(*given, [0.01, 3.0])
     assert sum(v[0] for v in result.accuracy.values()) > sum(v[1] for v in result.accuracy.values())
     assert result.best_level() == 0
-    assert gate(result, 0.7) == [] and gate(result, 0.7, level=1) != []
+    assert gate(result, 0.7) == [] and gate(cross_likelihood(*given, [3.0]), 0.7) != []
 
 
 def test_same_seed_same_numbers_whatever_the_batch():

@@ -4,7 +4,7 @@ import contracts
 import pytest
 import torch
 
-from vsep_ray.nn.bijections import ActNorm, AffineCoupling, InvertibleConv, Squeeze
+from vsep_ray.nn.bijections import ActNorm, Coupling, InvertibleConv, Squeeze
 
 
 @pytest.mark.parametrize("check", contracts.BIJECTION_CHECKS, ids=lambda c: c.__name__)
@@ -13,6 +13,15 @@ def test_contract(name, check, float64):
     torch.manual_seed(0)
     x, context = torch.randn(2, 4, 8), torch.randn(2, contracts.ARGUMENTS["context"])
     check(contracts.build_bijection(contracts.BIJECTIONS[name]), x, context)
+
+
+@pytest.mark.parametrize("check", contracts.BIJECTION_CHECKS, ids=lambda c: c.__name__)
+def test_an_additive_coupling_keeps_the_contract_and_the_volume(check, float64):
+    torch.manual_seed(0)
+    x, context = torch.randn(2, 4, 8), torch.randn(2, contracts.ARGUMENTS["context"])
+    coupling = contracts.build_bijection(Coupling, affine=False)
+    check(coupling, x, context)
+    assert coupling(x, context)[1].tolist() == [0, 0]
 
 
 def test_squeeze_puts_neighbours_side_by_side():
@@ -46,7 +55,7 @@ def test_invertible_conv_starts_as_a_rotation():
 
 
 def test_affine_coupling_starts_as_the_identity_and_its_scale_is_bounded():
-    coupling, x, context = AffineCoupling(4, 6, 1, 3), torch.randn(2, 4, 5), torch.randn(2, 3)
+    coupling, x, context = Coupling(4, 6, 1, 3), torch.randn(2, 4, 5), torch.randn(2, 3)
     assert torch.equal(coupling(x, context)[0], x)
     contracts.jiggle(coupling, 100)
     assert coupling(x, context)[1].abs().max() <= 2 * 2 * 5

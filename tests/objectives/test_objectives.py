@@ -14,7 +14,7 @@ from vsep_ray import checkpoint, objectives
 from vsep_ray.config import UserError
 from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
-from vsep_ray.mixing import LinearMixing
+from vsep_ray.mixing import ConvolvedNormal, LinearMixing
 from vsep_ray.objectives import Anchored, MaximumLikelihood, Objective, Remix, Sleep, Supervised, Wake
 from vsep_ray.objectives.wake import _blurred
 from vsep_ray.schedules import Schedule
@@ -183,7 +183,7 @@ def test_wake_is_the_negative_elbo_written_out(noise_std, posterior):
     if isinstance(posterior, FactorisedNormalConfig):
         entropy = Normal(q.mean, (q.variance + sigma**2).sqrt()).entropy().sum((1, 2, 3))
     else:
-        entropy = q.convolved(sigma).entropy()
+        entropy = ConvolvedNormal(q, sigma).entropy()
     likelihood = objective.joint.log_likelihood(draw, mixture)
     elbo = beta * (taus[0] * log_prior[0] + taus[1] * log_prior[1] + entropy) + likelihood
     torch.testing.assert_close(metrics["loss"], -elbo.mean() / (2 * LENGTH))

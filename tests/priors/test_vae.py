@@ -1,5 +1,7 @@
 """The VAE against a linear Gaussian model, whose evidence and posterior are known."""
 
+import dataclasses
+
 import contracts
 import pytest
 import torch
@@ -49,6 +51,11 @@ def linear(widen=1.0):
     return prior, weight
 
 
+def bound(prior, x, level, draws):
+    prior.config = dataclasses.replace(prior.config, draws=draws)
+    return prior.log_prob(x, level)
+
+
 @pytest.mark.parametrize("noise_std", [0.003, 0.1, 1.0])
 @pytest.mark.parametrize("draws", [1, 5])
 def test_with_the_exact_posterior_the_bound_is_the_evidence(noise_std, draws, float64):
@@ -56,14 +63,14 @@ def test_with_the_exact_posterior_the_bound_is_the_evidence(noise_std, draws, fl
     x = 0.5 * torch.randn(4, 1, 24)
     covariance = weight @ weight.T + (STD**2 + noise_std**2) * torch.eye(8)
     evidence = MultivariateNormal(torch.zeros(8), covariance).log_prob(x.reshape(4, 3, 8)).sum(1)
-    torch.testing.assert_close(prior.bound(x, torch.full((4,), noise_std), draws), evidence)
+    torch.testing.assert_close(bound(prior, x, torch.full((4,), noise_std), draws), evidence)
 
 
 def test_more_importance_samples_give_a_higher_bound_below_the_evidence(float64):
     x, level = 0.5 * torch.randn(400, 1, 8), torch.full((400,), 0.1)
-    evidence = linear()[0].bound(x, level, 1).mean()
+    evidence = bound(linear()[0], x, level, 1).mean()
     prior = linear(widen=1.6)[0]
-    bounds = [prior.bound(x, level, draws).mean() for draws in (1, 4, 16, 256)]
+    bounds = [bound(prior, x, level, draws).mean() for draws in (1, 4, 16, 256)]
     assert bounds[0] < bounds[1] < bounds[2] < bounds[3] < evidence + 0.01
     assert bounds[0] < evidence - 0.3 and bounds[3] > evidence - 0.1
 
@@ -72,7 +79,7 @@ def test_iwae_is_at_least_the_elbo_for_a_trained_network_too():
     prior = contracts.build_prior(CONFIG)
     x, level = contracts.toy_clips("sawtooth"), torch.full((48,), 0.1)
     with torch.no_grad():
-        elbo, iwae = prior.bound(x, level, 1).mean(), prior.bound(x, level, 64).mean()
+        elbo, iwae = bound(prior, x, level, 1).mean(), bound(prior, x, level, 64).mean()
     assert iwae > elbo
 
 
@@ -85,8 +92,8 @@ def test_distortion_and_rate_add_up_to_the_negative_elbo(float64):
     terms = prior.loss(x)
     torch.testing.assert_close(terms["loss"], terms["distortion"] + terms["rate"])
     level = torch.full((2_000,), 0.003)
-    bound = -prior.bound(x + 0.003 * torch.randn(x.shape), level, 1).mean() / 8
-    torch.testing.assert_close(terms["loss"], bound, rtol=0.05, atol=0.02)
+    expected = -bound(prior, x + 0.003 * torch.randn(x.shape), level, 1).mean() / 8
+    torch.testing.assert_close(terms["loss"], expected, rtol=0.05, atol=0.02)
 
 
 def test_beta_weighs_the_rate():

@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from vsep_ray.report import Clip, catalog_page
+from vsep_ray.report.catalog import catalog_page
+from vsep_ray.report.media import Clip
 
 ROW = {"audio_seconds": 2.0, "sample_rate": 8000, "channels": 1, "gain": 0.5, "remainder_db": -31.26}
 

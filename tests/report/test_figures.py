@@ -5,11 +5,12 @@ import numpy as np
 import torch
 
 from vsep_ray.evaluation.likelihood import PROBES, Discrimination
+from vsep_ray.evaluation.scores import Score
 from vsep_ray.report.figures import (
     cross_likelihood_figure,
-    curves_figure,
     noise_response_figure,
     samples_figure,
+    score_figure,
     sweep_figure,
     uncertainty_figure,
 )
@@ -44,15 +45,6 @@ def test_the_response_of_each_prior_to_noise_on_every_kind_of_clip():
         own = lines[result.sources[i]]
         np.testing.assert_allclose(own.get_ydata(), result.above_noise()[result.sources[i]], rtol=1e-6)
         assert own.get_linewidth() == max(line.get_linewidth() for line in axis.lines)
-    assert png(figure).startswith(b"\x89PNG")
-
-
-def test_a_panel_for_each_kind_of_curve_that_there_is():
-    curves = {"train/loss": [(1, 3.0), (2, 2.0)], "valid/db": [(2, 1.0)], "valid/db/bass": [(2, 0.5)]}
-    figure = curves_figure(curves, ("train/loss", "valid/db", "valid/bound"))
-    assert [a.get_title() for a in figure.axes] == ["train/loss", "valid/db"]
-    assert [len(a.lines) for a in figure.axes] == [1, 2]
-    assert list(figure.axes[0].lines[0].get_ydata()) == [3.0, 2.0]
     assert png(figure).startswith(b"\x89PNG")
 
 
@@ -101,3 +93,14 @@ def test_uncertainty_has_a_panel_per_source_over_seconds():
     assert list(actual.get_xdata()) == [0.0, 0.1, 0.2, 0.30000000000000004, 0.4]
     assert np.allclose(actual.get_ydata(), 2, atol=1e-5) and np.allclose(predicted.get_ydata(), 1, atol=1e-5)
     assert png(figure)
+
+
+def test_one_box_per_source_and_method_also_where_nothing_is_heard():
+    values = {"mixture": -5.0, "model": 3.0, "oracle": 9.0}
+    scores = [Score("t", s, m, v, v, v, math.nan) for s in ("bass", "drums") for m, v in values.items()]
+    scores.append(Score("t", "vocals", "model", math.nan, math.nan, math.nan, -3.0))
+    figure = score_figure(scores)
+    assert png(figure).startswith(b"\x89PNG")
+    labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
+    assert labels == ["bass", "drums", "vocals"]
+    assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == list(values)

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from vsep_ray.report import Clip, page
-from vsep_ray.report.media import audio_uri, spectrogram_uri
+from vsep_ray.evaluation.scores import Score
+from vsep_ray.report.media import Clip, audio_uri, spectrogram_uri
+from vsep_ray.report.page import page
 
 
 def tone(seconds=0.2, rate=8000, channels=1, hz=440.0):
@@ -17,14 +18,7 @@ def tone(seconds=0.2, rate=8000, channels=1, hz=440.0):
 
 
 def row(track, source, method, value):
-    return {
-        "track": track,
-        "source": source,
-        "method": method,
-        "si_sdr_db": value,
-        "si_sdr_improvement_db": value + 1,
-        "sdr_db": value,
-    }
+    return Score(track, source, method, value, value + 1, value, math.nan)
 
 
 ROWS = [

@@ -5,29 +5,14 @@ It costs about 0.7 s of CPU time and 25 MB per second of audio of four stereo so
 """
 
 import shutil
-from dataclasses import dataclass
 from types import ModuleType
 
 import numpy as np
 
 from vsep_ray.config import UserError
 
-
-@dataclass(frozen=True)
-class BssEval:
-    """Ratios in dB, each (K, W) for W windows, NaN in a window where some source is all zeros.
-
-    Attributes:
-        sdr: source to distortion.
-        isr: source image to spatial distortion.
-        sir: source to interference.
-        sar: sources to artefacts.
-    """
-
-    sdr: np.ndarray
-    isr: np.ndarray
-    sir: np.ndarray
-    sar: np.ndarray
+RATIOS = ("sdr", "isr", "sir", "sar")
+"""Ratios of a source to distortion, of its image to spatial distortion, to interference and to artefacts."""
 
 
 def bsseval_v4(
@@ -35,23 +20,24 @@ def bsseval_v4(
     references: np.ndarray,
     sample_rate: int,
     window_seconds: float = 1.0,
-) -> BssEval:
-    """Returns the scores of the images version, one distortion filter of 512 taps for the whole track, as in
-    SiSEC 2018.
+) -> dict[str, np.ndarray]:
+    """Returns the `RATIOS` (dB) of the images version, NaN in a window where some source is all zeros. One
+    distortion filter of 512 taps serves the whole track, as in SiSEC 2018.
 
-    Shape: (K, C, T), (K, C, T).
+    Shape: (K, C, T), (K, C, T) -> (K, W) each, for W windows.
 
     Raises:
         UserError: ffmpeg is missing, or a source is all zeros in the references or the estimates.
 
     Reference: Stöter, Liutkus, Ito (2018), "The 2018 Signal Separation Evaluation Campaign".
     """
-    metrics = _museval_metrics()
+    museval = _museval_metrics()
     _refuse_zeros(estimates, "estimates")
     _refuse_zeros(references, "references")
     window = round(window_seconds * sample_rate)
     signals = (np.swapaxes(x, 1, 2) for x in (references, estimates))
-    return BssEval(*metrics.bss_eval(*signals, window=window, hop=window, framewise_filters=False)[:4])
+    found = museval.bss_eval(*signals, window=window, hop=window, framewise_filters=False)
+    return dict(zip(RATIOS, found, strict=False))  # museval's last value is a permutation
 
 
 def require_ffmpeg(who: str, otherwise: str = "") -> None:

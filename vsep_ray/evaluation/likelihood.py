@@ -57,9 +57,8 @@ class Discrimination:
         """Returns, per source and level, by how much -log p of its own clips exceeds the noise's entropy, in
         nats per sample. That entropy, 1/2 ln(2 pi e sigma^2), is the ideal of a waveform of few parameters.
         """
-        own = {s: -self.matrix[:, i, i] for i, s in enumerate(self.sources)}
         floor = torch.tensor(self.noise_stds, dtype=torch.float64).log() + 0.5 * (1 + LOG_2PI)
-        return {s: tuple((nll - floor).tolist()) for s, nll in own.items()}
+        return {s: tuple((-self.matrix[:, i, i] - floor).tolist()) for i, s in enumerate(self.sources)}
 
     def impossible(self) -> list[str]:
         """Returns the sources whose prior claims a higher density than can be true. Since h(x + sigma e) >=
@@ -88,8 +87,8 @@ class Discrimination:
             out |= {f"auc/sigma_{sigma:g}/{k}": v[i] for k, v in self.auc.items()}
             out |= {f"above_noise/sigma_{sigma:g}/{k}": v[i] for k, v in self.above_noise().items()}
             for row, name in enumerate(self.clips):
-                cells = zip(self.sources, self.matrix[i, row].tolist(), strict=True)
-                out |= {f"cross/sigma_{sigma:g}/{name}_clips/{k}_prior": v for k, v in cells}
+                for k, v in zip(self.sources, self.matrix[i, row].tolist(), strict=True):
+                    out[f"cross/sigma_{sigma:g}/{name}_clips/{k}_prior"] = v
         return out
 
 
@@ -117,30 +116,25 @@ def cross_likelihood(
     generator = torch.Generator().manual_seed(seed)
     tables = []
     for sigma in noise_stds:
-        noisy = {
-            name: x + sigma * torch.randn(x.shape, generator=generator, dtype=x.dtype)
-            for name, x in rows.items()
-        }
-        tables.append({name: _log_probs(priors, x, sigma, batch_size, device) for name, x in noisy.items()})
-    sizes = {name: x[0].numel() for name, x in rows.items()}
-    cells = [[table[name] / sizes[name] for name in rows] for table in tables]
+        noise = {k: torch.randn(x.shape, generator=generator, dtype=x.dtype) for k, x in rows.items()}
+        noisy = {k: x + sigma * noise[k] for k, x in rows.items()}
+        tables.append({k: _log_probs(priors, x, sigma, batch_size, device) for k, x in noisy.items()})
+    cells = [[table[k] / x[0].numel() for k, x in rows.items()] for table in tables]
     matrix = torch.stack([torch.stack([cell.mean(0) for cell in row]) for row in cells])
     errors = torch.stack([torch.stack([cell.std(0) / len(cell) ** 0.5 for cell in row]) for row in cells])
-    accuracy = {k: tuple(_accuracy(table[k], i) for table in tables) for i, k in enumerate(priors)}
+    accuracy = {
+        k: tuple((table[k].argmax(-1) == i).double().mean().item() for table in tables)
+        for i, k in enumerate(priors)
+    }
     auc = {k: tuple(_auc(table, k, tuple(priors)) for table in tables) for k in priors}
     return Discrimination(tuple(priors), tuple(rows), tuple(noise_stds), matrix, errors, accuracy, auc)
 
 
-def gate(result: Discrimination, minimum: float = 0.7, level: int | None = None) -> list[str]:
-    """Returns the sources whose prior fails: its accuracy is below ``minimum``, or another prior likes the
-    source's clips better on average.
-
-    Args:
-        result: the matrix.
-        minimum: lowest accuracy that passes, in [0, 1].
-        level: index of the noise level to judge at; default: `Discrimination.best_level`.
+def gate(result: Discrimination, minimum: float = 0.7) -> list[str]:
+    """Returns the sources whose prior fails at `Discrimination.best_level`: its accuracy is below
+    ``minimum``, in [0, 1], or another prior likes the source's clips better on average.
     """
-    level = result.best_level() if level is None else level
+    level = result.best_level()
     table = result.matrix[level, : len(result.sources)]
     preferred = table.argmax(-1) == torch.arange(len(result.sources))
     return [
@@ -187,10 +181,6 @@ def _log_probs(
             torch.stack([p.log_prob(batch, noise_std) for p in priors.values()], -1).double().cpu()
         )
     return torch.cat(batches)
-
-
-def _accuracy(log_probs: Tensor, own: int) -> float:
-    return float((log_probs.argmax(-1) == own).double().mean())
 
 
 def _auc(table: Mapping[str, Tensor], source: str, sources: tuple[str, ...]) -> float:

@@ -1,19 +1,23 @@
 """Tidy rows of scores, one per track, source and method, between floor (mixture) and ceiling (oracle)."""
 
+import dataclasses
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
-from vsep_ray.evaluation.baselines import mixture_estimate, oracle_mask
 from vsep_ray.evaluation.bsseval import bsseval_v4
-from vsep_ray.evaluation.sdr import framewise_sdr, leakage_db, si_sdr, summarize
+from vsep_ray.evaluation.oracle import oracle_mask
+from vsep_ray.evaluation.sdr import framewise_sdr, leakage_db, si_sdr
 
 FLOOR, CEILING = "mixture", "oracle"
 METRICS = ("si_sdr_db", "si_sdr_improvement_db", "sdr_db")
+EXTRA = ("leakage_db", "sir_db", "isr_db", "sar_db")
+"""Summaries have these metrics only where there is a score."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,9 @@ class Score:
         sdr_db: museval v4's SDR, the median over windows of one second.
         leakage_db: of a silent reference, how much of the mixture came through; else NaN.
         sir_db: BSS Eval v4's source to interference ratio, the median over windows; NaN where it was not
-            asked for.
-        isr_db: likewise, source image to spatial distortion.
-        sar_db: likewise, source to artefacts.
+            asked for, as the next two are.
+        isr_db: the ratio of the source's image to its spatial distortion.
+        sar_db: the ratio of the source to artefacts.
     """
 
     track: str
@@ -74,34 +78,27 @@ def score_track(
         sample_rate: Hz.
         bsseval: also BSS Eval v4 by museval (about 0.7 s of CPU time per second of audio and method).
     """
-    rest = mixture - (scales.to(references)[:, None, None] * references).sum(0)
+    scales = scales.to(references)
+    rest = mixture - (scales[:, None, None] * references).sum(0)
     everything = torch.cat([references, rest[None]])
-    ceiling = oracle_mask(everything, torch.cat([scales.to(references), scales.new_ones(1).to(references)]))[
-        :-1
-    ]
-    floor = mixture_estimate(mixture, len(sources))
+    ceiling = oracle_mask(everything, torch.cat([scales, scales.new_ones(1)]))[:-1]
+    floor = mixture.expand_as(references)
     floor_db = si_sdr(floor, references)
     rows = []
     for method, estimate in {FLOOR: floor, **estimates, CEILING: ceiling}.items():
-        columns = _columns(estimate, references, mixture, floor_db, sample_rate)
+        score = si_sdr(estimate, references)
+        columns = {
+            "si_sdr_db": score,
+            "si_sdr_improvement_db": score - floor_db,
+            "sdr_db": _windowed_sdr(estimate, references, sample_rate),
+            "leakage_db": leakage_db(estimate, mixture).where(score.isnan(), math.nan),
+        }
         columns |= _bss_columns(estimate, references, sample_rate) if bsseval else {}
-        values = {name: column.tolist() for name, column in columns.items()}
         rows += [
-            Score(track, s, method, **{n: v[k] for n, v in values.items()}) for k, s in enumerate(sources)
+            Score(track, s, method, **{n: column[k].item() for n, column in columns.items()})
+            for k, s in enumerate(sources)
         ]
     return rows
-
-
-def _columns(
-    estimates: Tensor, references: Tensor, mixture: Tensor, floor_db: Tensor, sample_rate: int
-) -> dict[str, Tensor]:
-    score = si_sdr(estimates, references)
-    return {
-        "si_sdr_db": score,
-        "si_sdr_improvement_db": score - floor_db,
-        "sdr_db": _windowed_sdr(estimates, references, sample_rate),
-        "leakage_db": leakage_db(estimates, mixture).where(score.isnan(), math.nan),
-    }
 
 
 def _windowed_sdr(estimates: Tensor, references: Tensor, sample_rate: int) -> Tensor:
@@ -123,7 +120,7 @@ def _bss_columns(estimates: Tensor, references: Tensor, sample_rate: int) -> dic
     if usable.any():
         result = bsseval_v4(estimates[usable].numpy(), references[usable].numpy(), sample_rate)
         for name, column in columns.items():
-            windows = torch.from_numpy(getattr(result, name.removesuffix("_db")))
+            windows = torch.from_numpy(result[name.removesuffix("_db")])
             column[usable] = windows.nanquantile(0.5, dim=-1)
     return columns
 
@@ -136,36 +133,33 @@ def aggregate(scores: Iterable[Score]) -> dict[str, Any]:
         ``{"mixture": {"si_sdr_db": {"mean", "median"}, ..., "silent": count, "leakage_db": ..., "sources":
         {name: the same}}, ...}``
     """
-    scores = list(scores)
-    sources, methods = (dict.fromkeys(getattr(s, key) for s in scores) for key in ("source", "method"))
-    result: dict[str, Any] = {}
-    for method in methods:
-        mine = [s for s in scores if s.method == method]
-        each = {k: _summaries([s for s in mine if s.source == k]) for k in sources}
-        result[method] = {**_summaries(mine), "sources": each}
-    return result
+    table = _table(scores)
+    sources = table["source"].unique()
+    return {
+        method: {**_summaries(mine), "sources": {s: _summaries(mine[mine["source"] == s]) for s in sources}}
+        for method, mine in table.groupby("method", sort=False)
+    }
 
 
 def worst_first(scores: Iterable[Score]) -> list[str]:
     """Returns track ids by the methods' mean SI-SDR improvement, the lowest first, tracks without any score
     last.
     """
-    by_track: dict[str, list[float]] = {}
-    for s in scores:
-        if s.method not in (FLOOR, CEILING):
-            by_track.setdefault(s.track, []).append(s.si_sdr_improvement_db)
-    means = {t: summarize(torch.tensor(v)).mean for t, v in by_track.items()}
-    return sorted(means, key=lambda t: (math.isnan(means[t]), means[t]))
+    table = _table(scores)
+    models = table[~table["method"].isin((FLOOR, CEILING))]
+    means = models.groupby("track", sort=False)["si_sdr_improvement_db"].mean()
+    return list(means.sort_values(kind="stable").index)
 
 
-def _summaries(scores: Sequence[Score]) -> dict[str, Any]:
-    out: dict[str, Any] = {}
-    for metric in (*METRICS, "leakage_db", "sir_db", "isr_db", "sar_db"):
-        summary = summarize(torch.tensor([getattr(s, metric) for s in scores]))
-        if summary.count or metric in METRICS:
-            out[metric] = {"mean": _rounded(summary.mean), "median": _rounded(summary.median)}
-    return {**out, "silent": sum(math.isnan(s.si_sdr_db) for s in scores)}
+def _table(scores: Iterable[Score]) -> pd.DataFrame:
+    return pd.DataFrame(list(scores), columns=[f.name for f in dataclasses.fields(Score)])
+
+
+def _summaries(table: pd.DataFrame) -> dict[str, Any]:
+    shown = [*METRICS, *(m for m in EXTRA if table[m].notna().any())]
+    pairs = {m: {"mean": _rounded(table[m].mean()), "median": _rounded(table[m].median())} for m in shown}
+    return {**pairs, "silent": int(table["si_sdr_db"].isna().sum())}
 
 
 def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 3)
+    return None if math.isnan(value) else round(float(value), 3)

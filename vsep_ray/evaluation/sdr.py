@@ -2,12 +2,11 @@
 
 Every function takes ``estimates`` and ``references`` in this order, both (..., C, T), and takes channels and
 samples together: one number for a signal of any channel count. A reference under -60 dBFS is silent: its
-SI-SDR is NaN, `summarize` leaves it out of the mean and counts it, and `leakage_db` says instead how much of
-the mixture came through.
+SI-SDR is NaN, which means and medians leave out, and `leakage_db` says instead how much of the mixture came
+through.
 """
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -89,32 +88,6 @@ def is_silent(references: Tensor) -> Tensor:
     Shape: (..., C, T) -> (...) bool.
     """
     return references.to(torch.float64).square().mean((-2, -1)) < 10 ** (SILENT_DBFS / 10)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Mean and median of many scores in dB (NaN where there is none), and how many counted and how many were
-    silent.
-    """
-
-    mean: float
-    median: float
-    count: int
-    silent: int
-
-
-def summarize(scores: Tensor) -> Summary:
-    """Returns mean and median of the scores that are not NaN; the NaN ones are counted as silent.
-
-    Example:
-        >>> summarize(torch.tensor([1.0, 2.0, 6.0, math.nan]))
-        Summary(mean=3.0, median=2.0, count=3, silent=1)
-    """
-    scores = scores.flatten().to(torch.float64)
-    heard = scores[~scores.isnan()]
-    if not len(heard):
-        return Summary(math.nan, math.nan, 0, len(scores))
-    return Summary(float(heard.mean()), float(heard.quantile(0.5)), len(heard), len(scores) - len(heard))
 
 
 def _checked(estimates: Tensor, references: Tensor) -> tuple[Tensor, Tensor]:

@@ -42,18 +42,10 @@ def dependence(rows: Sequence[Row], metrics: Sequence[str]) -> list[dict[str, An
     done = [r for r in rows if r["status"] == "finished"]
     found = []
     for axis in (a for a in (rows[0]["point"] if rows else ()) if a != "seed"):
-        values = _values(rows, axis)
-        for value in values if len(values) > 1 else []:
-            chosen = [r for r in done if r["point"][axis] == value]
-            found.append({"axis": axis, "value": value, **_over_seeds(chosen, metrics)})
-    return found
-
-
-def _values(rows: Sequence[Row], axis: str) -> list[Any]:
-    found: list[Any] = []
-    for row in rows:
-        if row["point"][axis] not in found:  # a value may be a list
-            found.append(row["point"][axis])
+        values = {str(r["point"][axis]): r["point"][axis] for r in rows}  # a value may be a list
+        for value in values.values() if len(values) > 1 else ():
+            of_value = [r for r in done if r["point"][axis] == value]
+            found.append({"axis": axis, "value": value, **_over_seeds(of_value, metrics)})
     return found
 
 

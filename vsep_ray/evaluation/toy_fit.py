@@ -7,7 +7,7 @@ from torch import Tensor
 from vsep_ray.datasets.toy import Shape, piano_keys, wave
 
 PHASES = 64
-"""Phases per period that are tried for every key; as many again around the best one."""
+"""This number of phases per period is tried for every key, and as many again around the best one."""
 LIMIT_DB = 80.0
 
 
@@ -26,8 +26,9 @@ def wave_fit_db(x: Tensor, shape: Shape, sample_rate: int) -> Tensor:
     best = gains.reshape(len(signals), -1).argmax(1)
     near = (np.arange(PHASES)[:, None] / PHASES * 2 - 1) / PHASES
     around = [(keys[b // PHASES], b % PHASES / PHASES + near) for b in best]
-    fits = [_fine(s, shape, k, p, sample_rate) for s, (k, p) in zip(signals, around, strict=True)]
-    return torch.tensor(fits)
+    return torch.tensor(
+        [_fine(s, shape, k, p, sample_rate) for s, (k, p) in zip(signals, around, strict=True)]
+    )
 
 
 def _explained(signals: np.ndarray, shape: Shape, key: float, phases: np.ndarray, rate: int) -> np.ndarray:
@@ -36,8 +37,7 @@ def _explained(signals: np.ndarray, shape: Shape, key: float, phases: np.ndarray
     Shape: (N, T), (P, 1) -> (N, P).
     """
     waves = wave(shape, key, phases, rate, signals.shape[-1], band_limited=True)
-    unit = waves / np.linalg.norm(waves, axis=1, keepdims=True)
-    return (signals @ unit.T) ** 2
+    return (signals @ (waves / np.linalg.norm(waves, axis=1, keepdims=True)).T) ** 2
 
 
 def _fine(signal: np.ndarray, shape: Shape, key: float, phases: np.ndarray, rate: int) -> float:

@@ -12,7 +12,7 @@ from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
 from vsep_ray.transforms.mulaw import compand, expand, log_slope
 
 TAIL = 1e-5
-"""Weight of the wide normal that gives every sample value a density under `MuLaw`."""
+"""The wide normal that gives every sample value a density under `MuLaw` has this weight."""
 
 
 class NextSample(nn.Module, ABC):
@@ -72,8 +72,8 @@ class LogisticMixture(NextSample):
     def _components(self, raw: Tensor, lags: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits, offset, log_scale, coefficients = raw.split([self.components] * 3 + [self.taps], -1)
         std = torch.sqrt(noise_std[..., None] ** 2 + (self.scale * log_scale.clamp(-12, 3).exp()) ** 2)
-        center = (coefficients * lags).sum(-1, keepdim=True)
-        return logits, center + offset * std, std * (math.sqrt(3) / math.pi)
+        mean = (coefficients * lags).sum(-1, keepdim=True) + offset * std
+        return logits, mean, std * (math.sqrt(3) / math.pi)
 
     @override
     def log_prob(self, raw: Tensor, lags: Tensor, x: Tensor, noise_std: Tensor) -> Tensor:
@@ -128,9 +128,8 @@ class MuLaw(NextSample):
         return torch.log((1 - TAIL) * (low + high) / self.step * log_slope(x).exp() + tail)
 
     def _at(self, log_pi: Tensor, code: Tensor) -> Tensor:
-        known = (code >= 0) & (code < self.size)
         index = code.clamp(0, self.size - 1).long()
-        return log_pi.gather(-1, index[..., None])[..., 0].exp() * known
+        return log_pi.gather(-1, index[..., None])[..., 0].exp() * (code == index)
 
     @override
     def draw(self, raw: Tensor, lags: Tensor, u: Tensor, noise_std: Tensor, temperature: float) -> Tensor:
@@ -164,26 +163,19 @@ class Autoregressive(nn.Module):
 
     def log_prob(self, x: Tensor, context: Tensor, noise_std: Tensor) -> Tensor:
         """Returns the log density, nats summed over C and T. Shape: (B, C, T), (B, E[, T]), (B,) -> (B,)."""
-        level = noise_std[:, None, None]
         raw, lags = self.laws(x, context, noise_std)
-        return self.law.log_prob(raw, lags, x, level).sum((1, 2))
+        return self.law.log_prob(raw, lags, x, noise_std[:, None, None]).sum((1, 2))
 
     def laws(self, x: Tensor, context: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the parameters of the law of every sample, and the samples before it.
 
         Shape: (B, C, T), ... -> raw (B, C, T, size), lags (B, C, T, taps).
         """
-        encoded = self.law.encode(x, noise_std[:, None, None])
-        inputs = torch.cat([encoded, torch.ones_like(x[:, :1])], 1)
+        inputs = torch.cat([self.law.encode(x, noise_std[:, None, None]), torch.ones_like(x[:, :1])], 1)
         past = nn.functional.pad(inputs, (1, 0))[..., :-1]
         raw = self.net(past, context).unflatten(1, (self.channels, -1)).transpose(2, 3)
         taps = self.law.taps
-        lags = (
-            nn.functional.pad(x, (taps, 0)).unfold(-1, taps, 1)[..., : x.shape[-1], :]
-            if taps
-            else raw[..., :0]
-        )
-        return raw, lags
+        return raw, nn.functional.pad(x, (taps, 0)).unfold(-1, taps, 1)[..., : x.shape[-1], :]
 
     def sample(
         self, length: int, context: Tensor, noise_std: Tensor, temperature: float = 1.0, warm: int = 0
@@ -192,7 +184,7 @@ class Autoregressive(nn.Module):
 
         Shape: context (B, E) or (B, E, T), noise_std (B,) -> (B, C, length).
         """
-        u = draws(len(noise_std), self.channels, length, noise_std)
+        u = uniforms(len(noise_std), self.channels, length, noise_std)
         with torch.inference_mode():
             x = self._draw(u, context, noise_std, [1.0] * warm + [temperature] * length)
         return x.clone()  # an ordinary tensor again, which may enter a gradient
@@ -210,7 +202,7 @@ class Autoregressive(nn.Module):
         return x[..., taps:]
 
 
-def draws(num: int, channels: int, length: int, like: Tensor) -> Tensor:
+def uniforms(num: int, channels: int, length: int, like: Tensor) -> Tensor:
     """Returns the uniform numbers that `Autoregressive.sample` consumes.
 
     Shape: -> (num, channels, length, 2).

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import override
 
+from vsep_ray.nn.frames import fold, unfold
 from vsep_ray.nn.wavenet import WaveNet
 from vsep_ray.parallel import collectives
 
@@ -43,15 +44,11 @@ class Squeeze(Bijection):
 
     @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        batch, channels, length = x.shape
-        y = x.reshape(batch, channels, length // self.factor, self.factor).transpose(2, 3)
-        return y.reshape(batch, channels * self.factor, -1), x.new_zeros(batch)
+        return fold(x, self.factor), x.new_zeros(len(x))
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        batch, channels, length = y.shape
-        x = y.reshape(batch, channels // self.factor, self.factor, length).transpose(2, 3)
-        return x.reshape(batch, channels // self.factor, -1)
+        return unfold(y, self.factor)
 
 
 class ActNorm(Bijection):
@@ -74,8 +71,8 @@ class ActNorm(Bijection):
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         if self.training and not self.started:
             self._start(x)
-        y = (x - self.mean) * torch.exp(-self.log_std)
-        return y, -self.log_std.sum().expand(x.shape[0]) * x.shape[-1]
+        ladj = -self.log_std.sum().expand(x.shape[0]) * x.shape[-1]
+        return (x - self.mean) * torch.exp(-self.log_std), ladj
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
@@ -106,7 +103,7 @@ class InvertibleConv(Bijection):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        rotation = torch.linalg.qr(torch.randn(channels, channels))[0]
+        rotation, _ = torch.linalg.qr(torch.randn(channels, channels))
         permutation, lower, upper = torch.linalg.lu(rotation)
         diagonal = upper.diagonal()
         self.register_buffer("permutation", permutation)
@@ -122,8 +119,8 @@ class InvertibleConv(Bijection):
 
     @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        y = nn.functional.conv1d(x, self._weight()[..., None])
-        return y, self.log_diagonal.sum().expand(x.shape[0]) * x.shape[-1]
+        ladj = self.log_diagonal.sum().expand(x.shape[0]) * x.shape[-1]
+        return nn.functional.conv1d(x, self._weight()[..., None]), ladj
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
@@ -145,53 +142,36 @@ class Reverse(Bijection):
         return y.flip(1)
 
 
-class AdditiveCoupling(Bijection):
-    """y_a = x_a, y_b = x_b + t(x_a, context); ladj 0.
-
-    Shape: (B, C, T) -> (B, C, T), C even. ``t`` is a `WaveNet` that starts at zero.
-    Reference: Dinh et al., NICE, 2015, eq. 10; a WaveNet in place of the multilayer perceptron.
-    """
-
-    def __init__(self, channels: int, width: int, layers: int, context: int) -> None:
-        super().__init__()
-        self.net = WaveNet(channels // 2, channels // 2, width, layers, context)
-
-    @override
-    def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        a, b = x.chunk(2, 1)
-        return torch.cat([a, b + self.net(a, context)], 1), x.new_zeros(x.shape[0])
-
-    @override
-    def inverse(self, y: Tensor, context: Tensor) -> Tensor:
-        a, b = y.chunk(2, 1)
-        return torch.cat([a, b - self.net(a, context)], 1)
-
-
-class AffineCoupling(Bijection):
-    """y_a = x_a, y_b = x_b * exp(log_s(x_a, context)) + t(x_a, context).
+class Coupling(Bijection):
+    """y_a = x_a, y_b = x_b * exp(log_s(x_a, context)) + t(x_a, context); an additive one has log_s = 0.
 
     Shape: (B, C, T) -> (B, C, T), ladj (B,); C even. The network starts at zero, the layer as the identity.
     log_s is bounded to (-2, 2) by 2 tanh(. / 2); the paper leaves it unbounded.
 
-    Reference: Dinh et al., Density estimation using Real NVP, 2017, eq. 7-8.
+    Reference: Dinh et al., Density estimation using Real NVP, 2017, eq. 7-8; additive: Dinh et al., NICE,
+    2015, eq. 10. Deviation: a WaveNet in place of the multilayer perceptron.
     """
 
-    def __init__(self, channels: int, width: int, layers: int, context: int) -> None:
+    def __init__(self, channels: int, width: int, layers: int, context: int, affine: bool = True) -> None:
         super().__init__()
-        self.net = WaveNet(channels // 2, channels, width, layers, context)
+        self.affine = affine
+        self.net = WaveNet(channels // 2, channels if affine else channels // 2, width, layers, context)
 
-    def _affine(self, a: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
-        log_s, t = self.net(a, context).chunk(2, 1)
+    def _law(self, a: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        raw = self.net(a, context)
+        if not self.affine:
+            return torch.zeros_like(raw), raw
+        log_s, t = raw.chunk(2, 1)
         return 2 * torch.tanh(log_s / 2), t
 
     @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         a, b = x.chunk(2, 1)
-        log_s, t = self._affine(a, context)
+        log_s, t = self._law(a, context)
         return torch.cat([a, b * log_s.exp() + t], 1), log_s.sum((1, 2))
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
         a, b = y.chunk(2, 1)
-        log_s, t = self._affine(a, context)
+        log_s, t = self._law(a, context)
         return torch.cat([a, (b - t) * torch.exp(-log_s)], 1)

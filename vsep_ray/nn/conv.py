@@ -8,10 +8,17 @@ def zero_init(layer: nn.Conv1d) -> nn.Conv1d:
     """Returns the same layer with zero weights and biases, with which a residual branch starts as the
     identity.
     """
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
+    for parameter in layer.parameters():
+        nn.init.zeros_(parameter)
     return layer
+
+
+def residual_stack(width: int, blocks: int) -> nn.Sequential:
+    """Returns residual blocks with dilations 1, 2, 4, 1, 2, 4 and so on.
+
+    Shape: (B, width, T) -> (B, width, T).
+    """
+    return nn.Sequential(*(ResidualBlock(width, 2 ** (i % 3)) for i in range(blocks)))
 
 
 class ResidualBlock(nn.Module):

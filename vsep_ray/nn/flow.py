@@ -1,6 +1,5 @@
 """The multi-scale flow that waveform and spectrogram flows share."""
 
-import functools
 from collections.abc import Iterator
 from typing import Literal
 
@@ -9,15 +8,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from vsep_ray.config import UserError
-from vsep_ray.nn.bijections import (
-    ActNorm,
-    AdditiveCoupling,
-    AffineCoupling,
-    Bijection,
-    InvertibleConv,
-    Reverse,
-    Squeeze,
-)
+from vsep_ray.nn.bijections import ActNorm, Bijection, Coupling, InvertibleConv, Reverse, Squeeze
 from vsep_ray.nn.normal import LOG_2PI, normal
 from vsep_ray.nn.wavenet import WaveNet
 
@@ -69,8 +60,11 @@ class MultiScaleFlow(nn.Module):
             if inside % 2:
                 raise UserError(f"couplings halve channels; make the first squeeze of {squeeze} even")
             channels = inside if i == len(squeeze) - 1 else inside - _leaving(inside, split)
-            step = functools.partial(_flow_step, inside, coupling, mixing, actnorm, width, layers, context)
-            block = [Squeeze(factor), *(layer for _ in range(steps) for layer in step())]
+            block: list[Bijection] = [Squeeze(factor)]
+            for _ in range(steps):
+                block += [ActNorm(inside)] if actnorm else []
+                block += [InvertibleConv(inside) if mixing == "conv" else Reverse()]
+                block += [Coupling(inside, width, layers, context, affine=coupling == "affine")]
             self.blocks.append(nn.ModuleList(block))
             self.split_priors.append(_split_prior(channels, inside - channels, width, context))
             self.kept.append(channels)
@@ -107,8 +101,8 @@ class MultiScaleFlow(nn.Module):
         for block, prior, _ in reversed(list(self._levels())):
             if isinstance(prior, WaveNet):
                 mean, log_std = prior(x, context).chunk(2, 1)
-                e = temperature * torch.randn(mean.shape).to(mean)
-                x = torch.cat([x, mean + e * torch.exp(log_std)], 1)
+                leaving = mean + temperature * torch.randn(mean.shape).to(mean) * torch.exp(log_std)
+                x = torch.cat([x, leaving], 1)
             for layer in reversed(block):
                 x = layer.inverse(x, context)  # type: ignore[operator]
         return x / scale[:, None, None]
@@ -120,21 +114,6 @@ class MultiScaleFlow(nn.Module):
 
     def _levels(self) -> Iterator[tuple[nn.ModuleList, nn.Module, int]]:
         yield from zip(self.blocks, self.split_priors, self.kept, strict=True)  # type: ignore[misc]
-
-
-def _flow_step(
-    channels: int,
-    coupling: Literal["affine", "additive"],
-    mixing: Literal["conv", "reverse"],
-    actnorm: bool,
-    width: int,
-    layers: int,
-    context: int,
-) -> list[Bijection]:
-    """ActNorm where asked for, a mixing of the channels, a coupling."""
-    pair = AffineCoupling if coupling == "affine" else AdditiveCoupling
-    mix = InvertibleConv(channels) if mixing == "conv" else Reverse()
-    return [*([ActNorm(channels)] if actnorm else []), mix, pair(channels, width, layers, context)]
 
 
 def _leaving(channels: int, fraction: float) -> int:

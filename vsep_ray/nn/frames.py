@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.nn.conv import ResidualBlock
+from vsep_ray.nn.conv import residual_stack
 
 
 class FrameStack(nn.Module):
@@ -12,7 +12,7 @@ class FrameStack(nn.Module):
     Args:
         inputs, outputs: channels in and out.
         width: channels of the network.
-        blocks: residual blocks, with dilations 1, 2, 4, 1, 2, 4 and so on.
+        blocks: residual blocks.
 
     Shape: (B, inputs, N) -> (B, outputs, N).
     """
@@ -20,7 +20,7 @@ class FrameStack(nn.Module):
     def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
         super().__init__()
         self.inp = nn.Conv1d(inputs, width, 3, padding=1)
-        self.blocks = nn.Sequential(*(ResidualBlock(width, 2 ** (i % 3)) for i in range(blocks)))
+        self.blocks = residual_stack(width, blocks)
         self.out = nn.Conv1d(width, outputs, 1)
 
     def forward(self, x: Tensor) -> Tensor:

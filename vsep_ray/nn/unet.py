@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.nn.conv import ResidualBlock
+from vsep_ray.nn.conv import residual_stack
 
 
 class UNet(nn.Module):
@@ -23,11 +23,11 @@ class UNet(nn.Module):
     def __init__(self, width: int, levels: int, blocks: int) -> None:
         super().__init__()
         self.levels = levels
-        self.down = nn.ModuleList(_stack(width, blocks) for _ in range(levels))
+        self.down = nn.ModuleList(residual_stack(width, blocks) for _ in range(levels))
         self.shrink = nn.ModuleList(nn.Conv1d(width, width, 2, stride=2) for _ in range(levels))
-        self.middle = _stack(width, blocks)
+        self.middle = residual_stack(width, blocks)
         self.join = nn.ModuleList(nn.Conv1d(2 * width, width, 1) for _ in range(levels))
-        self.up = nn.ModuleList(_stack(width, blocks) for _ in range(levels))
+        self.up = nn.ModuleList(residual_stack(width, blocks) for _ in range(levels))
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the frames after all levels. Shape: (B, width, N) -> (B, width, N)."""
@@ -41,7 +41,3 @@ class UNet(nn.Module):
         for blocks, join in zip(self.up, self.join, strict=True):
             x = blocks(join(torch.cat([x.repeat_interleave(2, -1), skips.pop()], 1)))
         return x[..., :frames]
-
-
-def _stack(width: int, blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(ResidualBlock(width, dilation=2 ** (i % 3)) for i in range(blocks)))

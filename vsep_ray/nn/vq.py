@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from vsep_ray.parallel import collectives
 
 DEAD = 0.03
-"""Share of the average use below which a code is put somewhere else."""
+"""A code whose use falls below this share of the average is put somewhere else."""
 
 
 class Codebook(nn.Module):
@@ -45,8 +45,7 @@ class Codebook(nn.Module):
     def nearest(self, x: Tensor) -> Tensor:
         """Returns the indices of the nearest codes. Shape: (B, D, N) -> (B, N)."""
         flat = x.detach().transpose(1, 2)
-        distance = (self.vectors**2).sum(-1) - 2 * flat @ self.vectors.T
-        return distance.argmin(-1)
+        return ((self.vectors**2).sum(-1) - 2 * flat @ self.vectors.T).argmin(-1)
 
     def lookup(self, index: Tensor) -> Tensor:
         """Returns the codes' vectors. Shape: (B, N) -> (B, D, N)."""

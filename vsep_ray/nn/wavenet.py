@@ -41,6 +41,18 @@ class GatedLayer(nn.Module):
         return x + residual, skip
 
 
+def skips(layers: nn.ModuleList, x: Tensor, context: Tensor | None = None) -> Tensor:
+    """Returns the sum of the skip outputs of `GatedLayer`s, each of which reads the residual before it.
+
+    Shape: (B, width, T), (B, E, T or 1) -> (B, width, T).
+    """
+    total = torch.zeros_like(x)
+    for layer in layers:
+        x, skip = layer(x, context)
+        total = total + skip
+    return total
+
+
 class WaveNet(nn.Module):
     """A WaveNet stack whose output starts at zero. It is the coupling network of audio flows or, if
     ``causal``, the body of an autoregressive model, which `CachedWaveNet` runs sample by sample.
@@ -83,12 +95,7 @@ class WaveNet(nn.Module):
         Shape: (B, inputs, T), (B, E) or (B, E, T or 1) -> (B, outputs, T).
         """
         context = context[..., None] if context.ndim == 2 else context
-        x = self.inp(x)
-        total = torch.zeros_like(x)
-        for layer in self.layers:
-            x, skip = layer(x, context)
-            total = total + skip
-        return self.out(torch.relu(total))
+        return self.out(torch.relu(skips(self.layers, self.inp(x), context)))
 
 
 class CachedWaveNet:
@@ -144,8 +151,7 @@ class _CachedLayer:
         filters, gates = torch.addmm(context, torch.cat([*late, x], 1), self.weight).tanh_().chunk(2, 1)
         if self.span:
             self.past[time % self.span] = x
-        gated = torch.addcmul(filters, filters, gates)
-        residual, skip = torch.addmm(self.bias, gated, self.out).chunk(2, 1)
+        residual, skip = torch.addmm(self.bias, torch.addcmul(filters, filters, gates), self.out).chunk(2, 1)
         return x + residual, skip
 
 

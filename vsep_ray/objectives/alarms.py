@@ -11,45 +11,48 @@ from vsep_ray.separators.separator import Separator
 
 SILENT_SHARE = 1e-3
 COLLAPSED_STD = 4e-3
-"""Relative to the mixture's level: -48 dB, where no separator is so sure with reason."""
+"""A posterior narrower than this, relative to the mixture's level (-48 dB), has collapsed."""
 DRIFT = 5.0
-"""Ratio of a source's energy share in real mixtures to that in Sleep's which is too much either way."""
+"""A source drifts where its energy shares in real mixtures and in Sleep's differ by this factor."""
 QUIET = 1e-4
 
 
 def energy_shares(shares: Tensor) -> Tensor:
-    """Each source's part of the energy, averaged over the batch. Shape: (B, K, C, T) -> (K,), sum 1."""
+    """Returns each source's part of the energy, averaged over the batch.
+
+    Shape: (B, K, C, T) -> (K,), whose sum is 1.
+    """
     energy = (shares**2).sum((-2, -1)) + 1e-12
     return (energy / energy.sum(1, keepdim=True)).mean(0)
 
 
-def entropy_per_sample(q: Distribution, like: Tensor) -> Tensor:
-    """H(q) in nats per waveform sample. Shape: like (B, K, C, T) -> ()."""
-    return q.entropy().mean() / like[0].numel()
-
-
 def relative_std(q: Distribution, mixture: Tensor, mixing: LinearMixing) -> Tensor:
-    """The posterior's standard deviation over the level of the mixture, as a geometric mean over sources and
-    samples; near the least that its family can have it has collapsed. Shape: mixture (B, C, T) -> ()."""
+    """Returns the posterior's standard deviation over the level of the mixture, as a geometric mean over
+    sources and samples; near the least that its family can have it has collapsed.
+
+    Shape: mixture (B, C, T) -> ().
+    """
     level = mixture.square().mean((1, 2)).sqrt().clamp_min(QUIET)
     std = mixing.shares(q.variance.clamp_min(QUIET**4).sqrt()) / level[:, None, None, None]
     return std.log().mean().exp()
 
 
 def posterior_metrics(q: Distribution, mixture: Tensor, separator: Separator) -> dict[str, Tensor]:
-    """What is logged of every posterior: its entropy, its relative spread, each source's energy share."""
+    """Returns what is logged of every posterior: its entropy (nats per sample), its relative spread, and each
+    source's share of the energy.
+    """
     with torch.no_grad():
         mean = q.mean
         shares = energy_shares(separator.mixing.shares(mean))
         return {
-            "entropy": entropy_per_sample(q, mean),
+            "entropy": q.entropy().mean() / mean[0].numel(),
             "relative_std": relative_std(q, mixture, separator.mixing),
             **{f"energy_share/{name}": v for name, v in zip(separator.sources, shares, strict=True)},
         }
 
 
 def alarms(metrics: Mapping[str, float]) -> list[str]:
-    """What the logged scalars warn of, one sentence each.
+    """Returns what the logged scalars warn of, one sentence each.
 
     Example:
         >>> alarms({"energy_share/drums": 1e-5, "skipped_updates": 0.0})
@@ -71,7 +74,9 @@ def alarms(metrics: Mapping[str, float]) -> list[str]:
 
 
 def _drifts(metrics: Mapping[str, float]) -> list[str]:
-    """Shares of real mixtures that are far from those of Sleep's mixtures, whose sources are known."""
+    """Returns a sentence for each source whose share in real mixtures is far from that in Sleep's, which is
+    known.
+    """
     found = []
     for key, value in metrics.items():
         objective, _, name = key.rpartition("/energy_share/")

@@ -1,6 +1,7 @@
 """Sleep alone, and Sleep as the anchor of another objective."""
 
-from dataclasses import dataclass
+from abc import abstractmethod
+from dataclasses import dataclass, field
 
 from torch import nn
 
@@ -20,8 +21,37 @@ class NoneConfig(SelfTraining):
     asks_priors = False
 
     def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Sleep:
-        """Sleep."""
+        """Returns Sleep."""
         return Sleep(separator, mean_weight)
+
+
+@dataclass(frozen=True)
+class AnchoredConfig(SelfTraining):
+    """What every self-training beside Sleep has: the weight of Sleep against it.
+
+    Raises:
+        UserError: the weight leaves nothing to the objective beside Sleep, or is no share.
+    """
+
+    sleep_fraction: Schedule = field(default_factory=lambda: Schedule(0.5, 0.5))
+    """Sleep has this weight, in [0, 1], over the steps; what is trained beside it has the rest."""
+
+    def __post_init__(self) -> None:
+        ends = (self.sleep_fraction.start, self.sleep_fraction.end)
+        if not 0 <= min(ends) < 1 or max(ends) > 1:
+            raise UserError(
+                f"sleep_fraction must lie in [0, 1] and not be 1 throughout, got {ends}; "
+                "--self-training none is Sleep alone"
+            )
+
+    @abstractmethod
+    def beside(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Objective:
+        """Returns the objective that Sleep anchors; the arguments are those of `build`."""
+
+    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> "Anchored":
+        """Returns the objective beside Sleep."""
+        other = self.beside(separator, joint, mean_weight)
+        return Anchored(Sleep(separator, mean_weight), other, self.sleep_fraction)
 
 
 class Anchored(Objective):
@@ -39,11 +69,11 @@ class Anchored(Objective):
 
     @property
     def memory(self) -> nn.Module | None:
-        """That of the other objective."""
+        """The memory of the other objective."""
         return self.other.memory
 
     def forward(self, batch: Batch, step: int) -> Metrics:
-        """Both losses in their proportion; their scalars under ``<objective>/``."""
+        """Returns the sum of both losses in their proportion, and their scalars under ``<objective>/``."""
         fraction = self.sleep_fraction(step)
         metrics: Metrics = {}
         loss = batch["mixture"].new_zeros(())
@@ -53,17 +83,3 @@ class Anchored(Objective):
                 loss = loss + weight * part["loss"]
                 metrics |= {f"{name}/{k}": v for k, v in part.items()}
         return {"loss": loss, **metrics}
-
-
-def check_fraction(sleep_fraction: Schedule) -> None:
-    """Refuse a fraction of Sleep that leaves nothing to the objective beside it, or is none.
-
-    Raises:
-        UserError: with the cure.
-    """
-    ends = (sleep_fraction.start, sleep_fraction.end)
-    if not 0 <= min(ends) < 1 or max(ends) > 1:
-        raise UserError(
-            f"sleep_fraction must lie in [0, 1] and not be 1 throughout, got {ends}; --self-training none is "
-            "Sleep alone"
-        )

@@ -26,20 +26,24 @@ class Objective(nn.Module, ABC):
 
     @property
     def memory(self) -> nn.Module | None:
-        """What a run must keep beside the trained module to go on as it would have: a teacher."""
+        """What a run must keep beside the trained module to go on as it would have, such as a teacher."""
         return None
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Metrics:
-        """Shape: clips (B, C, T); sources and remix (B, K, C, T); mixture (B, C, T)."""
+        """Returns the loss and other scalars of a batch.
+
+        Shape: clips (B, C, T); sources and remix (B, K, C, T); mixture (B, C, T).
+        """
 
 
 class SelfTraining(ABC):
     """The config of what learns from unlabelled mixtures beside Sleep, in regimes A and B.
 
-    To add one: write one file with a frozen config that extends this class, and the objective that it builds;
-    add the config to the union `vsep_ray.objectives.SelfTrainingConfig`. The contract tests, the command line
-    (``--self-training NAME``) and the sweeps find it there.
+    To add one: write one file with a frozen config that extends this class, or `AnchoredConfig` where Sleep
+    stays beside it, and the objective that it builds; add the config to the union
+    `vsep_ray.objectives.SelfTrainingConfig`. The contract tests, the command line (``--self-training NAME``)
+    and the sweeps find it there.
     """
 
     reads_mixtures: ClassVar[bool] = True
@@ -54,7 +58,7 @@ class SelfTraining(ABC):
 
     @abstractmethod
     def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Objective:
-        """The whole objective of a training: this and the Sleep beside it.
+        """Returns the whole objective of a training: this and the Sleep beside it.
 
         Args:
             separator: what is trained.

@@ -11,40 +11,33 @@ from typing_extensions import override
 
 from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
-from vsep_ray.objectives.anchored import Anchored, check_fraction
-from vsep_ray.objectives.objective import Batch, Metrics, Objective, SelfTraining
-from vsep_ray.objectives.sleep import Sleep, negative_log_posterior
+from vsep_ray.objectives.anchored import AnchoredConfig
+from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.objectives.sleep import negative_log_posterior
 from vsep_ray.parallel import collectives, random
-from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
 
 
 @dataclass(frozen=True)
-class RemixConfig(SelfTraining):
+class RemixConfig(AnchoredConfig):
     """A teacher's estimates of unlabelled mixtures, mixed anew, beside Sleep."""
 
-    sleep_fraction: Schedule = field(default_factory=lambda: Schedule(0.5, 0.5))
-    """Weight of Sleep against the remixed estimates over the steps, in [0, 1]."""
     refinement: RefineConfig = field(default_factory=lambda: RefineConfig(steps=0))
-    """How the priors correct the teacher's estimates; 0 steps: not at all."""
-
-    def __post_init__(self) -> None:
-        check_fraction(self.sleep_fraction)
+    """The priors correct the teacher's estimates in this way; with 0 steps they do not."""
 
     @property
     def asks_priors(self) -> bool:
-        """Where they correct the estimates."""
+        """Whether the priors correct the estimates."""
         return self.refinement.steps > 0
 
     def idle(self) -> dict[str, str]:
-        """Without steps of refinement nothing asks how they are made."""
+        """Returns the fields that do not act without steps of refinement."""
         why = "the teacher's estimates are not corrected; say --refinement.steps 4 beside it"
         return {} if self.asks_priors else {"refinement.sigma": why, "refinement.step_size": why}
 
-    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Anchored:
-        """Remix beside Sleep."""
-        remix = Remix(separator, mean_weight, joint=joint, refinement=self.refinement)
-        return Anchored(Sleep(separator, mean_weight), remix, self.sleep_fraction)
+    def beside(self, separator: Separator, joint: Joint | None, mean_weight: float) -> "Remix":
+        """Returns Remix."""
+        return Remix(separator, mean_weight, joint=joint, refinement=self.refinement)
 
 
 class Remix(Objective):
@@ -87,24 +80,24 @@ class Remix(Objective):
         return self.teacher
 
     def train(self, mode: bool = True) -> "Remix":
-        """The teacher stays in eval mode."""
+        """Sets the mode of the student; the teacher stays in eval mode."""
         super().train(mode)
         self.teacher.eval()
         return self
 
     @override
     def forward(self, batch: Batch, step: int) -> Metrics:
-        mixture = batch["mixture"]
         with torch.no_grad():
             self._follow(step)
-            remix = _dealt(self._estimates(mixture))
+            remix = _dealt(self._estimates(batch["mixture"]))
         return negative_log_posterior(self.separator, remix, self.mean_weight)
 
     def _estimates(self, mixture: Tensor) -> Tensor:
         if self.joint is None:
             return amortized(mixture, separator=self.teacher)
-        options = dataclasses.asdict(self.refinement)
-        return refine(mixture, separator=self.teacher, joint=self.joint, **options)
+        return refine(
+            mixture, separator=self.teacher, joint=self.joint, **dataclasses.asdict(self.refinement)
+        )
 
     def _follow(self, step: int) -> None:
         teacher, student = (list(m.parameters()) for m in (self.teacher, self.separator))
@@ -112,7 +105,7 @@ class Remix(Objective):
 
 
 def _dealt(estimates: Tensor) -> Tensor:
-    """Each source's estimates dealt out anew over the items of all workers; one's own items of them.
+    """Returns each source's estimates, dealt out anew over the items of all workers, for one's own items.
 
     Shape: (B, K, C, T) -> (B, K, C, T).
     """

@@ -13,12 +13,26 @@ AUDIBLE = 1e-6  # mean power, -60 dBFS
 INAUDIBLE_ERROR = 1e-5  # power of an error relative to the mixture, below which no more is gained
 
 
-class Sleep(Objective):
-    """-log q(s | m), the forward KL: m = sum_k a_k s_k of clips of different songs, or of prior samples.
+class KnownSources(Objective):
+    """-log q(s | m) of the one thing that it reads, sources, and of their mixture m = sum_k a_k s_k.
 
     ``mean_weight`` adds as many times 1/2 log(mean squared error of the posterior mean) per source: its
     negative log-likelihood per sample under one variance per item and source, at the best such variance. The
     time-varying variances of q let loud errors pass where they are expected; this term does not.
+    """
+
+    def __init__(self, separator: Separator, mean_weight: float = 0.0) -> None:
+        super().__init__()
+        self.separator, self.mean_weight = separator, mean_weight
+
+    @override
+    def forward(self, batch: Batch, step: int) -> Metrics:
+        (key,) = self.needs
+        return negative_log_posterior(self.separator, batch[key], self.mean_weight)
+
+
+class Sleep(KnownSources):
+    """The forward KL: -log q(s | m) of clips of different songs, or of prior samples, mixed anew.
 
     Reference: Hinton et al., The wake-sleep algorithm, 1995; Bornschein & Bengio, Reweighted wake-sleep,
     2015.
@@ -26,31 +40,18 @@ class Sleep(Objective):
 
     needs = ("remix",)
 
-    def __init__(self, separator: Separator, mean_weight: float = 0.0) -> None:
-        super().__init__()
-        self.separator, self.mean_weight = separator, mean_weight
 
-    @override
-    def forward(self, batch: Batch, step: int) -> Metrics:
-        return negative_log_posterior(self.separator, batch["remix"], self.mean_weight)
-
-
-class Supervised(Objective):
+class Supervised(KnownSources):
     """-log q(s | m) for a mixture with its own sources (regime C): the yardstick, never the default."""
 
     needs = ("sources",)
 
-    def __init__(self, separator: Separator, mean_weight: float = 0.0) -> None:
-        super().__init__()
-        self.separator, self.mean_weight = separator, mean_weight
-
-    @override
-    def forward(self, batch: Batch, step: int) -> Metrics:
-        return negative_log_posterior(self.separator, batch["sources"], self.mean_weight)
-
 
 def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: float) -> Metrics:
-    """-log q(s | m) of sources and their own mixture. Shape: (B, K, C, T)."""
+    """Returns -log q(s | m) of sources and their own mixture, as a loss, and scalars to log.
+
+    Shape: (B, K, C, T) -> scalars.
+    """
     mixture = separator.mixing.mix(sources)
     if noise_std := separator.mixing.noise_std:
         mixture = mixture + noise_std * random.normal(mixture.shape, mixture)
@@ -66,14 +67,20 @@ def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: f
 
 
 def _profiled(estimates: Tensor, sources: Tensor, mixture: Tensor) -> Tensor:
-    """1/2 log MSE, averaged over items and sources, relative to the mixture. Shape: (B, K, C, T) -> ()."""
+    """Returns 1/2 log MSE, averaged over items and sources, relative to the mixture.
+
+    Shape: (B, K, C, T) -> ().
+    """
     error = ((estimates - sources) ** 2).mean((-2, -1))
     level = (mixture**2).mean((-2, -1)).unsqueeze(1) + AUDIBLE * 1e-6
     return 0.5 * (error / level + INAUDIBLE_ERROR).log().mean()
 
 
 def _snr_db(estimates: Tensor, sources: Tensor) -> Tensor:
-    """Mean ratio over audible sources, dB; it says nothing of silent ones. Shape: (B, K, C, T) -> ()."""
+    """Returns the mean ratio over audible sources, dB; it says nothing of silent ones.
+
+    Shape: (B, K, C, T) -> ().
+    """
     error = ((estimates - sources) ** 2).mean((-2, -1)) + AUDIBLE * 1e-6
     power = (sources**2).mean((-2, -1))
     ratios = torch.where(power > AUDIBLE, 10 * torch.log10(power / error), 0)

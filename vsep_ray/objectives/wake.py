@@ -1,7 +1,7 @@
 """Reverse KL: the ELBO of unlabelled mixtures under frozen priors."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -11,12 +11,11 @@ from typing_extensions import override
 
 from vsep_ray.config import UserError, option
 from vsep_ray.joint import Joint
-from vsep_ray.mixing import ConditionedNormal
+from vsep_ray.mixing import ConditionedNormal, ConvolvedNormal
 from vsep_ray.nn.normal import normal
 from vsep_ray.objectives.alarms import posterior_metrics
-from vsep_ray.objectives.anchored import Anchored, check_fraction
-from vsep_ray.objectives.objective import Batch, Metrics, Objective, SelfTraining
-from vsep_ray.objectives.sleep import Sleep
+from vsep_ray.objectives.anchored import AnchoredConfig
+from vsep_ray.objectives.objective import Batch, Metrics, Objective
 from vsep_ray.parallel import random
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
@@ -25,35 +24,31 @@ Gradient = Literal["entropy", "path"]
 
 
 @dataclass(frozen=True)
-class WakeConfig(SelfTraining):
+class WakeConfig(AnchoredConfig):
     """The ELBO of unlabelled mixtures under the frozen priors, beside Sleep."""
 
     needs_noise = ("beta",)
 
-    sleep_fraction: Schedule = field(default_factory=lambda: Schedule(0.5, 0.5))
-    """Weight of Sleep against Wake over the steps, in [0, 1]."""
     sigma: Schedule = option(
         default_factory=lambda: Schedule(0.3, 0.1, 5_000, "geometric"), was=("noise_std",)
     )
-    """Noise level at which the posterior is compared with the priors, over the steps (units of the
+    """The posterior is compared with the priors at this noise level over the steps (units of the
     waveform)."""
     beta: float = 1.0
-    """Weight of the KL part of the ELBO (nats against nats); needs mixing noise, --separator.noise-std."""
+    """The KL part of the ELBO has this weight (nats against nats), which needs mixing noise,
+    --separator.noise-std."""
     temperatures: tuple[float, ...] = ()
-    """Prior temperatures tau_k, one per source or one for all. Default: ones."""
+    """The priors have these temperatures tau_k, one per source or one for all. Default: ones."""
     samples: int = 1
-    """Posterior draws per mixture."""
+    """The posterior is drawn from this number of times per mixture."""
     gradient: Gradient = "entropy"
-    """entropy: the entropy in closed form. path: -log q along the path of the draws."""
+    """The gradient takes the entropy in closed form (entropy), or -log q along the path of the draws
+    (path)."""
 
-    def __post_init__(self) -> None:
-        check_fraction(self.sleep_fraction)
-
-    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Anchored:
-        """Wake beside Sleep."""
+    def beside(self, separator: Separator, joint: Joint | None, mean_weight: float) -> "Wake":
+        """Returns Wake."""
         assert joint is not None, "asks_priors"
-        wake = Wake(separator, joint, self.sigma, self.beta, self.temperatures, self.samples, self.gradient)
-        return Anchored(Sleep(separator, mean_weight), wake, self.sleep_fraction)
+        return Wake(separator, joint, self.sigma, self.beta, self.temperatures, self.samples, self.gradient)
 
 
 class Wake(Objective):
@@ -96,8 +91,10 @@ class Wake(Objective):
     ) -> None:
         super().__init__()
         if joint.sources != separator.sources:
-            names = f"separator {separator.sources}, joint {joint.sources}"
-            raise ValueError(f"sources differ: {names}; their order is part of the checkpoint")
+            raise ValueError(
+                f"sources differ: separator {separator.sources}, joint {joint.sources}; "
+                "their order is part of the checkpoint"
+            )
         _check_settings(joint, sigma, temperatures)
         self.separator, self.joint, self.beta = separator, joint, beta
         self.sigma, self.samples, self.gradient = sigma, samples, gradient
@@ -117,22 +114,22 @@ class Wake(Objective):
         entropy = self._entropy(q, noisy, sigma)
         likelihood = self.joint.log_likelihood(drawn, mixture).mean(0)
         elbo = self.beta * ((self.temperatures * log_prior).sum(-1) + entropy) + likelihood
-        known = {"elbo": (log_prior.sum(-1) + entropy + likelihood).mean().detach()}
+        bound = log_prior.sum(-1) + entropy + likelihood
         return {
             "loss": -elbo.mean() / drawn[0, 0].numel(),
-            **(known if self.joint.exact else {}),
+            **({"elbo": bound.mean().detach()} if self.joint.exact else {}),
             "sigma": torch.tensor(sigma),
             **posterior_metrics(q, mixture, self.separator),
         }
 
     def _log_prior(self, noisy: Tensor, sigma: float) -> Tensor:
-        """Mean over the draws. Shape: (S, B, K, C, T) -> (B, K)."""
+        """Returns the mean over the draws. Shape: (S, B, K, C, T) -> (B, K)."""
         flat = noisy.flatten(0, 1)
         log_prior = self.joint.log_prior_surrogate(flat, flat.new_full((len(flat),), sigma))
         return log_prior.unflatten(0, noisy.shape[:2]).mean(0)
 
     def _entropy(self, q: Distribution, noisy: Tensor, sigma: float) -> Tensor:
-        """Of the blurred posterior. Shape: (S, B, K, C, T) -> (B,)."""
+        """Returns the entropy of the blurred posterior. Shape: (S, B, K, C, T) -> (B,)."""
         if self.gradient == "entropy":
             return _blurred(q, sigma).entropy()
         with torch.no_grad():  # the parameters stand still, the draws move
@@ -149,7 +146,7 @@ def _check_settings(joint: Joint, sigma: Schedule, temperatures: Sequence[float]
 
 
 def _blurred(q: Distribution, sigma: float) -> Distribution:
-    """The law of s + sigma e, s from q, e ~ N(0, I); its entropy does not depend on the mean."""
+    """Returns the law of s + sigma e, s from q, e ~ N(0, I), whose entropy does not depend on the mean."""
     if isinstance(q, ConditionedNormal):
-        return q.convolved(sigma)
+        return ConvolvedNormal(q, sigma)
     return Independent(normal(q.mean.detach(), (q.variance + sigma**2).sqrt()), 3, validate_args=False)

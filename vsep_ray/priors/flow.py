@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -13,7 +12,22 @@ from vsep_ray.priors.prior import ExactPrior, NoiseConfig, NoiseEmbedding, unit_
 
 
 @dataclass(frozen=True)
-class FlowConfig(NoiseConfig):
+class DepthConfig(NoiseConfig):
+    """What every flow's config has: its depth and the size of its coupling networks."""
+
+    steps: int = 8
+    """Each block runs this number of flow steps, the flow's depth."""
+    width: int = 64
+    """The coupling networks have this number of channels."""
+    layers: int = 2
+    """Each coupling network has this number of gated layers."""
+    checkpointing: bool = False
+    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
+    time."""
+
+
+@dataclass(frozen=True)
+class FlowConfig(DepthConfig):
     """A flow over the waveform: each block squeezes, runs ``steps`` of (ActNorm, channel mixing, coupling),
     and lets some channels leave.
     """
@@ -21,8 +35,6 @@ class FlowConfig(NoiseConfig):
     squeeze: tuple[int, ...] = (32,)
     """Each block first folds this number of neighbouring samples into channels; each entry makes a
     block."""
-    steps: int = 8
-    """Each block runs this number of flow steps, the flow's depth."""
     split: float = 0.0
     """This fraction of the channels leaves after each block but the last; at 0 none leaves."""
     coupling: Literal["affine", "additive"] = "affine"
@@ -32,17 +44,10 @@ class FlowConfig(NoiseConfig):
     (reverse, as in NICE and RealNVP)."""
     actnorm: bool = True
     """Each step begins with a normalisation that starts at the statistics of the first batch."""
-    width: int = 64
-    """The coupling networks have this number of channels."""
-    layers: int = 2
-    """Each coupling network has this number of gated layers."""
-    checkpointing: bool = False
-    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
-    time."""
 
     @classmethod
     def named(cls) -> "dict[str, FlowConfig]":
-        """The flows of the literature: ``--prior glow``."""
+        """Returns the flows of the literature: ``--prior glow``."""
         return NAMED
 
     def build(self, sample_rate: int, channels: int) -> "FlowPrior":
@@ -50,21 +55,21 @@ class FlowConfig(NoiseConfig):
         return FlowPrior(self, sample_rate, channels)
 
 
-NICE = FlowConfig(squeeze=(32,), steps=4, coupling="additive", mixing="reverse", actnorm=True)
-"""Dinh et al., 2015. Deviation: ActNorm in place of the one scaling layer at the end, WaveNet couplings."""
-REAL_NVP = FlowConfig(squeeze=(4, 4, 4), steps=4, split=0.5, mixing="reverse")
-"""Dinh et al., 2017. Deviation: ActNorm in place of batch normalisation."""
-GLOW = FlowConfig(squeeze=(4, 4, 4), steps=8, split=0.5)
-"""Kingma & Dhariwal, 2018, in one dimension."""
-FLOWAVENET = FlowConfig(
-    squeeze=(2, 2, 2, 2, 2, 2, 2, 2), steps=6, split=0.5, mixing="reverse", width=64, layers=2
-)
-"""Kim et al., 2019. Deviation: half of the channels leave after every block, not after every third."""
-WAVEGLOW = FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8)
-"""Prenger et al., 2019: squeeze 8, two channels leave after every four steps."""
-
-
-NAMED = {"nice": NICE, "realnvp": REAL_NVP, "glow": GLOW, "flowavenet": FLOWAVENET, "waveglow": WAVEGLOW}
+NAMED = {
+    # Dinh et al., 2015. Deviation: ActNorm in place of the one scaling layer at the end, WaveNet couplings.
+    "nice": FlowConfig(squeeze=(32,), steps=4, coupling="additive", mixing="reverse", actnorm=True),
+    # Dinh et al., 2017. Deviation: ActNorm in place of batch normalisation.
+    "realnvp": FlowConfig(squeeze=(4, 4, 4), steps=4, split=0.5, mixing="reverse"),
+    # Kingma & Dhariwal, 2018, in one dimension.
+    "glow": FlowConfig(squeeze=(4, 4, 4), steps=8, split=0.5),
+    # Kim et al., 2019. Deviation: half of the channels leave after every block, not after every third.
+    "flowavenet": FlowConfig(
+        squeeze=(2, 2, 2, 2, 2, 2, 2, 2), steps=6, split=0.5, mixing="reverse", width=64, layers=2
+    ),
+    # Prenger et al., 2019: squeeze 8, two channels leave after every four steps.
+    "waveglow": FlowConfig(squeeze=(8, 1, 1), steps=4, split=0.25, layers=8),
+}
+"""The flows of the literature, by their names on the command line."""
 
 
 class FlowPrior(ExactPrior):
@@ -88,14 +93,10 @@ class FlowPrior(ExactPrior):
         )  # fmt: skip
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         return self.flow.log_prob(x, self.embedding(noise_std), unit_scale(noise_std, self.config.data_std))
 
     @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        self.check_length(length)
-        levels = self.levels(num, noise_std)
-        scale = unit_scale(levels, self.config.data_std)
-        return self.flow.sample(length, self.embedding(levels), scale, temperature)
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
+        scale = unit_scale(noise_std, self.config.data_std)
+        return self.flow.sample(length, self.embedding(noise_std), scale, temperature)

@@ -34,9 +34,9 @@ class Prior(nn.Module, ABC):
     """p_sigma(x): the density of one source's waveform under p * N(0, sigma^2 I), at every noise level sigma.
 
     To add one: write one file with a frozen ``XConfig`` (a `NoiseConfig` with fields of its own and a method
-    ``build``) and a final ``XPrior`` that implements the abstract methods; add ``XConfig`` to the union
-    `vsep_ray.priors.PriorConfig`. The contract tests, the command line, the checkpoint loader and the sweeps
-    find it there.
+    ``build``) and a final ``XPrior`` that implements the abstract methods, whose inputs were checked before;
+    add ``XConfig`` to the union `vsep_ray.priors.PriorConfig`. The contract tests, the command line, the
+    checkpoint loader and the sweeps find it there.
 
     Attributes:
         config: the frozen config that it was built from.
@@ -54,18 +54,27 @@ class Prior(nn.Module, ABC):
         self.config, self.sample_rate, self.channels, self.multiple = config, sample_rate, channels, multiple
         self.noise_range: tuple[float, float] = (config.noise_min, config.noise_max)
 
-    @abstractmethod
     def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """Returns the log density of x at noise level noise_std, nats summed over C and T.
 
         Shape: (B, C, T), (B,) -> (B,).
+
+        Raises:
+            ValueError: the channels are wrong, the length is no multiple of `multiple`, or a noise level lies
+                outside `noise_range`.
         """
+        self._check(x, noise_std)
+        return self._log_prob(x, noise_std)
+
+    @abstractmethod
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """Returns what `log_prob` does. Shape: (B, C, T), (B,) -> (B,)."""
 
     @abstractmethod
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """Returns the gradient of the log density in x. Shape: (B, C, T), (B,) -> (B, C, T)."""
 
-    @abstractmethod
+    @torch.no_grad()
     def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
         """Returns draws from p_sigma at noise level ``noise_std``, or at the smallest one that the prior
         knows.
@@ -76,36 +85,35 @@ class Prior(nn.Module, ABC):
         (of a WaveNet, of the law of every next sample) shrinks by that factor, that of the noise too.
 
         Raises:
-            ValueError: ``length`` (samples) is no multiple of `multiple`, or the noise level is unknown.
-        """
-
-    def levels(self, num: int, noise_std: float) -> Tensor:
-        """Returns the noise level of each of ``num`` draws, raised to the smallest one that the prior knows.
-
-        Shape: -> (num,).
-
-        Raises:
-            ValueError: the level lies above `noise_range`.
+            ValueError: ``length`` (samples) is no multiple of `multiple`, or the noise level lies above
+                `noise_range`.
         """
         low, high = self.noise_range
+        if length % self.multiple:
+            raise ValueError(f"length must be a multiple of {self.multiple} samples, got {length}")
         if noise_std > high:
             raise ValueError(f"noise_std must lie in [{low}, {high}], got {noise_std}")
-        return torch.full((num,), max(noise_std, low)).to(next(self.parameters()))
+        levels = torch.full((num,), max(noise_std, low)).to(next(self.parameters()))
+        return self._draw(length, levels, temperature)
 
     @abstractmethod
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
+        """Returns a draw at each of the noise levels. Shape: (B,) -> (B, C, length)."""
+
     def loss(self, x: Tensor) -> dict[str, Tensor]:
-        """Returns what training minimises, under "loss", and other scalars to log.
+        """Returns what training minimises, under "loss", and other scalars to log. Every item draws its noise
+        e ~ N(0, I) and its level sigma, log-uniform in `noise_range`.
 
-        Shape: (B, C, T) clean crops.
+        Shape: (B, C, T) clean crops -> scalars.
         """
+        noise_std = draw_noise_levels(len(x), self.noise_range, x)
+        return self._loss(x, per_item_noise(x, noise_std), noise_std)
 
-    def check(self, x: Tensor, noise_std: Tensor) -> None:
-        """Refuses inputs outside the contract.
+    @abstractmethod
+    def _loss(self, clean: Tensor, noisy: Tensor, noise_std: Tensor) -> dict[str, Tensor]:
+        """Returns what `loss` does. Shape: (B, C, T), (B, C, T), (B,) -> scalars."""
 
-        Raises:
-            ValueError: the channels are wrong, the length is no multiple of `multiple`, or a noise level lies
-                outside `noise_range`.
-        """
+    def _check(self, x: Tensor, noise_std: Tensor) -> None:
         if x.ndim != 3 or x.shape[1] != self.channels or x.shape[2] % self.multiple:
             raise ValueError(
                 f"x must have shape (B, {self.channels}, multiple of {self.multiple}), got {tuple(x.shape)}; "
@@ -118,45 +126,28 @@ class Prior(nn.Module, ABC):
                 f"noise_std must have shape ({len(x)},) and lie in [{low}, {high}], got {noise_std}"
             )
 
-    def check_length(self, length: int) -> None:
-        """Refuses to sample a length that the prior cannot have.
 
-        Raises:
-            ValueError: ``length`` (samples) is no multiple of `multiple`.
-        """
-        if length % self.multiple:
-            raise ValueError(f"length must be a multiple of {self.multiple} samples, got {length}")
+class DifferentiablePrior(Prior):
+    """A prior whose `log_prob` is differentiable in x, of which the score follows."""
 
-
-def autograd_score(prior: Prior, x: Tensor, noise_std: Tensor) -> Tensor:
-    """Returns the gradient of a differentiable `Prior.log_prob` in x.
-
-    Shape: (B, C, T), (B,) -> (B, C, T).
-    """
-    with torch.enable_grad():
-        x = x.detach().requires_grad_()
-        return torch.autograd.grad(prior.log_prob(x, noise_std).sum(), x)[0]
+    @override
+    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            return torch.autograd.grad(self.log_prob(x, noise_std).sum(), x)[0]
 
 
-class ExactPrior(Prior):
+class ExactPrior(DifferentiablePrior):
     """A prior whose `log_prob` is exact and differentiable, of which score and loss follow."""
 
     kind = "exact"
 
     @override
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        return autograd_score(self, x, noise_std)
-
-    @override
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
-        """Returns -log p_sigma(x + sigma e) and its excess over the noise's entropy, in nats per sample.
-
-        Every item draws e ~ N(0, I) and its sigma, log-uniform in `noise_range`.
-
-        Shape: (B, C, T) -> scalars.
+    def _loss(self, clean: Tensor, noisy: Tensor, noise_std: Tensor) -> dict[str, Tensor]:
+        """Returns -log p_sigma of the noisy waveform and its excess over the noise's entropy, in nats per
+        sample.
         """
-        noise_std = draw_noise_levels(len(x), self.noise_range, x)
-        nll = -self.log_prob(per_item_noise(x, noise_std), noise_std) / x[0].numel()
+        nll = -self.log_prob(noisy, noise_std) / clean[0].numel()
         return {"loss": nll.mean(), "nats_above_noise": above_noise(nll, noise_std).mean().detach()}
 
 

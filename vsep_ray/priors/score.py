@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vsep_ray.nn.conv import zero_init
+from vsep_ray.nn.frames import with_level
 from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.nn.unet import UNet
-from vsep_ray.priors.prior import NoiseConfig, NoiseEmbedding, Prior, draw_noise_levels, per_item_noise
+from vsep_ray.priors.prior import NoiseConfig, NoiseEmbedding, Prior
 from vsep_ray.transforms.stft import compress, istft, stft
 
 
@@ -71,8 +72,7 @@ class ScorePrior(Prior):
         super().__init__(config, sample_rate, channels, config.hop)
         self.bins = config.n_fft // 2 + 1
         self.embedding = NoiseEmbedding(config.embedding)
-        features = 3 * channels * self.bins + config.embedding
-        self.encode = nn.Conv1d(features, config.width, 3, padding=1)
+        self.encode = nn.Conv1d(3 * channels * self.bins + config.embedding, config.width, 3, padding=1)
         self.unet = UNet(config.width, config.levels, config.blocks)
         self.decode = zero_init(nn.Conv1d(config.width, 3 * channels * self.bins, 1))
 
@@ -84,9 +84,8 @@ class ScorePrior(Prior):
         level = noise_std[:, None, None]
         spectrum = stft(x, self.config.n_fft, self.config.hop)
         scaled = spectrum * torch.rsqrt(level**2 + self.config.data_std**2)[..., None]
-        features = compress(scaled, 0.3)
-        embedded = self.embedding(noise_std)[..., None].expand(-1, -1, features.shape[-1])
-        hidden = self.unet(self.encode(torch.cat([features, embedded], 1)))
+        features = with_level(compress(scaled, 0.3), self.embedding(noise_std))
+        hidden = self.unet(self.encode(features))
         log_power, real, imag = self.decode(hidden).unflatten(1, (3, self.channels, -1)).unbind(1)
         snr = log_power + 2 * torch.log(self.config.data_std / level)[..., None]  # log v / sigma^2
         spread = 0.5 / torch.cosh(0.5 * snr.clamp(-60, 60))  # sqrt(w (1 - w))
@@ -94,8 +93,7 @@ class ScorePrior(Prior):
         return istft(mask * spectrum, self.config.hop, x.shape[-1])
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         value = self._integrate(x.detach(), noise_std)
         if not x.requires_grad:
             return value
@@ -129,28 +127,25 @@ class ScorePrior(Prior):
             clean = self.denoise(x, noise_std)
             for i in range(self.config.probes):
                 probe = torch.randint(2, x[:1].shape, generator=generator).to(x) * 2 - 1
-                more = i + 1 < self.config.probes
-                (product,) = torch.autograd.grad((clean * probe).sum(), x, retain_graph=more)
+                keep = i + 1 < self.config.probes
+                (product,) = torch.autograd.grad((clean * probe).sum(), x, retain_graph=keep)
                 trace = trace + (product * probe).sum((1, 2)) / self.config.probes
         return clean.detach(), trace
 
     @override
     @torch.no_grad()
     def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+        self._check(x, noise_std)
         return (self.denoise(x, noise_std) - x) / noise_std[:, None, None] ** 2
 
     @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
         """Returns draws by Heun's method, from noise at ``noise_max`` down to the level asked for."""
-        self.check_length(length)
-        like = next(self.parameters())
-        ramp = torch.linspace(0, 1, self.config.sample_steps + 1).to(like)
-        ends = self.levels(1, noise_std).item(), self.config.noise_max
-        low, high = (s ** (1 / 7) for s in ends)  # rho = 7, EDM eq. 5
+        num = len(noise_std)
+        ramp = torch.linspace(0, 1, self.config.sample_steps + 1).to(noise_std)
+        low, high = (s ** (1 / 7) for s in (noise_std[0].item(), self.config.noise_max))  # rho = 7, EDM eq. 5
         sigmas = (high + ramp * (low - high)) ** 7
-        x = temperature * sigmas[0] * torch.randn(num, self.channels, length).to(like)
+        x = temperature * sigmas[0] * torch.randn(num, self.channels, length).to(noise_std)
         for now, then in itertools.pairwise(sigmas):
             slope = (x - self.denoise(x, now.expand(num))) / now
             ahead = x + (then - now) * slope
@@ -159,12 +154,11 @@ class ScorePrior(Prior):
         return x
 
     @override
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
+    def _loss(self, clean: Tensor, noisy: Tensor, noise_std: Tensor) -> dict[str, Tensor]:
         """Returns the mean of (sigma^2 + s^2) / (sigma s)^2 |D(x + sigma e) - x|^2, s = data_std, and the
-        noise removed (dB). Every item draws its sigma, log-uniform in `noise_range`.
+        noise removed (dB).
         """
-        noise_std = draw_noise_levels(len(x), self.noise_range, x)
-        error = ((self.denoise(per_item_noise(x, noise_std), noise_std) - x) ** 2).mean((1, 2))
+        error = ((self.denoise(noisy, noise_std) - clean) ** 2).mean((1, 2))
         weight = 1 / noise_std**2 + 1 / self.config.data_std**2
         removed = 20 * noise_std.log10() - 10 * error.detach().clamp_min(1e-20).log10()
         return {"loss": (weight * error).mean(), "noise_removed_db": removed.mean()}

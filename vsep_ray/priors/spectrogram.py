@@ -2,31 +2,22 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
 from vsep_ray.config import UserError
 from vsep_ray.nn.flow import MultiScaleFlow
-from vsep_ray.priors.prior import ExactPrior, NoiseConfig, NoiseEmbedding, unit_scale
+from vsep_ray.priors.flow import DepthConfig
+from vsep_ray.priors.prior import ExactPrior, NoiseEmbedding, unit_scale
 from vsep_ray.transforms.mdct import imdct, mdct
 
 
 @dataclass(frozen=True)
-class SpectrogramGlowConfig(NoiseConfig):
+class SpectrogramGlowConfig(DepthConfig):
     """A Glow over the frames of an orthonormal lapped cosine transform; the bins are its channels."""
 
     bins: int = 64
     """The transform has this number of frequency bins, which is also the hop of its frames in samples."""
-    steps: int = 8
-    """The flow has this number of steps, its depth."""
-    width: int = 64
-    """The coupling networks have this number of channels."""
-    layers: int = 2
-    """Each coupling network has this number of gated layers over frames."""
-    checkpointing: bool = False
-    """Flow steps are computed again in the backward pass, which takes the memory of one step and a third more
-    time."""
 
     def build(self, sample_rate: int, channels: int) -> "SpectrogramGlowPrior":
         """Returns the untrained prior."""
@@ -58,16 +49,12 @@ class SpectrogramGlowPrior(ExactPrior):
         )  # fmt: skip
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         spectrum, scale = mdct(x, self.config.bins).flatten(1, 2), unit_scale(noise_std, self.config.data_std)
         return self.flow.log_prob(spectrum, self.embedding(noise_std), scale)
 
     @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
-        self.check_length(length)
-        levels = self.levels(num, noise_std)
-        scale = unit_scale(levels, self.config.data_std)
-        spectrum = self.flow.sample(length // self.config.bins, self.embedding(levels), scale, temperature)
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
+        frames, scale = length // self.config.bins, unit_scale(noise_std, self.config.data_std)
+        spectrum = self.flow.sample(frames, self.embedding(noise_std), scale, temperature)
         return imdct(spectrum.unflatten(1, (self.channels, -1)))

@@ -11,13 +11,10 @@ from vsep_ray.nn.frames import FrameStack, fold, unfold, with_level
 from vsep_ray.nn.normal import normal
 from vsep_ray.parallel import random
 from vsep_ray.priors.prior import (
+    DifferentiablePrior,
     NoiseConfig,
     NoiseEmbedding,
-    Prior,
     above_noise,
-    autograd_score,
-    draw_noise_levels,
-    per_item_noise,
     unit_scale,
 )
 
@@ -52,8 +49,9 @@ class Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.embedding = NoiseEmbedding(config.embedding)
-        inputs = channels * config.hop + config.embedding
-        self.net = FrameStack(inputs, 2 * config.latent, config.width, config.blocks)
+        self.net = FrameStack(
+            channels * config.hop + config.embedding, 2 * config.latent, config.width, config.blocks
+        )
 
     def forward(self, x: Tensor, noise_std: Tensor) -> tuple[Tensor, Tensor]:
         """Returns mean and std of the latent vectors. Shape: (B, C, T), (B,) -> (B, L, N), (B, L, N)."""
@@ -78,7 +76,7 @@ class Decoder(nn.Module):
         return unfold(mean, self.config.hop) * self.config.data_std, std
 
 
-class VAEPrior(Prior):
+class VAEPrior(DifferentiablePrior):
     """log p_sigma(x) >= log 1/S sum_s p(z_s) p_sigma(x | z_s) / q(z_s | x, sigma), z_s ~ q: a bound.
 
     p(z) = N(0, I). The decoder describes the clean waveform; under noise its variance grows by sigma^2, so
@@ -100,15 +98,9 @@ class VAEPrior(Prior):
         self.decoder: nn.Module = Decoder(config, channels)
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
-        return self.bound(x, noise_std, self.config.draws)
-
-    def bound(self, x: Tensor, noise_std: Tensor, draws: int) -> Tensor:
-        """Returns the importance-weighted bound, nats, which rises with the number of draws.
-
-        Shape: -> (B,).
-        """
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
+        """Returns the importance-weighted bound, nats, which rises with the number of draws."""
+        draws = self.config.draws
         mean, std = self.encoder(x, noise_std)
         generator = torch.Generator().manual_seed(0)
         shape = (draws, 1, *mean.shape[1:])
@@ -126,36 +118,25 @@ class VAEPrior(Prior):
         return normal(mean, total).log_prob(x).sum((1, 2))
 
     @override
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        return autograd_score(self, x, noise_std)
-
-    @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
         """Returns draws of the decoder's law at z ~ N(0, I)."""
-        self.check_length(length)
-        like = next(self.parameters())
-        z = temperature * torch.randn(num, self.config.latent, length // self.config.hop).to(like)
-        mean, std = self.decoder(z)
-        levels = self.levels(num, noise_std)[:, None, None]
-        spread = temperature * torch.sqrt(std**2 + levels**2)
-        return mean + spread * torch.randn(mean.shape).to(like)
+        shape = (len(noise_std), self.config.latent, length // self.config.hop)
+        mean, std = self.decoder(temperature * torch.randn(shape).to(noise_std))
+        spread = temperature * torch.sqrt(std**2 + noise_std[:, None, None] ** 2)
+        return mean + spread * torch.randn(mean.shape).to(noise_std)
 
     @override
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
+    def _loss(self, clean: Tensor, noisy: Tensor, noise_std: Tensor) -> dict[str, Tensor]:
         """Returns -E_q log p_sigma(x + sigma e | z) + beta KL(q || p) in nats per sample, and its two parts,
-        distortion and rate. Every item draws its sigma, log-uniform in `noise_range`.
+        distortion and rate.
         """
-        noise_std = draw_noise_levels(len(x), self.noise_range, x)
-        noisy = per_item_noise(x, noise_std)
         mean, std = self.encoder(noisy, noise_std)
         z = mean + std * random.normal(mean.shape, mean)
-        distortion = -self._log_given(noisy, z, noise_std) / x[0].numel()
-        rate = (0.5 * (mean**2 + std**2 - 1) - std.log()).sum((1, 2)) / x[0].numel()
-        excess = above_noise(distortion + rate, noise_std)
+        distortion = -self._log_given(noisy, z, noise_std) / clean[0].numel()
+        rate = (0.5 * (mean**2 + std**2 - 1) - std.log()).sum((1, 2)) / clean[0].numel()
         return {
             "loss": (distortion + self.config.beta * rate).mean(),
             "distortion": distortion.mean().detach(),
             "rate": rate.mean().detach(),
-            "nats_above_noise": excess.mean().detach(),
+            "nats_above_noise": above_noise(distortion + rate, noise_std).mean().detach(),
         }

@@ -12,13 +12,10 @@ from vsep_ray.nn.frames import FrameStack, fold, with_level
 from vsep_ray.nn.vq import Codebook, perplexity
 from vsep_ray.nn.wavenet import CachedWaveNet, WaveNet
 from vsep_ray.priors.prior import (
+    DifferentiablePrior,
     NoiseConfig,
     NoiseEmbedding,
-    Prior,
     above_noise,
-    autograd_score,
-    draw_noise_levels,
-    per_item_noise,
     unit_scale,
 )
 from vsep_ray.transforms.mfcc import mfcc
@@ -63,7 +60,7 @@ class VQVAEConfig(NoiseConfig):
         return VQVAEPrior(self, sample_rate, channels)
 
 
-class VQVAEPrior(Prior):
+class VQVAEPrior(DifferentiablePrior):
     """log p_sigma(x) >= log p_sigma(x | c) + log P_sigma(c), c the codes of x. This is a bound, since p(x) is
     the sum of p(x | c) P(c) over all codes.
 
@@ -106,12 +103,11 @@ class VQVAEPrior(Prior):
         return self.encoder(with_level(frames, self.embedding(noise_std)))
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         with torch.no_grad():
             codes = self.codebook.nearest(self.encode(x, noise_std))
-        vectors = self.codebook.lookup(codes)
-        return self._log_given(x, vectors, noise_std) + self._log_codes(codes, noise_std)
+        given = self._log_given(x, self.codebook.lookup(codes), noise_std)
+        return given + self._log_codes(codes, noise_std)
 
     def _log_given(self, x: Tensor, vectors: Tensor, noise_std: Tensor) -> Tensor:
         return self.decoder.log_prob(x, self._context(vectors, noise_std), noise_std)
@@ -125,18 +121,11 @@ class VQVAEPrior(Prior):
         return log_probs.gather(1, codes[:, None]).sum((1, 2))
 
     @override
-    def score(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        return autograd_score(self, x, noise_std)
-
-    @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
         """Returns draws of the decoder, for codes that are drawn from their prior."""
-        self.check_length(length)
-        levels = self.levels(num, noise_std)
-        vectors = self.codebook.lookup(self._sample_codes(length // self.config.hop, levels, temperature))
-        context = self._context(vectors, levels)
-        return self.decoder.sample(length, context, levels, temperature)
+        codes = self._sample_codes(length // self.config.hop, noise_std, temperature)
+        context = self._context(self.codebook.lookup(codes), noise_std)
+        return self.decoder.sample(length, context, noise_std, temperature)
 
     def _sample_codes(self, frames: int, noise_std: Tensor, temperature: float = 1.0) -> Tensor:
         net = CachedWaveNet(self.code_prior, self.embedding(noise_std))
@@ -148,24 +137,20 @@ class VQVAEPrior(Prior):
         return torch.cat(codes, 1)
 
     @override
-    def loss(self, x: Tensor) -> dict[str, Tensor]:
+    def _loss(self, clean: Tensor, noisy: Tensor, noise_std: Tensor) -> dict[str, Tensor]:
         """Returns the negative bound of x + sigma e in nats per sample plus the commitment, and their parts.
-        Every item draws its sigma, log-uniform in `noise_range`; where all codes are in use, the perplexity
-        is ``codes``.
+        Where all codes are in use, the perplexity is ``codes``.
         """
-        noise_std = draw_noise_levels(len(x), self.noise_range, x)
-        noisy = per_item_noise(x, noise_std)
         encoded = self.encode(noisy, noise_std)
         vectors, codes = self.codebook(encoded)
-        distortion = -self._log_given(noisy, vectors, noise_std) / x[0].numel()
-        rate = -self._log_codes(codes, noise_std) / x[0].numel()
+        distortion = -self._log_given(noisy, vectors, noise_std) / clean[0].numel()
+        rate = -self._log_codes(codes, noise_std) / clean[0].numel()
         commitment = (encoded - vectors.detach()).square().mean()
-        excess = above_noise(distortion + rate, noise_std)
         return {
             "loss": (distortion + rate).mean() + self.config.commitment * commitment,
             "distortion": distortion.mean().detach(),
             "rate": rate.mean().detach(),
-            "nats_above_noise": excess.mean().detach(),
+            "nats_above_noise": above_noise(distortion + rate, noise_std).mean().detach(),
             "commitment": commitment.detach(),
             "perplexity": perplexity(codes, self.config.codes),
         }

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from torch import Tensor
 from typing_extensions import override
 
@@ -16,8 +15,8 @@ class WaveNetConfig(NoiseConfig):
     """An autoregressive density: a causal gated stack and the law of the next sample."""
 
     output: Literal["logistics", "mulaw"] = "logistics"
-    """The law of the next sample is a mixture of logistics around a linear prediction, or a choice of 256 mu-
-    law codes (for waveforms within +-1)."""
+    """The next sample follows a mixture of logistics around a linear prediction, or 256 mu-law codes (for
+    waveforms within +-1)."""
     width: int = 48
     """The network has this number of channels."""
     layers: int = 9
@@ -50,25 +49,23 @@ class WaveNetPrior(ExactPrior):
     def __init__(self, config: WaveNetConfig, sample_rate: int, channels: int) -> None:
         super().__init__(config, sample_rate, channels, 1)
         self.embedding = NoiseEmbedding(config.embedding)
-        logistics = config.output == "logistics"
-        law = LogisticMixture(config.components, config.taps, config.data_std) if logistics else MuLaw()
+        mulaw = config.output == "mulaw"
+        law = MuLaw() if mulaw else LogisticMixture(config.components, config.taps, config.data_std)
         self.density = Autoregressive(
             channels, law, config.width, config.layers, config.cycle, config.embedding
         )
 
     @override
-    def log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
-        self.check(x, noise_std)
+    def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:
         return self.density.log_prob(x, self.embedding(noise_std), noise_std)
 
     @override
-    @torch.no_grad()
-    def sample(self, num: int, length: int, temperature: float = 1.0, noise_std: float = 0.0) -> Tensor:
+    def _draw(self, length: int, noise_std: Tensor, temperature: float) -> Tensor:
         """Returns draws, made sample by sample through the cache.
 
         At a noise level near 0.03 the prediction averages over its taps, and the draws hold their pitch; at
         the smallest level they decay.
         """
-        levels = self.levels(num, noise_std)
-        context = self.embedding(levels)
-        return self.density.sample(length, context, levels, temperature, self.config.warm)
+        return self.density.sample(
+            length, self.embedding(noise_std), noise_std, temperature, self.config.warm
+        )

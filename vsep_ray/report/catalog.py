@@ -7,6 +7,8 @@ from vsep_ray.report import parts
 from vsep_ray.report.media import Clip
 
 Row = Mapping[str, Any]
+SHOWN = ("track", "seconds", "Hz", "channels", "gain", "remainder, dB", "least confidence, dB")
+FAILED = ("track", "stage", "message", "attempts")
 
 
 def catalog_page(
@@ -37,21 +39,14 @@ def catalog_page(
         value = confidence.get((clip.track, clip.name))
         return clip.method if value is None else f"expects {value:.1f} dB of itself"
 
-    sections = [
+    return parts.document(title, [
         parts.facts(facts),
         "<h2>Listen, the most doubtful first</h2>" if confidence else "<h2>Listen</h2>" if clips else "",
-        _shown_table(shown),
+        parts.table(SHOWN, [("", _cells(row)) for row in shown]),
         parts.players(clips, caption),
         "<h2>Failed</h2>" if failed else "",
-        _failed_table(failed),
-    ]
-    return parts.document(title, sections)
-
-
-def _shown_table(rows: Sequence[Row]) -> str:
-    head = ["track", "seconds", "Hz", "channels", "gain", "remainder, dB", "least confidence, dB"]
-    body = [("", _cells(row)) for row in rows]
-    return parts.table(head, body) if rows else ""
+        parts.table(FAILED, [("", [row[column] for column in FAILED]) for row in failed]),
+    ])  # fmt: skip
 
 
 def _cells(row: Row) -> list[Any]:
@@ -65,8 +60,3 @@ def _cells(row: Row) -> list[Any]:
         round(row["remainder_db"], 1),
         "-" if lowest is None else round(lowest, 1),
     ]
-
-
-def _failed_table(rows: Sequence[Row]) -> str:
-    body = [("", [row["track"], row["stage"], row["message"], row["attempts"]]) for row in rows]
-    return parts.table(["track", "stage", "message", "attempts"], body) if rows else ""

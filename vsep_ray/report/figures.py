@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vsep_ray.evaluation.likelihood import Discrimination
+from vsep_ray.evaluation.scores import Score
 from vsep_ray.nn.normal import LOG_2PI
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.image import AxesImage
 
 PANELS = 4
-"""Panels side by side: as many as can be read in MLflow's column."""
+"""This number of panels stands side by side, since more cannot be read in MLflow's column."""
 
 
 def cross_likelihood_figure(result: Discrimination) -> "Figure":
@@ -24,15 +25,9 @@ def cross_likelihood_figure(result: Discrimination) -> "Figure":
     Rows are clips and probes, columns priors. Colours compare within a row: the best prior of a row is
     brightest, so a working set of priors shows a bright diagonal.
     """
-    from matplotlib.figure import Figure
-
-    levels = len(result.noise_stds)
-    rows = -(-(levels + 1) // PANELS)
-    figure = Figure(figsize=(3.2 * min(PANELS, levels + 1), 3.6 * rows), layout="constrained")
-    places = [figure.add_subplot(rows, min(PANELS, levels + 1), i + 1) for i in range(levels + 1)]
-    for i, sigma in enumerate(result.noise_stds):
-        _matrix(places[i], result.matrix[i].numpy(), result, f"sigma = {sigma:g}")
-    last = places[-1]
+    figure, (*axes, last) = _panels(len(result.noise_stds) + 1, 3.2, 3.6)
+    for axis, sigma, matrix in zip(axes, result.noise_stds, result.matrix.numpy(), strict=True):
+        _matrix(axis, matrix, result, f"sigma = {sigma:g}")
     for source, accuracy in result.accuracy.items():
         last.semilogx(result.noise_stds, accuracy, marker="o", label=source)
     last.axhline(1 / len(result.sources), color="grey", linestyle=":", label="chance")
@@ -47,50 +42,29 @@ def noise_response_figure(result: Discrimination) -> "Figure":
 
     Its own clips should lie lowest, and reach 0 where the noise drowns them.
     """
-    from matplotlib.figure import Figure
-
     sigmas, count = np.array(result.noise_stds), len(result.sources)
     entropy = np.log(sigmas) + 0.5 * (1 + LOG_2PI)
-    figure = Figure(figsize=(3.2 * min(PANELS, count), 3.2 * -(-count // PANELS)), layout="constrained")
-    for i, source in enumerate(result.sources):
-        axis = figure.add_subplot(-(-count // PANELS), min(PANELS, count), i + 1)
+    figure, axes = _panels(count, 3.2, 3.2)
+    for i, (axis, source) in enumerate(zip(axes, result.sources, strict=True)):
         for row, name in enumerate(result.clips):
             above = -result.matrix[:, row, i].numpy() - entropy
-            probe = row >= count
-            axis.plot(sigmas, above, ":" if probe else "-", linewidth=2.5 if row == i else 1, label=name)
+            style = ":" if row >= count else "-"
+            axis.plot(sigmas, above, style, linewidth=2.5 if row == i else 1, label=name)
         axis.set(xscale="log", yscale="symlog", title=f"prior {source}", xlabel="noise level sigma")
-    figure.axes[0].set(ylabel="nats per sample above the noise's entropy")
-    figure.axes[0].legend(fontsize="x-small")
-    return figure
-
-
-def curves_figure(curves: Mapping[str, Sequence[tuple[int, float]]], titles: Sequence[str]) -> "Figure":
-    """Draws scalars over the steps, in a panel for each of ``titles`` that begins the name of a curve."""
-    from matplotlib.figure import Figure
-
-    titles = [t for t in titles if any(name.startswith(t) for name in curves)]
-    figure = Figure(figsize=(4.2 * len(titles), 3.2), layout="constrained")
-    for i, title in enumerate(titles):
-        axis = figure.add_subplot(1, len(titles), i + 1)
-        for name, points in curves.items():
-            if name.startswith(title):
-                axis.plot(*zip(*points, strict=True), marker=".", label=name.removeprefix(title) or "all")
-        axis.set(title=title, xlabel="step")
-        axis.legend(fontsize="x-small")
+    axes[0].set(ylabel="nats per sample above the noise's entropy")
+    axes[0].legend(fontsize="x-small")
     return figure
 
 
 def samples_figure(samples: np.ndarray, sample_rate: int) -> "Figure":
     """Draws spectrograms side by side, in dB. Shape: (N, T), units of the waveform, at ``sample_rate`` Hz."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(3.2 * len(samples), 3), layout="constrained")
+    figure, axes = _panels(len(samples), 3.2, 3)
     n_fft = min(256, samples.shape[-1])
-    for i, x in enumerate(samples):
-        axis = figure.add_subplot(1, len(samples), i + 1)
+    for axis, x in zip(axes, samples, strict=True):
         quiet = 1e-9 * np.random.default_rng(0).standard_normal(len(x))  # silence has no logarithm
         axis.specgram(x + quiet, NFFT=n_fft, noverlap=n_fft * 3 // 4, Fs=sample_rate, vmin=-120, vmax=-20)
-        axis.set(xlabel="time (s)", ylabel="frequency (Hz)" if i == 0 else "")
+        axis.set(xlabel="time (s)")
+    axes[0].set(ylabel="frequency (Hz)")
     return figure
 
 
@@ -101,17 +75,14 @@ def uncertainty_figure(
 
     Shape: (K, N) each, units of the waveform, a column every ``frame_seconds``.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 1.8 * len(sources)), layout="constrained")
+    figure, axes = _panels(len(sources), 8, 1.8, columns=1)
     times = frame_seconds * np.arange(predicted.shape[1])
-    for k, source in enumerate(sources):
-        axis = figure.add_subplot(len(sources), 1, k + 1)
+    for k, (axis, source) in enumerate(zip(axes, sources, strict=True)):
         axis.semilogy(times, actual[k] + 1e-6, color="C1", label="error (RMS)")
         axis.semilogy(times, predicted[k] + 1e-6, color="C0", label="posterior std (RMS)")
         axis.set(ylabel=f"{source}\n(full scale = 1)")
-    axis.set(xlabel="time (s)")
-    figure.axes[0].legend(fontsize="small", ncols=2)
+    axes[-1].set(xlabel="time (s)")
+    axes[0].legend(fontsize="small", ncols=2)
     return figure
 
 
@@ -119,16 +90,12 @@ def sweep_figure(rows: Sequence[Mapping[str, Any]], x: str, y: str, metric: str)
     """Draws the mean of ``metric`` over all other axes as a grid over two search dimensions. The values stand
     in the order in which the rows have them.
     """
-    from matplotlib.figure import Figure
-
     xs, ys = (list(dict.fromkeys(str(r[name]) for r in rows)) for name in (x, y))  # a value may be a list
     table = np.full((len(ys), len(xs)), np.nan)
     for j, i in np.ndindex(*table.shape):
         here = [r[metric] for r in rows if (str(r[x]), str(r[y])) == (xs[i], ys[j])]
-        cell = [value for value in here if np.isfinite(value)]
-        table[j, i] = np.mean(cell) if cell else np.nan
-    figure = Figure(figsize=(1.4 * len(xs) + 2, 1.1 * len(ys) + 1.5), layout="constrained")
-    axis = figure.subplots()
+        table[j, i] = np.mean([value for value in here if np.isfinite(value)] or np.nan)
+    figure, (axis,) = _panels(1, 1.4 * len(xs) + 2, 1.1 * len(ys) + 1.5)
     image = axis.imshow(table, aspect="auto")
     figure.colorbar(image, label=metric)
     for (j, i), value in np.ndenumerate(table):
@@ -143,18 +110,49 @@ def dependence_figure(rows: Sequence[Mapping[str, Any]], metric: str) -> "Figure
     """Draws a metric over the values of each axis, mean and deviation over seeds, in a panel per axis. The
     rows are those of `vsep_ray.evaluation.sweeps.dependence`.
     """
-    from matplotlib.figure import Figure
-
-    axes = list(dict.fromkeys(r["axis"] for r in rows))
-    figure = Figure(figsize=(3.4 * len(axes), 3), layout="constrained")
-    for i, name in enumerate(axes):
-        panel = figure.add_subplot(1, len(axes), i + 1)
+    names = list(dict.fromkeys(r["axis"] for r in rows))
+    figure, axes = _panels(len(names), 3.4, 3)
+    for panel, name in zip(axes, names, strict=True):
         here = [r for r in rows if r["axis"] == name and r["mean"][metric] is not None]
         means, deviations = ([r[k][metric] or 0.0 for r in here] for k in ("mean", "deviation"))
         panel.errorbar(range(len(here)), means, deviations, marker="o", capsize=4)
         panel.set_xticks(range(len(here)), [str(r["value"]) for r in here])
-        panel.set(xlabel=name, ylabel=metric if i == 0 else "")
+        panel.set(xlabel=name)
+    axes[0].set(ylabel=metric)
     return figure
+
+
+def score_figure(scores: Sequence[Score]) -> "Figure":
+    """Draws box plots of the SI-SDR per source, one box per method; silent references are left out."""
+    sources, methods = (list(dict.fromkeys(getattr(s, of) for s in scores)) for of in ("source", "method"))
+    heard: dict[tuple[str, str], list[float]] = {}
+    for s in scores:
+        if not math.isnan(s.si_sdr_db):
+            heard.setdefault((s.source, s.method), []).append(s.si_sdr_db)
+    figure, (axis,) = _panels(1, 1.5 + 1.4 * len(sources), 4)
+    for m, method in enumerate(methods):
+        values = [heard.get((source, method), []) for source in sources]
+        positions = [k + 0.25 * (m - (len(methods) - 1) / 2) for k in range(len(sources))]
+        boxes = axis.boxplot(
+            values, positions=positions, widths=0.2, patch_artist=True, manage_ticks=False, sym="."
+        )
+        for box in boxes["boxes"]:
+            box.set(facecolor=f"C{m}", alpha=0.6, label=method if box is boxes["boxes"][0] else None)
+    axis.set_xticks(range(len(sources)), sources)
+    axis.set_ylabel("si-sdr (dB)")
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(fontsize="small")
+    return figure
+
+
+def _panels(count: int, width: float, height: float, columns: int = PANELS) -> "tuple[Figure, list[Axes]]":
+    """Returns a figure and its panels, row by row; each has this size in inches."""
+    from matplotlib.figure import Figure
+
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    figure = Figure(figsize=(width * columns, height * rows), layout="constrained")
+    return figure, [figure.add_subplot(rows, columns, i + 1) for i in range(count)]
 
 
 def _matrix(axis: "Axes", values: np.ndarray, result: Discrimination, title: str) -> None:
@@ -175,33 +173,3 @@ def _ink(image: "AxesImage", value: float) -> str:
     """
     low, high = image.get_clim()
     return "black" if value > low + 0.6 * (high - low) else "white"
-
-
-def score_figure(rows: Sequence[Mapping[str, Any]], metric: str = "si_sdr_db") -> "Figure":
-    """Draws box plots of a metric (dB) per source, one box per method; silent references are left out."""
-    from matplotlib.figure import Figure
-
-    sources, methods = (list(dict.fromkeys(r[key] for r in rows)) for key in ("source", "method"))
-    figure = Figure(figsize=(1.5 + 1.4 * len(sources), 4), layout="constrained")
-    axis = figure.subplots()
-    for m, method in enumerate(methods):
-        values = [_scores_of(rows, source, method, metric) for source in sources]
-        positions = [k + 0.25 * (m - (len(methods) - 1) / 2) for k in range(len(sources))]
-        boxes = axis.boxplot(
-            values, positions=positions, widths=0.2, patch_artist=True, manage_ticks=False, sym="."
-        )
-        for box in boxes["boxes"]:
-            box.set(facecolor=f"C{m}", alpha=0.6, label=method if box is boxes["boxes"][0] else None)
-    axis.set_xticks(range(len(sources)), sources)
-    axis.set_ylabel(f"{metric.removesuffix('_db').replace('_', '-')} (dB)")
-    axis.grid(axis="y", alpha=0.3)
-    axis.legend(fontsize="small")
-    return figure
-
-
-def _scores_of(rows: Sequence[Mapping[str, Any]], source: str, method: str, metric: str) -> list[float]:
-    return [
-        r[metric]
-        for r in rows
-        if (r["source"], r["method"]) == (source, method) and not math.isnan(r[metric])
-    ]

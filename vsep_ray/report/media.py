@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import adaptive_avg_pool2d
 
+from vsep_ray.audio.io import BLOCK
 from vsep_ray.transforms.stft import stft
 
 WAV_SECONDS = 2.0  # shorter clips are wav: lossless, and no codec delay where every millisecond shows
-BLOCK = 65_536  # frames per write: libsndfile's Vorbis encoder overflows its stack on long ones
 IMAGE = (96, 400)  # rows and columns of a spectrogram, at most
 RANGE_DB = 80.0
 LOWEST = 1e-6
@@ -45,7 +46,7 @@ def audio_uri(clip: Clip, gain: float) -> str:
     kind = {"format": "WAV", "subtype": "PCM_16"} if short else {"format": "OGG", "subtype": "VORBIS"}
     buffer = io.BytesIO()
     with soundfile.SoundFile(buffer, "w", clip.sample_rate, clip.audio.shape[0], **kind) as file:
-        for start in range(0, len(frames), BLOCK):
+        for start in range(0, len(frames), BLOCK):  # libsndfile's Vorbis encoder overflows on long writes
             file.write(frames[start : start + BLOCK])
     return _uri(buffer.getvalue(), "audio/wav" if short else "audio/ogg")
 
@@ -54,28 +55,15 @@ def spectrogram_uri(clip: Clip) -> str:
     """Returns the log-magnitude spectrogram of the channels' mean as a PNG data URI, low tones below."""
     from matplotlib import image
 
-    level = 10 * np.log10(_spectrogram(clip.audio.mean(0)) + LOWEST**2)
-    colours = {"cmap": "magma", "vmin": level.max() - RANGE_DB, "vmax": level.max() + 1e-3}
-    buffer = io.BytesIO()
-    image.imsave(buffer, level[::-1], format="png", **colours)
-    return _uri(buffer.getvalue(), "image/png")
-
-
-def _spectrogram(signal: np.ndarray) -> np.ndarray:
-    """Returns the mean power in bins and frames, pooled to the size of an image.
-
-    Shape: (T,) -> (rows, columns).
-    """
+    signal = torch.from_numpy(clip.audio.mean(0))
     size = min(1024, max(64, 1 << (len(signal) // 8).bit_length()))
-    power = stft(torch.from_numpy(signal), size, size // 4).abs().square().numpy()
-    return _pooled(_pooled(power, 0, IMAGE[0]), 1, IMAGE[1])
-
-
-def _pooled(values: np.ndarray, axis: int, size: int) -> np.ndarray:
-    """Returns the means of at most ``size`` runs, of nearly equal length, of rows (axis 0) or columns (1)."""
-    edges = np.unique(np.linspace(0, values.shape[axis], size + 1).astype(int)[:-1])
-    lengths = np.diff(edges, append=values.shape[axis])
-    return np.add.reduceat(values, edges, axis) / np.expand_dims(lengths, 1 - axis)
+    power = stft(signal, size, size // 4).abs().square()
+    rows, columns = (min(most, there) for most, there in zip(IMAGE, power.shape, strict=True))
+    level = 10 * np.log10(adaptive_avg_pool2d(power[None], (rows, columns))[0].numpy() + LOWEST**2)
+    low, high = level.max() - RANGE_DB, level.max() + 1e-3
+    buffer = io.BytesIO()
+    image.imsave(buffer, level[::-1], format="png", cmap="magma", vmin=low, vmax=high)
+    return _uri(buffer.getvalue(), "image/png")
 
 
 def _uri(content: bytes, kind: str) -> str:

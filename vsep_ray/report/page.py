@@ -1,86 +1,67 @@
 """The listening page: score tables, the worst tracks first, players that stay in step."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from vsep_ray.evaluation.scores import CEILING, FLOOR, Score, aggregate
 from vsep_ray.report import parts
 from vsep_ray.report.media import Clip
 
-Row = Mapping[str, Any]
+Figures = Mapping[str, Any]
 METRICS = {"si_sdr_db": "SI-SDR", "si_sdr_improvement_db": "SI-SDR improvement", "sdr_db": "SDR (museval v4)"}
 EXTRA = {"leakage_db": "leakage", "sir_db": "SIR", "isr_db": "ISR", "sar_db": "SAR"}
-LABELS = {"mixture": "mixture (floor)", "oracle": "oracle mask (ceiling)"}
+LABELS = {FLOOR: "mixture (floor)", CEILING: "oracle mask (ceiling)"}
 
 
-def page(title: str, rows: Sequence[Row], clips: Sequence[Clip], facts: Mapping[str, Any]) -> str:
+def page(title: str, scores: Sequence[Score], clips: Sequence[Clip], facts: Mapping[str, Any]) -> str:
     """Returns one HTML document that makes no request: style, script, sounds and pictures are all inside.
 
     Args:
         title: the heading.
-        rows: tidy scores: ``track``, ``source``, ``method`` and metrics in dB (NaN where there is none), such
-            as `vsep_ray.evaluation.scores.Score` as dicts. Methods appear in their order.
+        scores: what each method reached; methods appear in their order.
         clips: the sounds of the tracks to listen to, in the order of the page.
         facts: what was evaluated, shown as a list.
     """
-    sections = [
+    methods = aggregate(scores)
+    known = {(s.track, s.source, s.method): s.si_sdr_db for s in scores if not math.isnan(s.si_sdr_db)}
+
+    def caption(clip: Clip) -> str:
+        value = known.get((clip.track, clip.name, clip.method))
+        return clip.method if value is None else f"{clip.method} {value:.1f} dB"
+
+    return parts.document(title, [
         parts.facts(facts),
         "<h2>Scores (dB): mean / median over tracks and sources</h2>",
-        _score_table(rows),
+        _score_table(methods, Counter(s.method for s in scores)),
         "<h2>By source: mean / median</h2>",
-        _source_tables(rows),
+        "<br>".join(_source_table(methods, metric) for metric in ("si_sdr_db", "sdr_db")),
         "<h2>Listen, worst track first</h2>" if clips else "",
-        parts.players(clips, lambda clip: f"{clip.method}{_score(clip, rows)}"),
-    ]
-    return parts.document(title, sections)
+        parts.players(clips, caption),
+    ])  # fmt: skip
 
 
-def _score_table(rows: Sequence[Row]) -> str:
-    columns = METRICS | {k: v for k, v in EXTRA.items() if any(_heard(rows, k))}
-    head = ["method", *columns.values(), "scores", "silent"]
+def _score_table(methods: Mapping[str, Figures], counts: Mapping[str, int]) -> str:
+    columns = METRICS | {k: v for k, v in EXTRA.items() if any(k in figures for figures in methods.values())}
     body = []
-    for method in _distinct(rows, "method"):
-        mine = [r for r in rows if r["method"] == method]
-        heard = len(_heard(mine, "si_sdr_db"))
-        cells = [LABELS.get(method, method), *(_cell(mine, c) for c in columns), heard, len(mine) - heard]
-        body.append((_kind(method), cells))
-    return parts.table(head, body)
+    for method, figures in methods.items():
+        silent = figures["silent"]
+        body.append(_row(method, [*(_cell(figures, c) for c in columns), counts[method] - silent, silent]))
+    return parts.table(["method", *columns.values(), "scores", "silent"], body)
 
 
-def _kind(method: str) -> str:
-    """Returns the class of a method's rows, by which the page's style sets off what was evaluated."""
-    return "bound" if method in LABELS else "model"
+def _source_table(methods: Mapping[str, Figures], metric: str) -> str:
+    sources = dict.fromkeys(source for figures in methods.values() for source in figures["sources"])
+    body = [_row(m, [_cell(of, metric) for of in f["sources"].values()]) for m, f in methods.items()]
+    return parts.table([METRICS[metric], *sources], body)
 
 
-def _source_tables(rows: Sequence[Row]) -> str:
-    sources = _distinct(rows, "source")
-    tables = []
-    for metric in ("si_sdr_db", "sdr_db"):
-        body = []
-        for method in _distinct(rows, "method"):
-            mine = [r for r in rows if r["method"] == method]
-            cells = [_cell([r for r in mine if r["source"] == s], metric) for s in sources]
-            body.append((_kind(method), [LABELS.get(method, method), *cells]))
-        tables.append(parts.table([METRICS[metric], *sources], body))
-    return "<br>".join(tables)
+def _row(method: str, cells: Sequence[Any]) -> tuple[str, list[Any]]:
+    """Returns a row and its class, by which the page's style sets off what was evaluated."""
+    return "bound" if method in LABELS else "model", [LABELS.get(method, method), *cells]
 
 
-def _score(clip: Clip, rows: Sequence[Row]) -> str:
-    key = (clip.track, clip.name, clip.method)
-    values = _heard([r for r in rows if (r["track"], r["source"], r["method"]) == key], "si_sdr_db")
-    return f" {values[0]:.1f} dB" if values else ""
-
-
-def _cell(rows: Sequence[Row], metric: str) -> str:
-    values = _heard(rows, metric)
-    return f"{np.mean(values):.2f} / {np.median(values):.2f}" if values else "-"
-
-
-def _heard(rows: Sequence[Row], metric: str) -> list[float]:
-    return [r[metric] for r in rows if not math.isnan(r.get(metric, math.nan))]
-
-
-def _distinct(rows: Sequence[Row], key: str) -> list[str]:
-    return list(dict.fromkeys(r[key] for r in rows))
+def _cell(figures: Figures, metric: str) -> str:
+    pair = figures.get(metric, {"mean": None})
+    return "-" if pair["mean"] is None else f"{pair['mean']:.2f} / {pair['median']:.2f}"

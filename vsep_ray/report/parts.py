@@ -28,7 +28,9 @@ def facts(values: Mapping[str, Any]) -> str:
 
 
 def table(head: Sequence[str], body: Sequence[tuple[str, Sequence[Any]]]) -> str:
-    """Returns a table; each row has a class and cells."""
+    """Returns a table whose rows have a class and cells, or "" where there is no row."""
+    if not body:
+        return ""
     lines = [
         f'<tr class="{text(kind)}">{"".join(f"<td>{text(c)}</td>" for c in cells)}</tr>'
         for kind, cells in body
@@ -41,8 +43,10 @@ def players(clips: Sequence[Clip], caption: Callable[[Clip], str]) -> str:
     """Returns a section per track with its sounds, which play together under one gain; ``caption`` says what
     is known of a sound.
     """
-    tracks = dict.fromkeys(clip.track for clip in clips)
-    return "".join(_track(track, [c for c in clips if c.track == track], caption) for track in tracks)
+    return "".join(
+        _track(track, [c for c in clips if c.track == track], caption)
+        for track in dict.fromkeys(clip.track for clip in clips)
+    )
 
 
 def text(value: Any) -> str:

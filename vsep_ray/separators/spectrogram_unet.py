@@ -60,15 +60,11 @@ class SpectrogramUNet(nn.Module):
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
         spectrum = stft(mixture, self.config.n_fft, self.config.hop)
         hidden = self.unet(self.encode(compress(spectrum, self.config.compression)))
-        masked = self._masks(hidden, spectrum) * spectrum.unsqueeze(1)
-        shares = istft(masked, self.config.hop, mixture.shape[-1])
+        raw = self.masks(hidden).unflatten(1, (self.num_sources, *spectrum.shape[1:3], 2))
+        masks = torch.complex(raw[..., 0, :] + 1 / self.num_sources, raw[..., 1, :])
+        shares = istft(masks * spectrum.unsqueeze(1), self.config.hop, mixture.shape[-1])
         log_std = _upsample(self.log_std(hidden), self.config.hop)[..., : mixture.shape[-1]]
         return torch.stack([shares, log_std.unflatten(1, shares.shape[1:3])], dim=PARAMETERS)
-
-    def _masks(self, hidden: Tensor, spectrum: Tensor) -> Tensor:
-        shape = (self.num_sources, *spectrum.shape[1:3], 2)
-        raw = self.masks(hidden).unflatten(1, shape)
-        return torch.complex(raw[:, :, :, :, 0] + 1 / self.num_sources, raw[:, :, :, :, 1])
 
 
 def _upsample(frames: Tensor, hop: int) -> Tensor:
@@ -76,5 +72,6 @@ def _upsample(frames: Tensor, hop: int) -> Tensor:
 
     Shape: (B, W, N) -> (B, W, (N - 1) hop + 1).
     """
-    length = (frames.shape[-1] - 1) * hop + 1
-    return nn.functional.interpolate(frames, length, mode="linear", align_corners=True)
+    return nn.functional.interpolate(
+        frames, (frames.shape[-1] - 1) * hop + 1, mode="linear", align_corners=True
+    )

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor, nn
 
-from vsep_ray.nn.wavenet import GatedLayer
+from vsep_ray.nn.wavenet import GatedLayer, skips
 from vsep_ray.separators.posterior import PARAMETERS, with_equal_parts
 
 
@@ -55,9 +54,5 @@ class NonCausalWaveNet(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
-        x = self.inp(mixture)
-        total = torch.zeros_like(x)
-        for layer in self.layers:
-            x, skip = layer(x)
-            total = total + skip
+        total = skips(self.layers, self.inp(mixture))
         return with_equal_parts(self.post(total), mixture, self.num_sources)

@@ -28,7 +28,7 @@ from torch import Tensor
 from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, AudioInfo, Failure, check_format
 from vsep_ray.audio.resampling import Audio, fit_length, map_channels, rechunk, resample_blocks
-from vsep_ray.chunking import Chunker, Stitcher, separate_chunks
+from vsep_ray.chunking import chunks_of, separate_chunks, stitched
 from vsep_ray.inference import SeparateFn
 from vsep_ray.parallel.prefetch import ahead
 from vsep_ray.streaming.scratch import Scratch
@@ -184,7 +184,7 @@ def _chunks(mixture: Iterable[Audio], sample_rate: int, model: Model, chunking: 
     """Returns the chunks of a mixture (C, n) at the model's rate and channels."""
     mapped = (map_channels(block, model.channels) for block in mixture)
     resampled = resample_blocks(mapped, sample_rate, model.sample_rate)
-    return Chunker(chunking.chunk, chunking.hop)(map(torch.from_numpy, resampled))
+    return chunks_of(map(torch.from_numpy, resampled), chunking.chunk, chunking.hop)
 
 
 def _finish(
@@ -192,7 +192,7 @@ def _finish(
 ) -> Stems | Failure:
     """Returns the stems of a file from its separated chunks, or what it failed with, its disk space free."""
     doubt = _Doubt(selection)
-    for block in Stitcher(chunking.chunk, chunking.hop)(doubt.split(_until_end(file, items))):
+    for block in stitched(doubt.split(_until_end(file, items)), chunking.chunk, chunking.hop):
         assert file.stems
         file.stems.shares.append(block.flatten(0, 1).numpy())
     if file.failure:

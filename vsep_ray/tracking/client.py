@@ -18,8 +18,8 @@ ENVIRONMENT = {  # with MLflow's own values one call to a server that is away ta
 }
 SQLITE = "sqlite:///"
 IMPORTING = threading.RLock()
-"""Held while MLflow is imported: its modules import each other in circles, and two threads that import
-different ones at a time find some half made."""
+"""This lock is held while MLflow is imported. Its modules import each other in circles, and two threads that
+import different ones at a time find some half made."""
 
 
 @functools.cache
@@ -51,16 +51,14 @@ def experiment_id(tracking_uri: str, name: str) -> str:
     found = api.get_experiment_by_name(name)
     if found is not None:
         return found.experiment_id
+    location = None
+    if tracking_uri.startswith(SQLITE):
+        folder = database(tracking_uri).resolve().parent / "artifacts" / name.replace("/", "-")
+        location = folder.as_uri()
     try:
-        return api.create_experiment(name, artifact_location=_artifact_location(tracking_uri, name))
+        return api.create_experiment(name, artifact_location=location)
     except MlflowException:  # another process was faster
         found = api.get_experiment_by_name(name)
         if found is None:
             raise
         return found.experiment_id
-
-
-def _artifact_location(tracking_uri: str, name: str) -> str | None:
-    if not tracking_uri.startswith(SQLITE):
-        return None
-    return (database(tracking_uri).resolve().parent / "artifacts" / name.replace("/", "-")).as_uri()

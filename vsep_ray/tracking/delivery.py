@@ -3,6 +3,7 @@
 import itertools
 import json
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from vsep_ray.tracking.client import client, experiment_id
@@ -97,9 +98,7 @@ class Delivery:
     def _begin(self, event: Event) -> str:
         if event["run_id"] and (run_id := self._continued(event["run_id"])):
             return run_id
-        if run_id := self._find(
-            self.spool.folder.name
-        ):  # made, but the process ended before it could note the id
+        if run_id := self._find(self.spool.folder.name):  # made, and the process ended before it noted it
             return run_id
         tags = {SPOOL_TAG: self.spool.folder.name}
         if event["parent"]:
@@ -138,31 +137,29 @@ class Delivery:
     def _log_batch(self, kind: str, batch: list[Event]) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
-        if kind == "metric":
-            metrics = [Metric(e["name"], e["value"], e["time"], e["step"]) for e in batch]
-            self.api.log_batch(self.run_id, metrics=metrics)
-        elif kind == "param":
-            self.api.log_batch(self.run_id, params=[Param(e["name"], e["value"]) for e in batch])
-        else:
-            self.api.log_batch(self.run_id, tags=[RunTag(e["name"], e["value"]) for e in batch])
+        made: Callable[[Event], Any] = {
+            "metric": lambda e: Metric(e["name"], e["value"], e["time"], e["step"]),
+            "param": lambda e: Param(e["name"], e["value"]),
+            "tag": lambda e: RunTag(e["name"], e["value"]),
+        }[kind]
+        entities: dict[str, Any] = {f"{kind}s": [made(e) for e in batch]}
+        self.api.log_batch(self.run_id, **entities)
 
     def _artifact(self, event: Event) -> None:
         path = self.spool.file(event["file"])
-        if path.is_dir():
-            self.api.log_artifacts(self.run_id, str(path), event["folder"] or None)
-        else:
-            self.api.log_artifact(self.run_id, str(path), event["folder"] or None)
+        log_it = self.api.log_artifacts if path.is_dir() else self.api.log_artifact
+        log_it(self.run_id, str(path), event["folder"] or None)
 
     def _dataset(self, event: Event) -> None:
         from mlflow.entities import Dataset, DatasetInput
         from mlflow.exceptions import MlflowException
 
         source = json.dumps({"uri": event["uri"]})
-        entity = Dataset(name=event["name"], digest=event["digest"], source_type="local", source=source)
+        inputs = [DatasetInput(Dataset(event["name"], event["digest"], "local", source))]
         try:
-            self.api.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
+            self.api.log_inputs(self.run_id, datasets=inputs)
         except MlflowException:  # another run logged this data set at the same moment: it is there now
-            self.api.log_inputs(self.run_id, datasets=[DatasetInput(entity)])
+            self.api.log_inputs(self.run_id, datasets=inputs)
 
     def _register(self, event: Event) -> None:
         from mlflow.exceptions import MlflowException

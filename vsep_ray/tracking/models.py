@@ -1,11 +1,20 @@
-"""Model URIs become checkpoint directories on the local disk."""
+"""Registered models: what lets MLflow load them, and how their URIs become directories on the local disk."""
 
+import contextlib
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.config import UserError, fingerprint
-from vsep_ray.tracking.client import client
+from vsep_ray.tracking.client import IMPORTING, client
+
+if TYPE_CHECKING:
+    from mlflow.models import ModelSignature
+
+LOADER = "vsep_ray.pyfunc"
 
 FORMS = "a checkpoint directory, runs:/<run id>/<path>, models:/<name>/<version> or models:/<name>@<alias>"
 
@@ -20,7 +29,11 @@ def resolve_model(uri: str, tracking_uri: str, cache: Path | str) -> Path:
         UserError: there is no such directory, run, model, version or alias, or the store cannot be reached.
     """
     if uri.startswith(("runs:/", "models:/")):
-        return _from_store(uri, tracking_uri, Path(cache))
+        with _named_errors(uri, tracking_uri):
+            exact = _exact(uri, tracking_uri)
+            target = Path(cache, fingerprint(tracking_uri), exact.replace(":/", "/", 1))
+            # into a scratch folder first: several workers may ask at once, and half a download must not count
+            return storage.fill(target, lambda scratch: _download(exact, tracking_uri, scratch))
     if not storage.is_directory(uri):
         raise UserError(f"expected {FORMS}; there is no directory {storage.absolute(uri)}")
     return checkpoint.local(uri)
@@ -34,24 +47,50 @@ def exact_model(uri: str, tracking_uri: str) -> str:
     """
     if not uri.startswith("models:/"):
         return uri
-    client(tracking_uri)
-    from mlflow.exceptions import MlflowException
-
-    try:
+    with _named_errors(uri, tracking_uri):
         return _exact(uri, tracking_uri)
-    except (MlflowException, OSError) as error:
-        raise UserError(f"model {uri} was not found in the tracking store {tracking_uri}: {error}") from error
 
 
-def _from_store(uri: str, tracking_uri: str, cache: Path) -> Path:
+def mlmodel(directory: Path, name: str) -> str:
+    """Returns the text of the ``MLmodel`` file that lets MLflow load a checkpoint directory as a pyfunc: the
+    loader, and the shapes of what goes in and out.
+
+    Raises:
+        OSError: the directory is no checkpoint.
+    """
+    kind = json.loads((directory / "config.json").read_text())["kind"]
+    with IMPORTING:
+        from mlflow import pyfunc
+        from mlflow.models import Model
+
+        model = Model(artifact_path=name, signature=_signature(kind))
+        pyfunc.add_to_model(model, loader_module=LOADER)
+        return model.to_yaml()
+
+
+def _signature(kind: str) -> "ModelSignature":
+    """Returns the shapes of a separator, (C, T) -> (K, C, T), or of a prior, (B, C, T) -> (B,)."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
+
+    def floats(dimensions: int) -> Schema:
+        return Schema([TensorSpec(np.dtype(np.float32), (-1,) * dimensions)])
+
+    if kind == "separator":
+        rate = ParamSchema([ParamSpec("sample_rate", "long", 0)])
+        return ModelSignature(floats(2), floats(3), rate)
+    return ModelSignature(floats(3), floats(1), ParamSchema([ParamSpec("noise_std", "double", 0.0)]))
+
+
+@contextlib.contextmanager
+def _named_errors(uri: str, tracking_uri: str) -> Iterator[None]:
+    """Turns what MLflow and the network raise inside the block into a `UserError` that names the model."""
     client(tracking_uri)  # sets the time-outs before MLflow is imported
     from mlflow.exceptions import MlflowException
 
     try:
-        exact = _exact(uri, tracking_uri)
-        target = cache / fingerprint(tracking_uri) / exact.replace(":/", "/", 1)
-        # into a scratch folder first: several workers may ask at once, and half a download must not count
-        return storage.fill(target, lambda scratch: _download(exact, tracking_uri, scratch))
+        yield
     except (MlflowException, OSError) as error:
         raise UserError(f"model {uri} was not found in the tracking store {tracking_uri}: {error}") from error
 
@@ -75,9 +114,7 @@ def _exact(uri: str, tracking_uri: str) -> str:
 def _download(uri: str, tracking_uri: str, scratch: Path) -> Path:
     from mlflow.artifacts import download_artifacts
 
-    if uri.startswith(
-        "models:/"
-    ):  # by the version's own location: MLflow looks models:/ up in its global registry
+    if uri.startswith("models:/"):  # by its own location: MLflow looks models:/ up in its global registry
         uri = client(tracking_uri).get_model_version_download_uri(*uri.removeprefix("models:/").split("/"))
     found = Path(download_artifacts(uri, dst_path=str(scratch), tracking_uri=tracking_uri))
     if not found.is_dir():

@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from collections.abc import Collection
 from pathlib import Path
 
@@ -48,13 +47,12 @@ class Sender:
             self._closing = True
             self._changed.notify_all()
         self._thread.join(timeout=1.0)
-        spool = self.delivery.spool
+        spool, uri = self.delivery.spool, self.delivery.tracking_uri
         if not done:
             log.warning(
                 "not all of this run was sent to %s; it waits in %s for the next run that uses this spool",
-                self.delivery.tracking_uri,
-                spool.folder,
-            )
+                uri, spool.folder,
+            )  # fmt: skip
         spool.close(remove=done)
 
     def _work(self) -> None:
@@ -62,9 +60,7 @@ class Sender:
             self._news = False  # before reading: news that come while we send are seen in the next round
             try:
                 busy = self.delivery.send_some()
-            except (
-                Exception
-            ) as error:  # whatever a server, a disk or a library raises: tracking never ends the work
+            except Exception as error:  # whatever a server, a disk or a library raises must not end the work
                 self._trip(error)
             else:
                 self._rest(busy)
@@ -75,8 +71,8 @@ class Sender:
                 return
             self._failures += 1
             self._pause = min(max(2 * self._pause, FIRST_PAUSE_SECONDS), LONGEST_PAUSE_SECONDS)
-            uri = self.delivery.tracking_uri
-            log.warning("tracking at %s failed, next try in %.0f s: %s", uri, self._pause, error)
+            where = self.delivery.tracking_uri
+            log.warning("tracking at %s failed, next try in %.0f s: %s", where, self._pause, error)
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closing or self._pause == 0.0, self._pause)
 
@@ -119,7 +115,7 @@ def _send_rest(queue: Spool, tracking_uri: str, alive: Collection[str]) -> bool:
         return False
     delivery = Delivery(queue, tracking_uri)
     if first.get("kind") == "begin" and last["kind"] != "end" and delivery.run_id not in alive:
-        queue.append({"kind": "end", "status": "KILLED", "time": int(time.time() * 1000)})
+        queue.append({"kind": "end", "status": "KILLED"})
     while delivery.send_some():
         pass
     queue.close(remove=True)

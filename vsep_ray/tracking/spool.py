@@ -1,15 +1,17 @@
 """A queue of small JSON events and the files that go with them, on local disk, that outlives its process."""
 
-import fcntl
 import json
 import logging
-import os
 import shutil
 import tempfile
 import threading
+import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from vsep_ray.storage.locks import try_lock
 
 log = logging.getLogger(__name__)
 SENT = "sent"
@@ -31,24 +33,20 @@ class Spool:
         """Opens or creates the folder.
 
         Raises:
-            SpoolBusyError: another spool has the folder open.
+            SpoolBusyError: another spool has the folder open, or its last user removed it just now.
         """
         self.folder = folder
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except FileExistsError as error:  # it was there, and a moment later it was not
             raise SpoolBusyError(f"{folder} was removed, or is no folder") from error
-        self._lock = threading.Lock()
-        self._log = (folder / "events.jsonl").open("a+b")
-        try:
-            fcntl.flock(self._log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            self._log.close()
-            raise SpoolBusyError(f"{folder} is in use") from error
-        if not self._is_there():  # its last user removed it between our opening and our locking
-            self._log.close()
-            raise SpoolBusyError(f"{folder} was removed")
-        self._cut_torn_line()
+        log_file = try_lock(folder / "events.jsonl")
+        if log_file is None:
+            raise SpoolBusyError(f"{folder} is in use, or was removed")
+        self._log, self._lock = log_file, threading.Lock()
+        self._log.seek(0)
+        # a writer that was killed may have left half a line
+        self._log.truncate(self._log.read().rfind(b"\n") + 1)
         self._sent = int(self.note(SENT) or 0)
 
     @classmethod
@@ -61,33 +59,26 @@ class Spool:
         return spool
 
     def append(self, event: dict[str, Any]) -> None:
-        """Writes one event, which is in the file when this returns."""
+        """Writes one event and its time (ms), which are in the file when this returns."""
+        stamped = {**event, "time": int(time.time() * 1000)}
         with self._lock:  # "a+" writes at the end wherever reading has left the position
-            self._log.write(json.dumps(event).encode() + b"\n")
+            self._log.write(json.dumps(stamped).encode() + b"\n")
             self._log.flush()
 
-    def keep(self, path: Path) -> str:
-        """Copies a file or a folder into the spool; returns its path below ``files/``."""
-        target = self.new_file(path.name)
-        if path.is_dir():
-            shutil.copytree(path, target)
-        else:
-            shutil.copyfile(path, target)
-        return str(target.relative_to(self.folder / "files"))
-
-    def new_file(self, name: str) -> Path:
-        """Returns a path below ``files/`` for the caller to write, in a folder of its own, so that names do
-        not collide.
+    def keep(self, name: str, write: Callable[[Path], Any]) -> str:
+        """Has a file or a folder of this name written below ``files/``, in a folder of its own, so that names
+        do not collide; returns its path there.
         """
         with self._lock:
             files = self.folder / "files"
             files.mkdir(exist_ok=True)
-            parent = files / f"{len(os.listdir(files)):06d}"
+            parent = files / f"{len(list(files.iterdir())):06d}"
             parent.mkdir()
-        return parent / name
+        write(parent / name)
+        return f"{parent.name}/{name}"
 
     def file(self, relative: str) -> Path:
-        """Returns the path of what `keep` or `new_file` made."""
+        """Returns the whole path of what `keep` made."""
         return self.folder / "files" / relative
 
     def unsent(self, limit: int) -> list[tuple[dict[str, Any], int]]:
@@ -128,20 +119,10 @@ class Spool:
         partial.replace(self.folder / name)
 
     def close(self, *, remove: bool = False) -> None:
-        """Gives the folder free for others, or removes it."""
+        """Frees the folder for others, or removes it."""
         if remove:
             shutil.rmtree(self.folder, ignore_errors=True)
         self._log.close()
-
-    def _is_there(self) -> bool:
-        path = self.folder / "events.jsonl"
-        return path.exists() and os.path.samestat(path.stat(), os.fstat(self._log.fileno()))
-
-    def _cut_torn_line(self) -> None:
-        """Cuts off half a line, which a writer that was killed may have left."""
-        self._log.seek(0)
-        content = self._log.read()
-        self._log.truncate(content.rfind(b"\n") + 1)
 
 
 def new_spool(root: Path | str) -> Spool:
@@ -150,11 +131,7 @@ def new_spool(root: Path | str) -> Spool:
     """
     name = f"local-{uuid.uuid4().hex[:12]}"
     try:
-        return Spool.create(_local(root) / name)
+        return Spool.create(Path(root, name))
     except OSError as error:
         log.warning("cannot spool tracking in %s (%s); a temporary folder is used", root, error)
-        return Spool.create(Path(tempfile.mkdtemp()) / name)
-
-
-def _local(root: Path | str) -> Path:
-    return Path(tempfile.gettempdir()) / "vsep_spool" if "://" in str(root) else Path(root)
+        return Spool.create(Path(tempfile.mkdtemp(), name))

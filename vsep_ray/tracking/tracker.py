@@ -5,8 +5,8 @@ import io
 import logging
 import math
 import re
+import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, Self
 
 import numpy as np
 
-from vsep_ray.tracking.flavor import mlmodel
+from vsep_ray.tracking.models import mlmodel
 from vsep_ray.tracking.sender import Sender, replay
 from vsep_ray.tracking.spool import Spool, new_spool
 
@@ -89,7 +89,6 @@ class Tracker:
             "run_name": run_name,
             "parent": parent_run_id,
             "run_id": run_id,
-            "time": _now(),
         }
         tracker = cls._open(tracking_uri, spool, begin, ends=True)
         tracker.tags(tags)
@@ -122,9 +121,7 @@ class Tracker:
         for name, value in values.items():
             number = float(value)
             self._nonfinite += not math.isfinite(number)
-            self._add(
-                {"kind": "metric", "name": _clean(name), "value": number, "step": int(step), "time": _now()}
-            )
+            self._add({"kind": "metric", "name": _clean(name), "value": number, "step": int(step)})
 
     @_safely
     def params(self, values: Mapping[str, Any]) -> None:
@@ -164,13 +161,10 @@ class Tracker:
     def artifact(self, path: Path | str, folder: str = "") -> None:
         """Stores a file below ``folder``, or a folder's content as ``folder`` (default: its own name)."""
         path = Path(path)
-        self._add(
-            {
-                "kind": "artifact",
-                "file": self._spool.keep(path),
-                "folder": folder or (path.name if path.is_dir() else ""),
-            }
-        )
+        copy: Callable[..., Any] = shutil.copytree if path.is_dir() else shutil.copyfile
+        kept = self._spool.keep(path.name, lambda target: copy(path, target))
+        folder = folder or (path.name if path.is_dir() else "")
+        self._add({"kind": "artifact", "file": kept, "folder": folder})
 
     @_safely
     def dataset(self, name: str, fingerprint: str, uri: str) -> None:
@@ -207,7 +201,7 @@ class Tracker:
         if self._nonfinite:
             self.metrics({"nonfinite_values": self._nonfinite})
         if self._ends:
-            self._add({"kind": "end", "status": status, "time": _now()})
+            self._add({"kind": "end", "status": status})
         self._sender.close(timeout_seconds)
 
     def __enter__(self) -> Self:
@@ -216,16 +210,12 @@ class Tracker:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            self.finish()
-        else:
-            self.finish("KILLED" if issubclass(kind, (KeyboardInterrupt, SystemExit)) else "FAILED")
+        stopped = kind is not None and issubclass(kind, (KeyboardInterrupt, SystemExit))
+        self.finish("FINISHED" if kind is None else "KILLED" if stopped else "FAILED")
 
     def _store(self, content: bytes, name: str) -> None:
-        path = self._spool.new_file(Path(name).name)
-        path.write_bytes(content)
-        relative = str(path.relative_to(self._spool.folder / "files"))
-        self._add({"kind": "artifact", "file": relative, "folder": str(Path(name).parent).removeprefix(".")})
+        kept = self._spool.keep(Path(name).name, lambda target: target.write_bytes(content))
+        self._add({"kind": "artifact", "file": kept, "folder": str(Path(name).parent).removeprefix(".")})
 
     @_safely
     def _add(self, event: Event) -> None:
@@ -244,7 +234,3 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
 def _clean(name: str) -> str:
     """Returns a name that MLflow takes: letters, digits and ``_-. /:``."""
     return re.sub(r"[^\w\-. /:]", "_", name, flags=re.ASCII)
-
-
-def _now() -> int:
-    return int(time.time() * 1000)

@@ -26,7 +26,6 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import FORMATS, libsndfile_subtype
 from vsep_ray.audio.resampling import map_channels, resample
 from vsep_ray.catalog.ledger import Ledger, LedgerRow
-from vsep_ray.chunking import Chunker
 from vsep_ray.cluster.benchmark.cases import Row
 from vsep_ray.cluster.runtime.session import MALLOC, start_ray
 from vsep_ray.cluster.separate import job as separate
@@ -186,7 +185,7 @@ def _bare_file(worker: Worker, path: Path, target: Path, seconds: dict[str, floa
     mixture = timed(
         "resample", lambda: resample(map_channels(audio, model.channels), rate, model.sample_rate)
     )
-    chunks = Chunker(grid.chunk, grid.hop)([torch.from_numpy(mixture)])
+    chunks = chunks_of([torch.from_numpy(mixture)], grid.chunk, grid.hop)
     padded = torch.stack([F.pad(chunk, (0, grid.chunk - chunk.shape[-1])) for chunk in chunks])
     batches = padded.split(grid.batch_size)  # the last one smaller
     outputs = timed("model", lambda: [model.separate(batch).cpu() for batch in batches])

@@ -20,7 +20,7 @@ from vsep_ray.joint import Joint
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import torch_device
-from vsep_ray.report import Clip
+from vsep_ray.report.media import Clip
 from vsep_ray.separators import Separator
 from vsep_ray.streaming.model import chunking
 

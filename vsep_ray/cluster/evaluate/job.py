@@ -5,7 +5,6 @@ scored there, so that the numbers are of the model and not of a resampler; what 
 kHz is not in them.
 """
 
-import dataclasses
 import json
 import logging
 import time
@@ -26,8 +25,8 @@ from vsep_ray.config import UserError, fingerprint, short_name, to_dict
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.evaluation.scores import CEILING, FLOOR, Score, aggregate, score_track, worst_first
 from vsep_ray.presets import EvaluateConfig
-from vsep_ray.report import page, score_figure
-from vsep_ray.report.figures import uncertainty_figure
+from vsep_ray.report.figures import score_figure, uncertainty_figure
+from vsep_ray.report.page import page
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -68,13 +67,12 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         figures = _figures(config, contenders, result)
         print(table(figures["methods"]))
         heard = _listen(config, result.scores, portions, contenders)
-        rows = [dataclasses.asdict(s) for s in result.scores]
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
         facts = {k: v for k, v in figures.items() if isinstance(v, str | int | float)}
-        html = page(f"Separation under regime {first.regime}: {dataset}", rows, clips, facts)
+        html = page(f"Separation under regime {first.regime}: {dataset}", result.scores, clips, facts)
         storage.write_bytes(report, html.encode())
-        _record(tracker, figures, rows, html, heard, first.separator.sources)
+        _record(tracker, figures, result.scores, html, heard, first.separator.sources)
         return {"run_id": tracker.run_id, **figures, "report": report}
 
 
@@ -208,7 +206,7 @@ def _listen(
 def _record(
     tracker: Tracker,
     figures: Mapping[str, Any],
-    rows: Sequence[Mapping[str, Any]],
+    scores: Sequence[Score],
     html: str,
     heard: Sequence[Excerpt],
     sources: Sequence[str],
@@ -217,9 +215,9 @@ def _record(
 
     tracker.metrics(dict(_numbers(figures)))
     tracker.text(html, "report.html")
-    tracker.text(pandas.DataFrame(rows).to_csv(index=False), "scores.csv")
+    tracker.text(pandas.DataFrame(scores).to_csv(index=False), "scores.csv")
     tracker.text(json.dumps(figures, indent=1), "figures.json")
-    tracker.figure(score_figure(rows), "scores.png")
+    tracker.figure(score_figure(scores), "scores.png")
     for e in heard:
         folder = e.track.replace("/", "_")
         spread = uncertainty_figure(e.predicted.numpy(), e.actual.numpy(), e.frame_seconds, sources)

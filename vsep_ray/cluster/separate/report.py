@@ -17,7 +17,8 @@ from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio, rechunk
 from vsep_ray.cluster.separate.plan import Work
 from vsep_ray.cluster.separate.settings import WorkerSettings
-from vsep_ray.report import Clip, catalog_page
+from vsep_ray.report.catalog import catalog_page
+from vsep_ray.report.media import Clip
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from vsep_ray.crops.batches import level_factors
 from vsep_ray.crops.reading import Crops, read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
-from vsep_ray.evaluation.sdr import si_sdr, summarize
+from vsep_ray.evaluation.sdr import si_sdr
 from vsep_ray.inference import amortized
 from vsep_ray.joint import Joint
 from vsep_ray.objectives import Wake
@@ -37,14 +37,14 @@ def remix_scores(
     estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(4 * BATCH)])
     scores = si_sdr(estimates, sources)
     floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
-    gain, level = summarize(scores - floor), summarize(scores)
-    each = {s: summarize(scores[:, k] - floor[:, k]).median for k, s in enumerate(store.sources)}
+    gain = scores - floor  # NaN where a source is silent
+    each = dict(zip(store.sources, gain.nanquantile(0.5, dim=0).tolist(), strict=True))
     return {
-        "si_sdr_improvement_db": gain.median,
-        "si_sdr_improvement_mean_db": gain.mean,
-        "si_sdr_db": level.median,
-        "si_sdr_mean_db": level.mean,
-        **{f"si_sdr_improvement_db/{s}": median for s, median in each.items()},
+        "si_sdr_improvement_db": gain.nanquantile(0.5).item(),
+        "si_sdr_improvement_mean_db": gain.nanmean().item(),
+        "si_sdr_db": scores.nanquantile(0.5).item(),
+        "si_sdr_mean_db": scores.nanmean().item(),
+        **{f"si_sdr_improvement_db/{s}": value for s, value in each.items()},
     }
 
 

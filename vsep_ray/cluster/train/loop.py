@@ -3,11 +3,9 @@
 import contextlib
 import copy
 import itertools
-import json
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -24,15 +22,8 @@ from vsep_ray.crops.batches import Block, Window
 from vsep_ray.objectives.alarms import alarms
 from vsep_ray.parallel import collectives
 from vsep_ray.parallel.prefetch import ahead
-from vsep_ray.report.figures import curves_figure
 from vsep_ray.tracking import Tracker, system_metrics
 from vsep_ray.training import FitState, fit, step_seed
-
-Curves = dict[str, list[tuple[int, float]]]
-CURVES = "curves.json"
-"""This file beside a checkpoint has the curves so far."""
-SHOWN = ("train/loss", "train/grad_norm", "valid/si_sdr_db", "valid/bound", "valid/nats_per_sample")
-"""The figure of a run's curves has a panel for each scalar that begins so."""
 
 
 def work(config: dict[str, Any]) -> str | None:
@@ -56,14 +47,14 @@ def _fit(task: Task, launch: Launch) -> None:
     objective, module = task.build()
     objective.to(ray.train.torch.get_device())
     state = FitState.create(module, task.fit, objective.memory)
-    curves = _resume(state)
+    _resume(state)
     wrapped = ray.train.torch.prepare_model(objective, parallel_strategy="ddp" if world > 1 else None)
     tracker = (
         Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=spool(launch.storage))
         if rank == 0
         else None
     )
-    reporter = Reporter(task, launch, tracker, curves, state.step)
+    reporter = Reporter(task, launch, tracker, state.step)
     part = collectives.part(task.fit.batch_size)
     with system_metrics(tracker) if tracker else contextlib.nullcontext():
         fit(wrapped, _batches(task, launch, state), task.fit, state=state, part=part, report=reporter)
@@ -71,15 +62,11 @@ def _fit(task: Task, launch: Launch) -> None:
         tracker.finish()
 
 
-def _resume(state: FitState) -> Curves:
-    """Puts the last checkpoint of the run, if there is one, into a fresh state; returns the curves so far."""
-    previous = ray.train.get_checkpoint()
-    if previous is None:
-        return {}
-    with previous.as_directory() as folder:
-        checkpoint.load_training(folder, state)
-        curves = Path(folder, CURVES)
-        return json.loads(curves.read_text()) if curves.exists() else {}
+def _resume(state: FitState) -> None:
+    """Puts the last checkpoint of the run, if there is one, into a fresh state."""
+    if previous := ray.train.get_checkpoint():
+        with previous.as_directory() as folder:
+            checkpoint.load_training(folder, state)
 
 
 def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, Tensor]]:
@@ -119,28 +106,19 @@ def _passes(stream: str) -> Callable[[], Iterator[Block]]:
 class Reporter:
     """Logs curves and alarms, and validates and saves every ``checkpoint_every`` steps."""
 
-    def __init__(
-        self, task: Task, launch: Launch, tracker: Tracker | None, curves: Curves, saved: int
-    ) -> None:
-        self.task, self.launch, self.tracker, self.curves, self.saved = task, launch, tracker, curves, saved
+    def __init__(self, task: Task, launch: Launch, tracker: Tracker | None, saved: int) -> None:
+        self.task, self.launch, self.tracker, self.saved = task, launch, tracker, saved
 
     def __call__(self, state: FitState, metrics: dict[str, float]) -> None:
         """Logs, and saves where it is time."""
         if self.tracker:
-            self._log("train", metrics, state.step)
+            self.tracker.metrics({f"train/{k}": v for k, v in metrics.items()}, state.step)
             for sentence in alarms(metrics):
                 print(f"ALARM at step {state.step} of {self.launch.name}: {sentence}", flush=True)
         if state.step >= min(self.saved + self.task.fit.checkpoint_every, self.task.fit.steps):
             self.saved = state.step
             speed = {k: metrics[k] for k in ("steps_per_second", "data_wait")}
             self._save(state, speed | {"train_seconds": state.seconds})
-
-    def _log(self, kind: str, metrics: Mapping[str, float], step: int) -> None:
-        assert self.tracker
-        self.tracker.metrics({f"{kind}/{k}": v for k, v in metrics.items()}, step)
-        for name, value in metrics.items():
-            if any(f"{kind}/{name}".startswith(shown) for shown in SHOWN):
-                self.curves.setdefault(f"{kind}/{name}", []).append((step, value))
 
     def _save(self, state: FitState, speed: dict[str, float]) -> None:
         if not self.tracker:
@@ -149,15 +127,12 @@ class Reporter:
         module = copy.deepcopy(state.module).eval()
         module.load_state_dict(state.averaged())
         metrics = self.task.validate(module, self.tracker, state.step)  # type: ignore[arg-type]
-        self._log("valid", metrics, state.step)
-        if state.step >= self.task.fit.steps:
-            self.tracker.figure(curves_figure(self.curves, SHOWN), "curves.png")
+        self.tracker.metrics({f"valid/{k}": v for k, v in metrics.items()}, state.step)
         words = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
         print(f"{self.launch.name} step {state.step}: {words}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
             provenance = {**self.launch.provenance, "step": state.step, "validation": {**metrics, **speed}}
             checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
-            Path(folder, CURVES).write_text(json.dumps(self.curves))
             ray.train.report(
                 {"step": state.step, **metrics, **speed},
                 checkpoint=ray.train.Checkpoint.from_directory(folder),

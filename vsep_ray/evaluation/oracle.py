@@ -1,17 +1,9 @@
-"""The floor and the ceiling beside every score: the mixture as estimate, and masks that know the sources."""
+"""The ceiling beside every score: masks that know the sources."""
 
 import torch
 from torch import Tensor
 
 from vsep_ray.transforms.stft import istft, stft
-
-
-def mixture_estimate(mixture: Tensor, num_sources: int) -> Tensor:
-    """Returns the floor: the mixture itself as the estimate of every source.
-
-    Shape: (..., C, T) -> (..., K, C, T).
-    """
-    return mixture.unsqueeze(-3).expand(*mixture.shape[:-2], num_sources, *mixture.shape[-2:])
 
 
 def oracle_mask(sources: Tensor, scales: Tensor) -> Tensor:
