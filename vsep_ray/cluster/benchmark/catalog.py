@@ -26,6 +26,7 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import FORMATS, libsndfile_subtype
 from vsep_ray.audio.resampling import map_channels, resample
 from vsep_ray.catalog.ledger import Ledger, LedgerRow
+from vsep_ray.chunking import chunks_of
 from vsep_ray.cluster.benchmark.cases import Row
 from vsep_ray.cluster.runtime.session import MALLOC, start_ray
 from vsep_ray.cluster.separate import job as separate
