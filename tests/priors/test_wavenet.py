@@ -4,7 +4,7 @@ import contracts
 import pytest
 import torch
 
-from vsep_ray.nn.autoregressive import draws
+from vsep_ray.nn.autoregressive import uniforms
 from vsep_ray.priors import WaveNetConfig
 
 TINY = WaveNetConfig(width=8, layers=4, cycle=2, components=2, taps=4, embedding=4, warm=8)
@@ -21,7 +21,7 @@ def naive_generation(prior, num, length, temperature):
     """`WaveNetPrior.sample` by its definition: the whole prefix once more for every sample."""
     config, density = prior.config, prior.density
     noise_std = torch.full((num,), config.noise_min).to(next(prior.parameters()))
-    u = draws(num, prior.channels, length, noise_std)
+    u = uniforms(num, prior.channels, length, noise_std)
     x = u.new_zeros(num, prior.channels, 0)
     for t in range(length):
         raw, lags = density.laws(torch.nn.functional.pad(x, (0, 1)), prior.embedding(noise_std), noise_std)
