@@ -33,7 +33,7 @@ def config(toy_storage, priors_config):
 
 @pytest.mark.ray
 def test_a_grid_is_searched_once(config, snapshot):
-    """Two trials of one depth, which share their priors; more are in tests/cluster/tune, without trainings."""
+    """Two trials of one depth, which share their priors; tests/cluster/tune has more, without trainings."""
     config = dataclasses.replace(config, depths=(2,))
     figures = job.run(config)
     rows = figures["rows"]
