@@ -79,12 +79,10 @@ def score_track(
         bsseval: also BSS Eval v4 by museval (about 0.7 s of CPU time per second of audio and method).
     """
     scales = scales.to(references)
-    rest = mixture - (scales[:, None, None] * references).sum(0)
-    everything = torch.cat([references, rest[None]])
-    ceiling = oracle_mask(everything, torch.cat([scales, scales.new_ones(1)]))[:-1]
-    floor = mixture.expand_as(references)
+    rest = mixture - (scales[:, None, None] * references).sum(0, keepdim=True)
+    ceiling = oracle_mask(torch.cat([references, rest]), torch.cat([scales, scales.new_ones(1)]))[:-1]
+    rows, floor = [], mixture.expand_as(references)
     floor_db = si_sdr(floor, references)
-    rows = []
     for method, estimate in {FLOOR: floor, **estimates, CEILING: ceiling}.items():
         score = si_sdr(estimate, references)
         columns = {
@@ -92,8 +90,8 @@ def score_track(
             "si_sdr_improvement_db": score - floor_db,
             "sdr_db": _windowed_sdr(estimate, references, sample_rate),
             "leakage_db": leakage_db(estimate, mixture).where(score.isnan(), math.nan),
+            **(_bss_columns(estimate, references, sample_rate) if bsseval else {}),
         }
-        columns |= _bss_columns(estimate, references, sample_rate) if bsseval else {}
         rows += [
             Score(track, s, method, **{n: column[k].item() for n, column in columns.items()})
             for k, s in enumerate(sources)

@@ -53,8 +53,7 @@ class MultiScaleFlow(nn.Module):
     ) -> None:
         super().__init__()
         self.blocks, self.split_priors = nn.ModuleList(), nn.ModuleList()
-        self.kept: list[int] = []
-        self.checkpointing = checkpointing
+        self.kept, self.checkpointing = list[int](), checkpointing
         for i, factor in enumerate(squeeze):
             inside = channels * factor
             if inside % 2:
