@@ -1,10 +1,10 @@
-"""A folder lives as long as its process, and no longer than until the next sweep."""
+"""A folder lives as long as its process, and no longer than until the next job looks."""
 
 import errno
 import subprocess
 import sys
 
-from vsep_ray.storage.locks import Staging, locks_work, only_one, sweep
+from vsep_ray.storage.locks import Staging, locks_work, only_one, remove_abandoned
 
 OWNER = """
 import sys
@@ -29,12 +29,12 @@ def owner(root):
 def test_what_a_killed_process_leaves_is_swept_and_no_more(tmp_path):
     mine, process = Staging(tmp_path), owner(tmp_path)
     assert len(list(tmp_path.glob("staging-*/half.wav"))) == 1
-    assert sweep(tmp_path) == 2  # both are in use
+    assert remove_abandoned(tmp_path) == 2  # both are in use
     with only_one(tmp_path / "run.lock") as first:
         assert not first
     process.kill()
     process.wait()
-    assert sweep(tmp_path) == 1
+    assert remove_abandoned(tmp_path) == 1
     assert list(tmp_path.glob("staging-*/half.wav")) == [] and mine.folder.is_dir()
     with only_one(tmp_path / "run.lock") as first:
         assert first

@@ -33,7 +33,7 @@ class Staging:
             self._lock.close()
 
 
-def sweep(root: Path) -> int:
+def remove_abandoned(root: Path) -> int:
     """Removes the folders below ``root`` whose owners are gone; returns how many others are still in use."""
     busy = 0
     for path in sorted(root.glob("staging-*.lock")):

@@ -33,7 +33,7 @@ from vsep_ray.cluster.separate.settings import Assignment
 from vsep_ray.cluster.separate.worker import Worker, staging_root
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.presets import SeparateCatalogConfig
-from vsep_ray.storage.locks import only_one, sweep
+from vsep_ray.storage.locks import only_one, remove_abandoned
 from vsep_ray.tracking import system_metrics
 
 __all__ = ["plan", "run"]
@@ -144,7 +144,8 @@ def _tidy(work: Work) -> str:
     """Removes what actors that were killed left, and returns the URI of the compacted ledger."""
     root = staging_root(work.settings.output)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while sweep(root) and time.monotonic() < deadline and not storage.is_remote(work.settings.output):
+    shared = storage.is_remote(work.settings.output)
+    while remove_abandoned(root) and time.monotonic() < deadline and not shared:
         time.sleep(0.2)
     for name in filter(storage.is_leftover, storage.list_folder(work.ledger.uri)):
         storage.delete(storage.join(work.ledger.uri, name))

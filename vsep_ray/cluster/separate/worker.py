@@ -15,7 +15,7 @@ from vsep_ray.cluster.separate.publishing import FatalError, Finisher, raise_if_
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, failed
 from vsep_ray.parallel.prefetch import ahead, crew
 from vsep_ray.presets.job import torch_device
-from vsep_ray.storage.locks import Staging, locks_work, sweep
+from vsep_ray.storage.locks import Staging, locks_work, remove_abandoned
 from vsep_ray.streaming import Chunking, Selection
 from vsep_ray.streaming.model import chunking, is_out_of_memory, ladder, may_span, stream_model
 
@@ -38,7 +38,7 @@ class Worker:
         self.grid = chunking(separator, config.chunk_seconds, config.overlap, config.batch_size)
         self.span = may_span(self.model, self.grid)
         root = staging_root(settings.output)
-        sweep(root)
+        remove_abandoned(root)
         self.staging = Staging(root)
 
     def separate(self, assignments: Sequence[Assignment]) -> str | None:
