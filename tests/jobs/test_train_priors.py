@@ -64,7 +64,7 @@ def test_a_killed_worker_loses_at_most_the_steps_since_its_last_checkpoint(prior
         runs = Path(config.storage, "runs")
         wait_for(lambda: any(registered(runs)))
         step_at_death = kill_worker()
-        figures = running.result(timeout=120)
+        figures = running.result(timeout=300)
     assert step_at_death and figures["steps"] == {"sine": 400}
     api = client(config.tracking_uri)
     below = f"tags.`mlflow.parentRunId` = '{figures['run_id']}'"
@@ -92,7 +92,7 @@ def kill_worker():
     return worker.pid
 
 
-def wait_for(condition, seconds=90):
+def wait_for(condition, seconds=300):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited too long"
