@@ -144,8 +144,8 @@ def _tidy(work: Work) -> str:
     """Removes what actors that were killed left, and returns the URI of the compacted ledger."""
     root = staging_root(work.settings.output)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    shared = storage.is_remote(work.settings.output)
-    while remove_abandoned(root) and time.monotonic() < deadline and not shared:
+    remote = storage.is_remote(work.settings.output)
+    while remove_abandoned(root) and time.monotonic() < deadline and not remote:
         time.sleep(0.2)
     for name in filter(storage.is_leftover, storage.list_folder(work.ledger.uri)):
         storage.delete(storage.join(work.ledger.uri, name))
