@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import ray
 import torch
 
@@ -211,11 +212,9 @@ def _record(
     heard: Sequence[Excerpt],
     sources: Sequence[str],
 ) -> None:
-    import pandas
-
     tracker.metrics(dict(_numbers(figures)))
     tracker.text(html, "report.html")
-    tracker.text(pandas.DataFrame(scores).to_csv(index=False), "scores.csv")
+    tracker.text(pd.DataFrame(scores).to_csv(index=False), "scores.csv")
     tracker.text(json.dumps(figures, indent=1), "figures.json")
     tracker.figure(score_figure(scores), "scores.png")
     for e in heard:
