@@ -10,14 +10,16 @@ import pytest
 import soundfile
 from stores import read_paired
 
+from vsep_ray import storage
 from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import begin, divide, finish, write_unit
 from vsep_ray.datasets import streams
 from vsep_ray.datasets.musdb import SOURCES, MUSDB18Config, MUSDB18HQConfig
-from vsep_ray.datasets.streams import BadFileError, whole
+from vsep_ray.datasets.streams import BadFileError, aligned, whole
 from vsep_ray.datasets.track import MIXTURE, PUBLISHED, CropConfig
+from vsep_ray.storage import files
 
 VALID = "Actions - One Minute Smile"
 VALIDS = [VALID, "Clara Berry And Wooldog - Waltz For My Victims", "Johnny Lokke - Promises & Lies"]
@@ -156,6 +158,19 @@ def test_stem_files_are_read_as_by_musdb_without_ffmpeg_in_constant_memory(tmp_p
     assert peak < direct.nbytes / 2  # blocks of five streams, not the whole file
     for expected, (source, stream) in zip(direct, opened.items(), strict=True):
         np.testing.assert_array_equal(np.concatenate([first[source], *stream], axis=1), expected)
+
+
+def test_a_stem_file_in_a_bucket_is_fetched_once(stem_root, bucket, monkeypatch):
+    title, fetched, download = TESTS[0], [], files.download
+    uri = storage.join(bucket, "test", f"{title}.stem.mp4")
+    storage.upload(stem_root / "test" / f"{title}.stem.mp4", uri)
+    monkeypatch.setattr(files, "download", lambda uri, path: fetched.append(uri) or download(uri, path))
+    (remote,) = MUSDB18Config(bucket).find()
+    local = next(t for t in MUSDB18Config(str(stem_root)).find() if t.id == title)
+    crops, expected = (aligned(MUSDB18Config().open(t, CROP), CROP.length) for t in (remote, local))
+    for crop, other in zip(crops, expected, strict=True):
+        assert all(np.array_equal(crop[source], other[source]) for source in (PUBLISHED, *SOURCES))
+    assert fetched == [uri]
 
 
 def test_a_stem_file_with_too_few_streams_is_a_bad_file(tmp_path):

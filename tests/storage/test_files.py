@@ -1,12 +1,13 @@
 """Local paths and URIs, atomic writes, listings with loops."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from vsep_ray import storage
 from vsep_ray.config import UserError
-from vsep_ray.storage import uris
+from vsep_ray.storage import files, uris
 
 
 def test_join_and_split_keep_options_and_odd_names():
@@ -54,6 +55,23 @@ def test_upload_download(tmp_path):
     assert (tmp_path / "copy" / "z").read_bytes() == b"abc"
     with storage.read_local(f"file://{tmp_path}/y/z") as path:
         assert path.read_bytes() == b"abc"
+
+
+def test_readers_of_a_remote_file_share_one_copy(bucket, monkeypatch):
+    fetched, download = [], files.download
+    monkeypatch.setattr(files, "download", lambda uri, path: fetched.append(uri) or download(uri, path))
+    target = storage.join(bucket, "song.stem.mp4")
+    storage.write_bytes(target, b"abc")
+
+    def read(_):
+        with storage.read_local(target) as path:
+            return path, path.read_bytes()
+
+    with storage.read_local(target) as first, ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(read, range(4))) == {(first, b"abc")}
+    assert fetched == [target] and not first.exists()
+    with storage.read_local(target):
+        assert len(fetched) == 2  # it may be another file by now
 
 
 def test_a_bucket_is_read_and_written_like_a_folder(bucket, tmp_path):

@@ -5,6 +5,7 @@ import errno
 import os
 import shutil
 import tempfile
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,9 +29,32 @@ def write_bytes(uri: str, content: bytes) -> None:
         path.write_bytes(content)
 
 
+class _Copy:
+    """A temporary copy of a remote file is fetched when it is first asked for."""
+
+    def __init__(self, uri: str) -> None:
+        self.uri, self.readers, self.fetched = uri, 0, False
+        self.lock = threading.Lock()
+        self.folder = tempfile.TemporaryDirectory(prefix="vsep-")
+        self.path = Path(self.folder.name, "copy" + Path(split(uri)[2]).suffix)
+
+    def fetch(self) -> Path:
+        with self.lock:
+            if not self.fetched:
+                download(self.uri, self.path)
+                self.fetched = True
+            return self.path
+
+
+_copies: dict[str, _Copy] = {}
+_copies_lock = threading.Lock()
+
+
 @contextlib.contextmanager
 def read_local(uri: str) -> Iterator[Path]:
     """Yields a local path with the content of ``uri``: the file itself, or a temporary copy of a remote one.
+
+    Readers at the same time, as of the five streams of one stem file, share a copy; it goes with the last.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -38,10 +62,16 @@ def read_local(uri: str) -> Iterator[Path]:
     if not is_remote(uri):
         yield local_path(uri)
         return
-    with tempfile.TemporaryDirectory(prefix="vsep-") as folder:
-        path = Path(folder, "copy" + Path(split(uri)[2]).suffix)
-        download(uri, path)
-        yield path
+    with _copies_lock:
+        copy = _copies[uri] if uri in _copies else _copies.setdefault(uri, _Copy(uri))
+        copy.readers += 1
+    try:
+        yield copy.fetch()
+    finally:
+        with _copies_lock:
+            copy.readers -= 1
+            if not copy.readers:
+                _copies.pop(uri).folder.cleanup()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import statistics
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +115,7 @@ def memory(config: BenchmarkConfig, settings: WorkerSettings, folder: Path) -> R
 
 
 def _separate(settings: WorkerSettings, path: str) -> None:
-    worker = Worker(settings)
+    worker = Worker(replace(settings, output=f"{path}.stems"))
     worker.separate([Assignment("memory", path)])
     assert worker.ledger.read("status")["status"].to_pylist() == ["separated"]
 
