@@ -27,6 +27,7 @@ from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.nn.bijections import Bijection
+from vsep_ray.nn.precision import computing
 from vsep_ray.objectives import MaximumLikelihood, RemixConfig, SelfTrainingConfig
 from vsep_ray.priors import FlowConfig, PriorConfig
 from vsep_ray.separators import (
@@ -128,6 +129,17 @@ def the_noise_level_matters(prior):
     assert (prior.log_prob(x, levels(prior, 2, 0.1)) != prior.log_prob(x, levels(prior, 2, 0.9))).all()
 
 
+def log_densities_in_bf16_are_near_those_in_float32(prior):
+    x = toy_clips("sawtooth", length=length_of(prior), channels=prior.channels)[:4]
+    with torch.no_grad():
+        exact = prior.log_prob(x, levels(prior, 4))
+        with computing("bf16", x.device):
+            rounded = prior.log_prob(x, levels(prior, 4))
+    assert rounded.dtype == torch.float32 and not torch.equal(rounded, exact)
+    per_sample = (rounded / x[0].numel(), exact / x[0].numel())
+    torch.testing.assert_close(*per_sample, atol=2e-3, rtol=1e-3)
+
+
 def samples_have_the_length_asked_for(prior):
     length = length_of(prior)
     x = prior.sample(3, length)
@@ -202,6 +214,7 @@ PRIOR_CHECKS = [
     every_sample_of_x_has_a_gradient_which_is_the_score,
     items_of_a_batch_do_not_see_each_other,
     the_noise_level_matters,
+    log_densities_in_bf16_are_near_those_in_float32,
     samples_have_the_length_asked_for,
     wrong_shapes_and_noise_levels_are_refused,
 ]
@@ -278,11 +291,23 @@ def mixtures_of_a_batch_do_not_see_each_other(config, channels):
     torch.testing.assert_close(backbone(mixture), alone)
 
 
+def bf16_is_near_float32(config, channels):
+    """30 dB: a product in bf16 is off by 2^-9 at most, and the errors of some twenty layers add up."""
+    backbone = jiggle(config.build(2, channels)).eval()
+    mixture = torch.randn(2, channels, some_length(backbone))
+    exact = backbone(mixture)
+    with computing("bf16", mixture.device):
+        rounded = backbone(mixture)
+    assert rounded.dtype == torch.float32 and not torch.equal(rounded, exact)
+    assert (rounded - exact).square().sum() < 1e-3 * exact.square().sum()
+
+
 BACKBONE_CHECKS = [
     parameters_have_the_sacred_shape_at_every_multiple,
     silence_and_clicks_give_finite_values_and_gradients,
     every_parameter_learns,
     mixtures_of_a_batch_do_not_see_each_other,
+    bf16_is_near_float32,
 ]
 
 # Posterior families -----------------------------------------------------------------------------------------

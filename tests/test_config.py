@@ -15,9 +15,11 @@ from vsep_ray.config import (
     fingerprint,
     from_dict,
     members,
+    option,
     replace_path,
     short_name,
     to_dict,
+    what_counts,
 )
 from vsep_ray.objectives import NoneConfig, WakeConfig
 from vsep_ray.presets import TRAIN_PRIORS, TRAIN_SEPARATOR, TrainPriorsConfig, TrainSeparatorConfig
@@ -130,6 +132,19 @@ def test_fingerprints_change_with_any_value_and_with_nothing_else():
     )
     changed = replace_path(config, "separator.posterior", FactorisedNormalConfig())
     assert fingerprint(changed) != fingerprint(config), "members with equal fields differ by their type"
+
+
+def test_a_field_that_came_later_leaves_the_names_of_results_as_they_are():
+    @dataclass(frozen=True)
+    class Before:
+        steps: int = 3
+
+    @dataclass(frozen=True)
+    class After(Before):
+        precision: str = option("auto", later=True)
+
+    assert what_counts(After()) | {"type": "Before"} == what_counts(Before())
+    assert what_counts(After(precision="bf16"))["precision"] == "bf16"
 
 
 def test_replace_path():

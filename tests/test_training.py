@@ -86,6 +86,15 @@ def test_the_loss_falls_and_is_reported():
     assert 0 <= last["data_wait"] <= 1
 
 
+def test_a_run_in_bf16_keeps_its_weights_in_float32_and_learns_the_same():
+    configs = [dataclasses.replace(CONFIG, precision=precision) for precision in ("float32", "bf16")]
+    (exact, _), (rounded, _) = map(run, configs)
+    assert {p.dtype for p in rounded.module.parameters()} == {torch.float32}
+    left, right = (torch.cat([p.flatten() for p in s.module.parameters()]) for s in (exact, rounded))
+    assert not torch.equal(left, right)
+    torch.testing.assert_close(loss_of(exact.module), loss_of(rounded.module), atol=0.02, rtol=0)
+
+
 def test_the_same_seed_gives_the_same_run_and_another_another():
     assert_same(run()[0], run()[0])
     other = run(FitConfig(**{**vars(CONFIG), "seed": 1}))[0]

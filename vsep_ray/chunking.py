@@ -31,6 +31,8 @@ CHUNK_SECONDS = 6.0
 """A chunk has this number of seconds of audio, where nobody asks for another."""
 OVERLAP = 0.25
 """This fraction of a chunk is cross-faded with its neighbour, where nobody asks for another."""
+BATCH_SIZE = 4
+"""A forward pass has this number of chunks, where nobody asks for another."""
 K = TypeVar("K")
 M = TypeVar("M")
 

@@ -121,7 +121,8 @@ def option(
         default_factory: it makes the value in the place of ``default``.
         role: what the field is for; None means that it decides the result.
         more: ``short``, a flag without the prefixes of the configs that hold the field; ``was``, the field's
-            earlier names, as dotted paths.
+            earlier names, as dotted paths; ``later``, that the field came when results had names already: at
+            its default it leaves them as they are.
     """
     return dataclasses.field(
         default=default, default_factory=default_factory, metadata={"role": role, **more}
@@ -150,10 +151,13 @@ def fields_with(config: Any, role: Role) -> dict[str, Any]:
 
 
 def what_counts(config: Any) -> Any:
-    """Returns what decides the result, as `to_dict` writes it: the fields without a role, at any depth."""
+    """Returns what decides the result, as `to_dict` writes it: the fields without a role, at any depth, but
+    for those that came later and have their defaults.
+    """
     if not dataclasses.is_dataclass(config) or isinstance(config, type):
         return to_dict(config)
-    kept = [f.name for f in dataclasses.fields(config) if not f.metadata.get("role")]
+    fields = [f for f in dataclasses.fields(config) if not f.metadata.get("role")]
+    kept = [f.name for f in fields if not (f.metadata.get("later") and getattr(config, f.name) == f.default)]
     return {"type": type(config).__name__, **{name: what_counts(getattr(config, name)) for name in kept}}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vsep_ray.config import option
+from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import warmup_cosine
 
@@ -41,6 +42,9 @@ class FitConfig:
     """A checkpoint and a validation follow after this number of steps; a killed run loses no more."""
     seed: int = 0
     """Initial weights, order of the data and noise are drawn from this seed."""
+    precision: Precision = option("auto", later=True)
+    """Networks multiply in float32 or bf16 (weights, losses and sums stay float32); auto means bf16 where the
+    hardware has it."""
 
 
 @dataclass
@@ -69,7 +73,7 @@ class FitState:
     def create(cls, module: nn.Module, config: FitConfig, memory: nn.Module | None = None) -> "FitState":
         """Returns a fresh state for the trainable parameters of ``module``."""
         trainable = [p for p in module.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(trainable, lr=config.learning_rate, betas=(0.9, 0.99))
+        optimizer = torch.optim.Adam(trainable, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
         average = {n: p.detach().clone() for n, p in module.named_parameters()} if config.ema else {}
         return cls(module, optimizer, average, memory)
 
@@ -121,17 +125,19 @@ def fit(
     objective.train()
     assert part or collectives.count() == 1, "several workers, and no word of which part each has"
     part, meter, source = part or slice(0, config.batch_size), Meter(), iter(batches)
-    while state.step < config.steps:
-        batch = meter.waiting(lambda: next(source, None))
-        if batch is None:
-            raise ValueError(f"the batches ended at step {state.step} of {config.steps}; repeat them")
-        if metrics := _step(objective, batch, config, state, part):
-            meter.add(metrics)
-        if state.step % config.log_every == 0 or state.step == config.steps:
-            scalars = meter.drain() | {"skipped_updates": float(state.skipped)}
-            state.seconds += scalars.pop("seconds")
-            if report is not None:
-                report(state, scalars)
+    device = next(state.module.parameters()).device
+    with computing(config.precision, device):
+        while state.step < config.steps:
+            batch = meter.waiting(lambda: next(source, None))
+            if batch is None:
+                raise ValueError(f"the batches ended at step {state.step} of {config.steps}; repeat them")
+            if metrics := _step(objective, batch, config, state, part):
+                meter.add(metrics)
+            if state.step % config.log_every == 0 or state.step == config.steps:
+                scalars = meter.drain() | {"skipped_updates": float(state.skipped)}
+                state.seconds += scalars.pop("seconds")
+                if report is not None:
+                    report(state, scalars)
     return state
 
 

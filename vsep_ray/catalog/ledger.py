@@ -58,6 +58,7 @@ class LedgerRow:
         model: URI of the model.
         fingerprint: of the model and all options that change the stems.
         chunk_seconds, batch_size: as used; smaller than asked for where memory ran out.
+        precision: what the model multiplied in, ``float32`` or ``bf16``.
         attempts: how many times it was tried under this fingerprint.
         node: host name.
         run: id of the MLflow run that did it.
@@ -84,6 +85,7 @@ class LedgerRow:
     lowest_confidence_db: float | None = None
     chunk_seconds: float = 0.0
     batch_size: int = 0
+    precision: str = ""
     attempts: int = 1
     node: str = ""
     run: str = ""

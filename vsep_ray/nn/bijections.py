@@ -120,7 +120,7 @@ class InvertibleConv(Bijection):
     @override
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         ladj = self.log_diagonal.sum().expand(x.shape[0]) * x.shape[-1]
-        return nn.functional.conv1d(x, self._weight()[..., None]), ladj
+        return nn.functional.linear(x.mT, self._weight()).mT, ladj
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:
@@ -168,7 +168,7 @@ class Coupling(Bijection):
     def forward(self, x: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
         a, b = x.chunk(2, 1)
         log_s, t = self._law(a, context)
-        return torch.cat([a, b * log_s.exp() + t], 1), log_s.sum((1, 2))
+        return torch.cat([a.mT, (b * log_s.exp() + t).mT], 2).mT, log_s.sum((1, 2))
 
     @override
     def inverse(self, y: Tensor, context: Tensor) -> Tensor:

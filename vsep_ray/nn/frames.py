@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.nn.conv import residual_stack
+from vsep_ray.nn.conv import Conv, residual_stack
+from vsep_ray.nn.precision import network
 
 
 class FrameStack(nn.Module):
@@ -19,10 +20,11 @@ class FrameStack(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, width: int, blocks: int) -> None:
         super().__init__()
-        self.inp = nn.Conv1d(inputs, width, 3, padding=1)
+        self.inp = Conv(inputs, width, 3, padding=1)
         self.blocks = residual_stack(width, blocks)
-        self.out = nn.Conv1d(width, outputs, 1)
+        self.out = Conv(width, outputs, 1)
 
+    @network
     def forward(self, x: Tensor) -> Tensor:
         """Returns the frames after all layers. Shape: (B, inputs, N) -> (B, outputs, N)."""
         return self.out(self.blocks(self.inp(x)))

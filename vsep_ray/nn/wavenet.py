@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.nn.conv import zero_init
+from vsep_ray.nn.conv import Conv, zero_init
+from vsep_ray.nn.precision import network
 
 
 class GatedLayer(nn.Module):
@@ -24,21 +25,22 @@ class GatedLayer(nn.Module):
         super().__init__()
         span = dilation * (kernel - 1)
         self.padding = (span, 0) if causal else (span // 2, span // 2)
-        self.dilated = nn.Conv1d(width, 2 * width, kernel, dilation=dilation)
-        self.context = nn.Conv1d(context, 2 * width, 1) if context else None
-        self.out = nn.Conv1d(width, 2 * width, 1)
+        self.dilated = Conv(width, 2 * width, kernel, dilation=dilation)
+        self.context = Conv(context, 2 * width, 1) if context else None
+        self.out = Conv(width, 2 * width, 1)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Returns the residual and the skip output.
 
         Shape: (B, width, T), (B, E, T or 1) -> (B, width, T), (B, width, T).
         """
-        hidden = self.dilated(nn.functional.pad(x, self.padding))
+        # padded and divided along the last axis, as it lies in memory (`vsep_ray.nn.conv`)
+        hidden = self.dilated(nn.functional.pad(x.mT, (0, 0, *self.padding)).mT).mT
         if self.context is not None and context is not None:
-            hidden = hidden + self.context(context)
-        filters, gates = hidden.chunk(2, 1)
-        residual, skip = self.out(torch.tanh(filters) * torch.sigmoid(gates)).chunk(2, 1)
-        return x + residual, skip
+            hidden = hidden + self.context(context).mT
+        filters, gates = hidden.chunk(2, 2)
+        residual, skip = self.out((torch.tanh(filters) * torch.sigmoid(gates)).mT).mT.chunk(2, 2)
+        return x + residual.mT, skip.mT
 
 
 def skips(layers: nn.ModuleList, x: Tensor, context: Tensor | None = None) -> Tensor:
@@ -46,7 +48,7 @@ def skips(layers: nn.ModuleList, x: Tensor, context: Tensor | None = None) -> Te
 
     Shape: (B, width, T), (B, E, T or 1) -> (B, width, T).
     """
-    total = torch.zeros_like(x)
+    total = torch.zeros_like(x, dtype=torch.promote_types(x.dtype, torch.float32))
     for layer in layers:
         x, skip = layer(x, context)
         total = total + skip
@@ -83,12 +85,13 @@ class WaveNet(nn.Module):
         causal: bool = False,
     ) -> None:
         super().__init__()
-        self.inp = nn.Conv1d(inputs, width, 1)
+        self.inp = Conv(inputs, width, 1)
         self.layers = nn.ModuleList(
             GatedLayer(width, context, kernel, 2 ** (i % cycle), causal) for i in range(layers)
         )
-        self.out = zero_init(nn.Conv1d(width, outputs, 1))
+        self.out = zero_init(Conv(width, outputs, 1))
 
+    @network
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
         """Returns the output of all layers.
 

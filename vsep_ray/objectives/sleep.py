@@ -57,31 +57,30 @@ def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: f
         mixture = mixture + noise_std * random.normal(mixture.shape, mixture)
     q = separator(mixture)
     loss = -q.log_prob(sources).mean() / sources[0].numel()
+    error = (q.mean - sources).square().mean((-2, -1))
     if mean_weight:
-        loss = loss + mean_weight * _profiled(q.mean, sources, mixture)
+        loss = loss + mean_weight * _profiled(error, mixture)
     return {
         "loss": loss,
-        "snr_db": _snr_db(q.mean.detach(), sources),
+        "snr_db": _snr_db(error.detach(), sources),
         **posterior_metrics(q, mixture, separator),
     }
 
 
-def _profiled(estimates: Tensor, sources: Tensor, mixture: Tensor) -> Tensor:
+def _profiled(error: Tensor, mixture: Tensor) -> Tensor:
     """Returns 1/2 log MSE, averaged over items and sources, relative to the mixture.
 
-    Shape: (B, K, C, T) -> ().
+    Shape: (B, K), (B, C, T) -> ().
     """
-    error = ((estimates - sources) ** 2).mean((-2, -1))
-    level = (mixture**2).mean((-2, -1)).unsqueeze(1) + AUDIBLE * 1e-6
+    level = mixture.square().mean((-2, -1)).unsqueeze(1) + AUDIBLE * 1e-6
     return 0.5 * (error / level + INAUDIBLE_ERROR).log().mean()
 
 
-def _snr_db(estimates: Tensor, sources: Tensor) -> Tensor:
+def _snr_db(error: Tensor, sources: Tensor) -> Tensor:
     """Returns the mean ratio over audible sources, dB; it says nothing of silent ones.
 
-    Shape: (B, K, C, T) -> ().
+    Shape: (B, K), (B, K, C, T) -> ().
     """
-    error = ((estimates - sources) ** 2).mean((-2, -1)) + AUDIBLE * 1e-6
-    power = (sources**2).mean((-2, -1))
-    ratios = torch.where(power > AUDIBLE, 10 * torch.log10(power / error), 0)
+    power = sources.square().mean((-2, -1))
+    ratios = torch.where(power > AUDIBLE, 10 * torch.log10(power / (error + AUDIBLE * 1e-6)), 0)
     return ratios.sum() / (power > AUDIBLE).sum().clamp_min(1)

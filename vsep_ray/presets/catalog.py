@@ -5,6 +5,7 @@ from typing import Literal
 
 from vsep_ray.chunking import CHUNK_SECONDS, OVERLAP
 from vsep_ray.config import option
+from vsep_ray.nn.precision import Precision
 from vsep_ray.presets.job import Device, JobConfig
 
 AudioFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
@@ -37,8 +38,12 @@ class SeparateCatalogConfig(JobConfig):
     """One forward pass of the model has this many seconds of audio."""
     overlap: float = OVERLAP
     """This fraction of a chunk is cross-faded with its neighbour, in [0, 0.5]."""
-    batch_size: int = option(4, role="resource")
-    """One forward pass has this number of chunks; the last batch is padded to it."""
+    batch_size: int = option(0, role="resource")
+    """One forward pass has this number of chunks; the last batch is padded to it. 0 means as the stems that
+    are in the output folder already, else 4."""
+    precision: Precision = option("auto", role="resource")
+    """The model multiplies in float32 or bf16. auto means as the stems that are in the output folder already,
+    else bf16 where every node has hardware for it."""
     samples: int = 0
     """Each chunk has this number of posterior draws. From them the ledger gets the SDR (dB) that the model
     expects of each stem, to sort a catalog by doubt. 0 draws none."""

@@ -7,6 +7,7 @@ from vsep_ray.config import option
 from vsep_ray.datasets.musdb import MUSDB18Config
 from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.inference import LangevinConfig, RefineConfig
+from vsep_ray.nn.precision import Precision
 from vsep_ray.presets.job import Device, JobConfig
 
 Method = Literal["amortized", "refine", "langevin"]
@@ -43,6 +44,8 @@ class EvaluateConfig(JobConfig):
     """BSS Eval v4 by museval is added (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
     listening_tracks: int = option(4, role="manner")
     """The listening page embeds this number of the worst tracks."""
+    precision: Precision = option("auto", later=True)
+    """The models multiply in float32 or bf16; auto means bf16 where the hardware has it."""
     device: Device = option("auto", role="resource")
     """The models run here; auto means GPUs if the cluster has any now. Say gpu where they come on demand."""
 

@@ -5,12 +5,13 @@ import math
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
-from vsep_ray.nn.conv import zero_init
+from vsep_ray.nn.conv import Conv, zero_init
 from vsep_ray.nn.frames import with_level
 from vsep_ray.nn.normal import LOG_2PI
+from vsep_ray.nn.precision import network
 from vsep_ray.nn.unet import UNet
 from vsep_ray.priors.prior import NoiseConfig, NoiseEmbedding, Prior
 from vsep_ray.transforms.stft import compress, istft, stft
@@ -72,9 +73,9 @@ class ScorePrior(Prior):
         super().__init__(config, sample_rate, channels, config.hop)
         self.bins = config.n_fft // 2 + 1
         self.embedding = NoiseEmbedding(config.embedding)
-        self.encode = nn.Conv1d(3 * channels * self.bins + config.embedding, config.width, 3, padding=1)
+        self.encode = Conv(3 * channels * self.bins + config.embedding, config.width, 3, padding=1)
         self.unet = UNet(config.width, config.levels, config.blocks)
-        self.decode = zero_init(nn.Conv1d(config.width, 3 * channels * self.bins, 1))
+        self.decode = zero_init(Conv(config.width, 3 * channels * self.bins, 1))
 
     def denoise(self, x: Tensor, noise_std: Tensor) -> Tensor:
         """Returns D(x; sigma), the mean of the clean waveform given x.
@@ -85,12 +86,15 @@ class ScorePrior(Prior):
         spectrum = stft(x, self.config.n_fft, self.config.hop)
         scaled = spectrum * torch.rsqrt(level**2 + self.config.data_std**2)[..., None]
         features = with_level(compress(scaled, 0.3), self.embedding(noise_std))
-        hidden = self.unet(self.encode(features))
-        log_power, real, imag = self.decode(hidden).unflatten(1, (3, self.channels, -1)).unbind(1)
+        log_power, real, imag = self._network(features).unflatten(1, (3, self.channels, -1)).unbind(1)
         snr = log_power + 2 * torch.log(self.config.data_std / level)[..., None]  # log v / sigma^2
         spread = 0.5 / torch.cosh(0.5 * snr.clamp(-60, 60))  # sqrt(w (1 - w))
         mask = torch.complex(torch.sigmoid(snr) + spread * real, spread * imag)
         return istft(mask * spectrum, self.config.hop, x.shape[-1])
+
+    @network
+    def _network(self, features: Tensor) -> Tensor:
+        return self.decode(self.unet(self.encode(features)))
 
     @override
     def _log_prob(self, x: Tensor, noise_std: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from vsep_ray.nn.conv import Conv
+from vsep_ray.nn.precision import network
 from vsep_ray.separators.posterior import PARAMETERS, with_equal_parts
 
 KERNEL, STRIDE = 8, 4
@@ -55,6 +57,10 @@ class Demucs(nn.Module):
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        return with_equal_parts(self._network(mixture), mixture, self.num_sources)
+
+    @network
+    def _network(self, mixture: Tensor) -> Tensor:
         x, skips = mixture, []
         for level in self.encoder:
             x = level(x)
@@ -62,7 +68,7 @@ class Demucs(nn.Module):
         x = self._remember(x)
         for level in self.decoder:
             x = level(x + skips.pop())
-        return with_equal_parts(x, mixture, self.num_sources)
+        return x
 
     def _remember(self, x: Tensor) -> Tensor:
         if self.lstm is None or self.join is None:
@@ -73,12 +79,12 @@ class Demucs(nn.Module):
 
 def _encode(inputs: int, outputs: int) -> nn.Sequential:
     return nn.Sequential(
-        nn.Conv1d(inputs, outputs, KERNEL, STRIDE, padding=(KERNEL - STRIDE) // 2), nn.ReLU(),
-        nn.Conv1d(outputs, 2 * outputs, 1), nn.GLU(1),
+        Conv(inputs, outputs, KERNEL, STRIDE, padding=(KERNEL - STRIDE) // 2), nn.ReLU(),
+        Conv(outputs, 2 * outputs, 1), nn.GLU(1),
     )  # fmt: skip
 
 
 def _decode(inputs: int, outputs: int, last: bool) -> nn.Sequential:
     up = nn.ConvTranspose1d(inputs, outputs, KERNEL, STRIDE, padding=(KERNEL - STRIDE) // 2)
-    gate = [nn.Conv1d(inputs, 2 * inputs, 3, padding=1), nn.GLU(1)]
+    gate = [Conv(inputs, 2 * inputs, 3, padding=1), nn.GLU(1)]
     return nn.Sequential(*gate, up, *([] if last else [nn.ReLU()]))

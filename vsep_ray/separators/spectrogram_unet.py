@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vsep_ray.nn.conv import Conv
+from vsep_ray.nn.precision import network
 from vsep_ray.nn.unet import UNet
 from vsep_ray.separators.posterior import PARAMETERS
 from vsep_ray.transforms.stft import compress, istft, stft
@@ -51,20 +53,25 @@ class SpectrogramUNet(nn.Module):
         self.config, self.multiple = config, config.hop
         self.num_sources, self.channels = num_sources, channels
         bins = config.n_fft // 2 + 1
-        self.encode = nn.Conv1d(3 * channels * bins, config.width, 3, padding=1)
+        self.encode = Conv(3 * channels * bins, config.width, 3, padding=1)
         self.unet = UNet(config.width, config.levels, config.blocks)
-        self.masks = nn.Conv1d(config.width, num_sources * channels * bins * 2, 1)
-        self.log_std = nn.Conv1d(config.width, num_sources * channels, 1)
+        self.masks = Conv(config.width, num_sources * channels * bins * 2, 1)
+        self.log_std = Conv(config.width, num_sources * channels, 1)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
         spectrum = stft(mixture, self.config.n_fft, self.config.hop)
-        hidden = self.unet(self.encode(compress(spectrum, self.config.compression)))
-        raw = self.masks(hidden).unflatten(1, (self.num_sources, *spectrum.shape[1:3], 2))
-        masks = torch.complex(raw[..., 0, :] + 1 / self.num_sources, raw[..., 1, :])
+        raw, log_std = self._network(compress(spectrum, self.config.compression))
+        pairs = raw.mT.unflatten(2, (self.num_sources, *spectrum.shape[1:3], 2))
+        masks = torch.view_as_complex(pairs).permute(0, 2, 3, 1, 4).mT + 1 / self.num_sources
         shares = istft(masks * spectrum.unsqueeze(1), self.config.hop, mixture.shape[-1])
-        log_std = _upsample(self.log_std(hidden), self.config.hop)[..., : mixture.shape[-1]]
-        return torch.stack([shares, log_std.unflatten(1, shares.shape[1:3])], dim=PARAMETERS)
+        spread = _upsample(log_std, self.config.hop)[..., : mixture.shape[-1]]
+        return torch.stack([shares, spread.unflatten(1, shares.shape[1:3])], dim=PARAMETERS)
+
+    @network
+    def _network(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        hidden = self.unet(self.encode(features))
+        return self.masks(hidden), self.log_std(hidden)
 
 
 def _upsample(frames: Tensor, hop: int) -> Tensor:

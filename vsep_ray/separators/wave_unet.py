@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from vsep_ray.nn.conv import Conv
+from vsep_ray.nn.precision import network
 from vsep_ray.separators.posterior import PARAMETERS, with_equal_parts
 
 
@@ -45,10 +47,14 @@ class WaveUNet(nn.Module):
         self.down = nn.ModuleList(_convolve(a, b, config.down_kernel) for a, b in pairs[:-1])
         self.bottom = _convolve(*pairs[-1], config.down_kernel)
         self.up = nn.ModuleList(_convolve(a + b, a, config.up_kernel) for a, b in reversed(pairs[1:]))
-        self.out = nn.Conv1d(widths[1] + channels, num_sources * PARAMETERS * channels, 1)
+        self.out = Conv(widths[1] + channels, num_sources * PARAMETERS * channels, 1)
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
+        return with_equal_parts(self._network(mixture), mixture, self.num_sources)
+
+    @network
+    def _network(self, mixture: Tensor) -> Tensor:
         x, skips = mixture, []
         for layer in self.down:
             skips.append(layer(x))
@@ -56,11 +62,11 @@ class WaveUNet(nn.Module):
         x = self.bottom(x)
         for layer in self.up:
             x = layer(torch.cat([_double(x), skips.pop()], 1))
-        return with_equal_parts(self.out(torch.cat([x, mixture], 1)), mixture, self.num_sources)
+        return self.out(torch.cat([x, mixture], 1))
 
 
 def _convolve(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
-    return nn.Sequential(nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2), nn.LeakyReLU(0.2))
+    return nn.Sequential(Conv(inputs, outputs, kernel, padding=kernel // 2), nn.LeakyReLU(0.2))
 
 
 def _double(x: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from vsep_ray.nn.conv import Conv
+from vsep_ray.nn.precision import network
 from vsep_ray.nn.wavenet import GatedLayer, skips
 from vsep_ray.separators.posterior import PARAMETERS, with_equal_parts
 
@@ -42,17 +44,20 @@ class NonCausalWaveNet(nn.Module):
         super().__init__()
         self.config, self.multiple, self.num_sources = config, 1, num_sources
         width, post = config.width, config.post
-        self.inp = nn.Conv1d(channels, width, 3, padding=1)
+        self.inp = Conv(channels, width, 3, padding=1)
         self.layers = nn.ModuleList(
             GatedLayer(width, 0, kernel=3, dilation=2 ** (i % config.cycle)) for i in range(config.layers)
         )
         self.post = nn.Sequential(
-            nn.ReLU(), nn.Conv1d(width, post, 3, padding=1),
-            nn.ReLU(), nn.Conv1d(post, post, 3, padding=1),
-            nn.ReLU(), nn.Conv1d(post, num_sources * PARAMETERS * channels, 1),
+            nn.ReLU(), Conv(width, post, 3, padding=1),
+            nn.ReLU(), Conv(post, post, 3, padding=1),
+            nn.ReLU(), Conv(post, num_sources * PARAMETERS * channels, 1),
         )  # fmt: skip
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
-        total = skips(self.layers, self.inp(mixture))
-        return with_equal_parts(self.post(total), mixture, self.num_sources)
+        return with_equal_parts(self._network(mixture), mixture, self.num_sources)
+
+    @network
+    def _network(self, mixture: Tensor) -> Tensor:
+        return self.post(skips(self.layers, self.inp(mixture)))

@@ -5,8 +5,9 @@ from dataclasses import replace
 
 import torch
 
-from vsep_ray.chunking import places_are_equal
+from vsep_ray.chunking import BATCH_SIZE, places_are_equal
 from vsep_ray.inference import amortized, amortized_with_variance
+from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.separators import Separator
 from vsep_ray.streaming.selection import Selection
 from vsep_ray.streaming.stream import Chunking, Model
@@ -15,27 +16,35 @@ SHORTEST = 4
 """A chunk may be halved this often when memory runs out."""
 
 
-def stream_model(separator: Separator, selection: Selection, samples: int, device: torch.device) -> Model:
+def stream_model(
+    separator: Separator,
+    selection: Selection,
+    samples: int,
+    device: torch.device,
+    precision: Precision = "auto",
+) -> Model:
     """Returns a separator as a model: its shares, and with ``samples`` draws the stems' variances."""
     separator = separator.to(device)
     matrix = torch.from_numpy(selection.matrix).to(device)
 
     def separate(mixture: torch.Tensor) -> torch.Tensor:
-        if not samples:
-            return separator.mixing.shares(amortized(mixture.to(device), separator=separator))
-        mean, variance = amortized_with_variance(
-            mixture.to(device), separator=separator, samples=samples, matrix=matrix
-        )
-        return torch.cat([mean, variance], 1)
+        mixture = mixture.to(device)
+        with computing(precision, device):
+            if not samples:
+                return separator.mixing.shares(amortized(mixture, separator=separator))
+            drawn = amortized_with_variance(mixture, separator=separator, samples=samples, matrix=matrix)
+            return torch.cat(drawn, 1)
 
     return Model(separate, separator.sources, separator.sample_rate, separator.channels)
 
 
 def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_size: int) -> Chunking:
-    """Returns the grid in samples of the model's rate; chunks are rounded up to the model's multiple."""
+    """Returns the grid in samples of the model's rate; chunks are rounded up to the model's multiple. A
+    batch size of 0 is the default.
+    """
     multiple = separator.multiple
     chunk = -(-round(chunk_seconds * separator.sample_rate) // multiple) * multiple
-    return Chunking(chunk, max(1, chunk - round(chunk * overlap)), batch_size)
+    return Chunking(chunk, max(1, chunk - round(chunk * overlap)), batch_size or BATCH_SIZE)
 
 
 def may_span(model: Model, grid: Chunking) -> bool:

@@ -36,14 +36,15 @@ def istft(spectrum: Tensor, hop: int, length: int) -> Tensor:
 def compress(spectrum: Tensor, exponent: float) -> Tensor:
     """Returns what networks read of a spectrum X: r, r cos(phase) and r sin(phase) with r = |X|^exponent.
 
-    Shape: (B, C, F, N) complex -> (B, 3 C F, N).
+    Shape: (B, C, F, N) complex -> (B, 3 C F, N), in memory (B, N, 3 C F), as convolutions want it.
     Reference: Yin et al., PHASEN, 2020 (the compressed magnitude).
     """
     magnitude = spectrum.abs().clamp_min(1e-6)  # the gradient of |X|^0.3 is infinite at silence
     # not a power: the last few in memory would come from other instructions (`chunking.places_are_equal`)
     compressed = (exponent * magnitude.log()).exp()
-    unit = spectrum / magnitude
-    return torch.cat([compressed, compressed * unit.real, compressed * unit.imag], 1).flatten(1, 2)
+    factor = compressed / magnitude
+    parts = (compressed, factor * spectrum.real, factor * spectrum.imag)
+    return torch.cat([part.permute(0, 3, 1, 2).flatten(2) for part in parts], 2).mT
 
 
 def _window(n_fft: int, like: Tensor) -> Tensor:

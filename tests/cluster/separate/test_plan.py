@@ -2,6 +2,10 @@
 
 import dataclasses
 
+import pyarrow as pa
+import pytest
+
+from vsep_ray.cluster.separate import plan
 from vsep_ray.cluster.separate.plan import default_name
 from vsep_ray.config import fingerprint, what_counts
 from vsep_ray.presets import SeparateCatalogConfig
@@ -22,6 +26,27 @@ def test_how_a_job_goes_about_it_changes_no_stem():
     manner = {"batch_size": 16, "num_actors": 3, "max_failed": 0.5, "output": "/x", "overwrite": True}
     assert what_counts(dataclasses.replace(plain, **manner)) == what_counts(plain)
     assert what_counts(dataclasses.replace(plain, overlap=0.5)) != what_counts(plain)
+
+
+def ledger(*rows):
+    names = ("time", "batch_size", "precision")
+    return pa.table(list(zip(*rows, strict=True)) or [[], [], []], names)
+
+
+@pytest.mark.parametrize(
+    ("rows", "batch_size", "precision"),
+    [
+        ([], 4, "bf16"),  # nothing there: what suits the nodes
+        ([(1.0, 2, "float32"), (2.0, 8, "bf16"), (1.5, 1, "float32")], 8, "bf16"),
+        ([(1.0, 4, None)], 4, "float32"),  # of a version without a choice
+    ],
+)
+def test_a_continued_run_computes_as_the_stems_that_are_there(rows, batch_size, precision, monkeypatch):
+    monkeypatch.setattr(plan, "common_precision", lambda device: "bf16")
+    settled = plan._settled(SeparateCatalogConfig(), ledger(*rows))
+    assert (settled.batch_size, settled.precision) == (batch_size, precision)
+    asked = SeparateCatalogConfig(batch_size=3, precision="float32")
+    assert plan._settled(asked, ledger(*rows)) == asked
 
 
 def test_catalogs_of_one_name_have_folders_of_their_own():

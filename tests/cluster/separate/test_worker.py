@@ -68,6 +68,15 @@ def test_the_same_track_gives_the_same_bytes(worker, tmp_path):
     assert len(found) == 1
 
 
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_the_row_says_in_which_precision_the_stems_were_made(worker, tmp_path, precision):
+    uri, audio = song(tmp_path)
+    worker = Worker(changed(worker.settings, precision=precision))
+    row = separate(worker, Assignment("song.wav", uri))["song.wav"]
+    assert row.precision == precision
+    assert np.abs(sum(io.read(tmp_path / "out" / name)[0] for name in row.stems) - audio).max() < 2**-21
+
+
 def test_a_file_that_vanished_is_a_row(worker, tmp_path):
     row = separate(worker, Assignment("gone.wav", str(tmp_path / "gone.wav")))["gone.wav"]
     assert (row.status, row.stage, row.message) == ("failed", "read", "No such file or directory")

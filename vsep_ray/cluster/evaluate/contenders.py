@@ -17,6 +17,7 @@ from vsep_ray.cluster.inputs import find_separator, load_joint, prior_directorie
 from vsep_ray.config import UserError
 from vsep_ray.inference import SeparateFn, amortized, langevin, refine, uncertainty
 from vsep_ray.joint import Joint
+from vsep_ray.nn.precision import computing
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import torch_device
@@ -71,7 +72,12 @@ class Contender:
         if self.joint is not None:
             settings = self.config.refine if self.method == "refine" else self.config.langevin
             options |= dataclasses.asdict(settings) | {"joint": self.joint.to(device)}
-        return lambda m: chosen(m.to(device), **options).cpu()
+
+        def separate(mixture: Tensor) -> Tensor:
+            with computing(self.config.precision, device):
+                return chosen(mixture.to(device), **options).cpu()
+
+        return separate
 
 
 def find_contenders(config: EvaluateConfig) -> list[Contender]:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,7 +13,9 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
 from vsep_ray.catalog import listing
 from vsep_ray.catalog.ledger import Ledger
+from vsep_ray.chunking import BATCH_SIZE
 from vsep_ray.cluster.inputs import find_separator
+from vsep_ray.cluster.runtime.nodes import common_precision
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.datasets import manifest
@@ -27,6 +29,7 @@ PROBED_REMOTE = 10
 """An estimate reads this number of files in a bucket, from where they come whole."""
 PLANNING = (
     "status", "fingerprint", "attempts", "stems", "stem_bytes", "audio_seconds", "wall_seconds",
+    "batch_size", "precision",
 )  # fmt: skip
 BYTES = {"float": 4.0, "24": 3.0, "16": 2.0}
 COMPRESSED = {"flac": 0.6, "ogg": 0.1, "opus": 0.1, "mp3": 0.1}
@@ -76,10 +79,13 @@ def prepare(config: SeparateCatalogConfig) -> Work:
         raise UserError(
             f"output {output} lies in the catalog {root}: the next run would separate the stems; move it"
         )
+    before = Ledger(output).read(*PLANNING)
+    config = _settled(config, before.filter(pc.equal(before["status"], "separated")))
     options = {name: value for name, value in what_counts(config).items() if name != "type"}
+    if config.precision != "float32":  # which all stems had before there was a choice
+        options["precision"] = config.precision
     identity = fingerprint({"model": checkpoint.identity(directory), **options})
     settings = WorkerSettings(config, directory, uri, identity, output)
-    before = Ledger(output).read(*PLANNING)
     return Work(settings, stems, tracks, before, _todo(settings, tracks, before))
 
 
@@ -133,10 +139,22 @@ def _check(config: SeparateCatalogConfig) -> None:
         )
     if not 0 <= config.overlap <= 0.5:
         raise UserError(f"--overlap must lie in [0, 0.5], got {config.overlap}")
-    if config.chunk_seconds <= 0 or config.batch_size < 1:
-        raise UserError("--chunk-seconds must be positive and --batch-size at least 1")
+    if config.chunk_seconds <= 0 or config.batch_size < 0:
+        raise UserError("--chunk-seconds must be positive, and --batch-size not negative")
     if config.samples < 0 or config.max_alike < 0 or config.listening_tracks < 0:
         raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
+
+
+def _settled(config: SeparateCatalogConfig, done: pa.Table) -> SeparateCatalogConfig:
+    """Returns the config with the batch size and the precision that it leaves open: those of the stems that
+    are there, so that a continued run makes the same bytes, else what suits the nodes.
+    """
+    latest = done.take([pc.index(done["time"], pc.max(done["time"])).as_py()]) if len(done) else None
+    batch_size = config.batch_size or (pc.max(done["batch_size"]).as_py() if latest else BATCH_SIZE)
+    precision = config.precision
+    if precision == "auto":
+        precision = latest["precision"][0].as_py() or "float32" if latest else common_precision(config.device)
+    return replace(config, batch_size=batch_size, precision=precision)
 
 
 def _todo(settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table) -> list[Assignment]:

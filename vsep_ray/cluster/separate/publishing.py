@@ -116,6 +116,7 @@ class Finisher:
             lowest_confidence_db=min((db for db, some in made if some), default=None),
             chunk_seconds=self.grid.chunk / stems.model.sample_rate,
             batch_size=self.grid.batch_size,
+            precision=self.settings.config.precision,
         )
 
     def _tags(self, stems: Stems) -> list[dict[str, str]]:

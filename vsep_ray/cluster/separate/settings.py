@@ -17,7 +17,7 @@ class WorkerSettings:
     """A worker needs to know how to separate, and what the config's names turned out to be.
 
     Attributes:
-        config: the job's config as it was given.
+        config: the job's config, its precision and batch size settled.
         directory: a checkpoint directory that every node finds.
         model_uri: the URI of the same model, for the records.
         fingerprint: a hash of the model and all options that change the stems.

@@ -13,6 +13,7 @@ from vsep_ray.catalog.ledger import Ledger, LedgerRow, LedgerWriter
 from vsep_ray.cluster.separate.breaker import Breaker
 from vsep_ray.cluster.separate.publishing import FatalError, Finisher, raise_if_fatal
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, failed
+from vsep_ray.nn.precision import resolve
 from vsep_ray.parallel.prefetch import ahead, crew
 from vsep_ray.presets.job import torch_device
 from vsep_ray.storage.locks import Staging, locks_work, remove_abandoned
@@ -28,13 +29,14 @@ class Worker:
     """Loads the model once, then separates some tracks per call; a row is committed for each of them."""
 
     def __init__(self, settings: WorkerSettings) -> None:
-        self.settings, self.ledger = settings, Ledger(settings.output)
-        config = settings.config
+        config, self.ledger = settings.config, Ledger(settings.output)
         device = torch_device(config.device)
+        config = replace(config, precision=resolve(config.precision, device))
+        self.settings = replace(settings, config=config)
         self.on_gpu = device.type != "cpu"
         separator = checkpoint.load_separator(settings.directory)
         self.selection = Selection.of(separator.sources, config.sources)
-        self.model = stream_model(separator, self.selection, config.samples, device)
+        self.model = stream_model(separator, self.selection, config.samples, device, config.precision)
         self.grid = chunking(separator, config.chunk_seconds, config.overlap, config.batch_size)
         self.span = may_span(self.model, self.grid)
         root = staging_root(settings.output)

@@ -15,6 +15,7 @@ from vsep_ray.crops.store import STORE_FILE, CropStore
 from vsep_ray.crops.writing import Record, Unit, begin, finish, write_unit
 from vsep_ray.datasets.track import Stem, Track
 from vsep_ray.dreaming import DreamConfig, agreement, check_level, chosen, draw
+from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.presets.job import Device, torch_device
 from vsep_ray.training import step_seed
 
@@ -31,6 +32,7 @@ def dreams(
     folder: str,
     seed: int = 0,
     device: Device = "auto",
+    precision: Precision = "auto",
 ) -> CropStore:
     """Draws clips from the priors in parallel, and returns them as a crop store.
 
@@ -46,6 +48,7 @@ def dreams(
         folder: dream stores lie here, one per fingerprint.
         seed: the seed of the draws.
         device: where they are drawn.
+        precision: what the priors multiply in.
 
     Raises:
         UserError: too few clips are left after rejection to say anything of the source.
@@ -64,7 +67,7 @@ def dreams(
     begin(layout, fresh=False)
     task = capacity.on_device(_dream, device)
     tasks = [
-        task.remote(layout, s, priors[s], judges, config, step_seed(seed, k), device)
+        task.remote(layout, s, priors[s], judges, config, step_seed(seed, k), device, precision)
         for k, s in enumerate(store.sources)
     ]
     return finish(layout, ray.get(tasks), git_revision())
@@ -78,17 +81,19 @@ def _dream(
     config: DreamConfig,
     seed: int,
     device: Device,
+    precision: Precision,
 ) -> Record:
     """Draws the dreams of one source, rejects, chooses, and writes them as a unit of the store."""
     torch.manual_seed(seed)
     module = checkpoint.load_prior(prior).to(torch_device(device))
     if config.sigma:
         check_level("--dreams.sigma", config.sigma, source, module)
-    clips = draw(module, config, layout.length)
-    if config.agreement:
-        priors = {s: checkpoint.load_prior(d) for s, d in judges.items()}
-        clips = clips[agreement(clips, source, priors, config.agreement)]
-        print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
+    with computing(precision, next(module.parameters()).device):
+        clips = draw(module, config, layout.length)
+        if config.agreement:
+            priors = {s: checkpoint.load_prior(d) for s, d in judges.items()}
+            clips = clips[agreement(clips, source, priors, config.agreement)]
+            print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
     if len(clips) < FEWEST * config.num:
         raise UserError(
             f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "

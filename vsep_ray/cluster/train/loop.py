@@ -19,6 +19,7 @@ from vsep_ray.cluster.runtime.tracked_run import spool
 from vsep_ray.cluster.train.task import Launch, Task
 from vsep_ray.config import UserError
 from vsep_ray.crops.batches import Block, Window
+from vsep_ray.nn.precision import resolve
 from vsep_ray.objectives.alarms import alarms
 from vsep_ray.parallel import collectives
 from vsep_ray.parallel.prefetch import ahead
@@ -131,7 +132,9 @@ class Reporter:
         words = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
         print(f"{self.launch.name} step {state.step}: {words}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            provenance = {**self.launch.provenance, "step": state.step, "validation": {**metrics, **speed}}
+            precision = resolve(self.task.fit.precision, next(module.parameters()).device)
+            made = {"step": state.step, "precision": precision, "validation": {**metrics, **speed}}
+            provenance = {**self.launch.provenance, **made}
             checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
             ray.train.report(
                 {"step": state.step, **metrics, **speed},

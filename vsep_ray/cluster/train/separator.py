@@ -165,6 +165,7 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
         clips = dreams(
             store, dreamers, priors, config.dreams, config.length or store.length,
             storage.join(config.storage, "dreams"), config.fit.seed, config.resources.device,
+            config.fit.precision,
         )  # fmt: skip
     start = shared(*_find_start(config, store), config.storage) if config.start else ""
     return SeparatorTask(config.fit, config.length, store, clips, priors, config, start)
