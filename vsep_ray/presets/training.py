@@ -28,8 +28,9 @@ class ResourcesConfig:
     """A training run takes this from the cluster; it changes neither what is learned, nor the run's name."""
 
     num_workers: int = 0
-    """The run has this number of data-parallel workers. At 0 a separator takes all GPUs, or up to 2 CPUs
-    where there is none, and a prior takes one. A cluster that grows on demand grows to the number."""
+    """The run has this number of data-parallel workers. At 0 a separator takes all GPUs, or all CPUs where
+    there is none as long as each has 8 items of a batch, and a prior takes one. A cluster that grows on
+    demand grows to the number."""
     min_workers: int = 0
     """The run goes on with at least this number of workers while nodes are lost or not there yet. The workers
     that there are divide the batch. At 0 it waits for all."""

@@ -19,10 +19,15 @@ By default every forward pass gives its activations back to the system and fault
 the time of a model on CPU, and every thread keeps memory of its own, some 60 MiB in a worker."""
 
 
+PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""A thread that waits sleeps. By default it spins, and takes the core from the one that it waits for."""
+
+
 def prepare_environment() -> None:
     """Sets defaults for this process and those that it starts, before Ray is imported."""
     mode = "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled"
-    for variable, value in {"RAY_AUTH_MODE": mode, "RAY_USAGE_STATS_ENABLED": "0", **MALLOC}.items():
+    ours = {"RAY_AUTH_MODE": mode, "RAY_USAGE_STATS_ENABLED": "0", **MALLOC, **PASSIVE}
+    for variable, value in ours.items():
         os.environ.setdefault(variable, value)
 
 
@@ -30,8 +35,12 @@ def start_ray(**options: Any) -> None:
     """Calls `ray.init` as all jobs do, with further options of it."""
     import ray
     import ray.data
+    import torch
     from ray.util.annotations import RayDeprecationWarning
 
+    # two threads of a process beside any other load were ten times slower than one: each product of matrices
+    # waits for the thread that has just lost its core; a worker with several CPUs has more, by Ray
+    torch.set_num_threads(1)
     server, reach = _server(options.get("address"))
     ray.init(
         ignore_reinit_error=True,
@@ -70,5 +79,5 @@ def _worker_environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
-        **{name: os.environ.get(name, value) for name, value in MALLOC.items()},
+        **{name: os.environ.get(name, value) for name, value in (MALLOC | PASSIVE).items()},
     }

@@ -19,6 +19,10 @@ from vsep_ray.crops.store import CropStore
 from vsep_ray.presets import JobConfig, ResourcesConfig
 from vsep_ray.training import FitConfig
 
+ITEMS_OF_A_CPU = 8
+"""A training worker on a CPU has at least this number of a batch's items: of fewer, the exchange of gradients
+would take a large part of its time."""
+
 
 def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()) -> dict[str, float]:
     """Runs the task to its last step, from the last checkpoint of the same name on, and publishes the model.
@@ -122,8 +126,8 @@ def default_workers(resources: ResourcesConfig, fit: FitConfig, *, side_by_side:
         raise UserError(f"--fit.batch-size {fit.batch_size} is too small for {resources.num_workers} workers")
     if resources.num_workers or side_by_side:
         return resources.num_workers or 1
-    most = fit.batch_size if capacity.gpus(resources.device) else 2
-    return min(most, capacity.workers(resources))
+    each = 1 if capacity.gpus(resources.device) else ITEMS_OF_A_CPU
+    return min(max(1, fit.batch_size // each), capacity.workers(resources))
 
 
 def with_format(config: Any, store: CropStore) -> Any:
