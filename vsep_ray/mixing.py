@@ -116,7 +116,9 @@ class ConditionedNormal(Distribution):
 
         Shape: (..., B, K, C, T) -> (..., B).
         """
-        prior = normal(self.base_mean, self.base_std).log_prob(value).sum((-3, -2, -1))
+        # as `Normal.log_prob`, in half of its passes over the largest tensors of a training step
+        z = (value - self.base_mean) / self.base_std
+        prior = -(0.5 * z**2 + self.base_std.log() + 0.5 * LOG_2PI).sum((-3, -2, -1))
         evidence = normal(self._mix(self.base_mean), self.total_variance.sqrt()).log_prob(self.mixture)
         if self.noise_std == 0:
             return prior - evidence.sum((-2, -1))

@@ -95,8 +95,9 @@ def rows(uri):
     }, store.content
 
 
+@pytest.mark.slow
 @pytest.mark.ray
-@pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kills", [2, 10])
 def test_killed_at_random_moments_it_ends_with_the_same_store(tmp_path, kills):
     make_library(tmp_path / "music", 100)
     flags = ["--dataset", "sources", "--root", str(tmp_path / "music"), "--max-failed", "1"]

@@ -56,6 +56,7 @@ def test_a_tree_of_runs(priors, priors_config):
     assert api.get_model_version_by_alias("vsep-prior-sine", "champion").run_id == run.info.run_id
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_at_most_the_steps_since_its_last_checkpoint(priors_config):
     fit = dataclasses.replace(priors_config.fit, steps=400, log_every=20, checkpoint_every=100)
     config = dataclasses.replace(priors_config, fit=fit, sources=("sine",))

@@ -105,6 +105,7 @@ def test_self_training_end_to_end_on_two_workers(config):
     assert checkpoint.read_provenance(figures["model"])["objective"] == "Sleep and remix"
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_separator_that_it_is_given(config):
     """Without a step worth the name, the weights are those of the start; another shape is refused."""
     first = separator.run(config)

@@ -31,6 +31,7 @@ def config(toy_storage, priors_config):
     return dataclasses.replace(base, **toy_storage, **fitted)
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_a_grid_is_searched_once(config, snapshot):
     """Two trials of one depth, which share their priors; tests/cluster/tune has more, without trainings."""

@@ -1,5 +1,6 @@
 """bf16 is a matter of networks alone: nothing else ever sees it."""
 
+import contracts
 import pytest
 import torch
 from torch import nn
@@ -56,3 +57,21 @@ def test_gpus_are_known_by_their_compute_capability(monkeypatch):
     for capability, multiplies in {(7, 5): False, (8, 0): True, (9, 0): True}.items():
         monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
         assert precision.multiplies_bf16(torch.device("cuda")) == multiplies
+
+
+@pytest.mark.parametrize("name", contracts.BACKBONES)
+def test_every_backbone_s_network_is_marked(name):
+    backbone = contracts.jiggle(contracts.BACKBONES[name].build(2, 1))
+    mixture = torch.randn(2, 1, contracts.some_length(backbone))
+    with computing("bf16", CPU):
+        rounded = backbone(mixture)
+    assert not torch.equal(rounded, backbone(mixture))
+
+
+@pytest.mark.parametrize("name", contracts.PRIORS)
+def test_every_prior_s_network_is_marked(name):
+    prior = contracts.build_prior(contracts.PRIORS[name])
+    x, level = torch.randn(2, 1, contracts.length_of(prior)), contracts.levels(prior, 2)
+    with computing("bf16", CPU):
+        rounded = prior.log_prob(x, level)
+    assert not torch.equal(rounded, prior.log_prob(x, level))

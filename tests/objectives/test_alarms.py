@@ -26,7 +26,7 @@ def test_what_is_logged_of_a_posterior_has_no_graph():
     q = ExactSeparator({"bass": 0.3, "drums": 0.6}, LinearMixing((1.0, 1.0)))
     q.stds.requires_grad_()
     mixture = torch.randn(4, 1, 8)
-    metrics = posterior_metrics(q(mixture), mixture, q)
+    metrics = posterior_metrics(q(mixture), mixture, q, 0)
     assert list(metrics) == ["entropy", "relative_std", "energy_share/bass", "energy_share/drums"]
     assert not any(v.requires_grad for v in metrics.values())
 
@@ -37,7 +37,7 @@ def test_the_entropy_is_that_of_one_sample():
             return Independent(Normal(torch.zeros(3, 2, 1, 5), 1.0), 3)
 
     q, mixture = Bare({"bass": 1.0, "drums": 1.0}, LinearMixing((1.0, 1.0))), torch.randn(3, 1, 5)
-    entropy = posterior_metrics(q(mixture), mixture, q)["entropy"]
+    entropy = posterior_metrics(q(mixture), mixture, q, 0)["entropy"]
     torch.testing.assert_close(entropy, torch.tensor(1.4189), atol=1e-4, rtol=0)
 
 

@@ -15,6 +15,8 @@ COLLAPSED_STD = 4e-3
 DRIFT = 5.0
 """A source drifts where its energy shares in real mixtures and in Sleep's differ by this factor."""
 QUIET = 1e-4
+EVERY = 5
+"""Signs are read every few steps: they cost as much as a loss, and change slowly."""
 
 
 def energy_shares(shares: Tensor) -> Tensor:
@@ -37,10 +39,12 @@ def relative_std(q: Distribution, mixture: Tensor, mixing: LinearMixing) -> Tens
     return std.log().mean().exp()
 
 
-def posterior_metrics(q: Distribution, mixture: Tensor, separator: Separator) -> dict[str, Tensor]:
-    """Returns what is logged of every posterior: its entropy (nats per sample), its relative spread, and each
-    source's share of the energy.
+def posterior_metrics(q: Distribution, mixture: Tensor, separator: Separator, step: int) -> dict[str, Tensor]:
+    """Returns what is logged of a posterior: its entropy (nats per sample), its relative spread, and each
+    source's share of the energy; nothing but every `EVERY` steps.
     """
+    if step % EVERY:
+        return {}
     with torch.no_grad():
         mean = q.mean
         shares = energy_shares(separator.mixing.shares(mean))

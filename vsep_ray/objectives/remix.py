@@ -90,7 +90,7 @@ class Remix(Objective):
         with torch.no_grad():
             self._follow(step)
             remix = _dealt(self._estimates(batch["mixture"]))
-        return negative_log_posterior(self.separator, remix, self.mean_weight)
+        return negative_log_posterior(self.separator, remix, self.mean_weight, step)
 
     def _estimates(self, mixture: Tensor) -> Tensor:
         if self.joint is None:

@@ -28,7 +28,7 @@ class KnownSources(Objective):
     @override
     def forward(self, batch: Batch, step: int) -> Metrics:
         (key,) = self.needs
-        return negative_log_posterior(self.separator, batch[key], self.mean_weight)
+        return negative_log_posterior(self.separator, batch[key], self.mean_weight, step)
 
 
 class Sleep(KnownSources):
@@ -47,7 +47,9 @@ class Supervised(KnownSources):
     needs = ("sources",)
 
 
-def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: float) -> Metrics:
+def negative_log_posterior(
+    separator: Separator, sources: Tensor, mean_weight: float, step: int = 0
+) -> Metrics:
     """Returns -log q(s | m) of sources and their own mixture, as a loss, and scalars to log.
 
     Shape: (B, K, C, T) -> scalars.
@@ -63,7 +65,7 @@ def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: f
     return {
         "loss": loss,
         "snr_db": _snr_db(error.detach(), sources),
-        **posterior_metrics(q, mixture, separator),
+        **posterior_metrics(q, mixture, separator, step),
     }
 
 

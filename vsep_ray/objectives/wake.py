@@ -119,7 +119,7 @@ class Wake(Objective):
             "loss": -elbo.mean() / drawn[0, 0].numel(),
             **({"elbo": bound.mean().detach()} if self.joint.exact else {}),
             "sigma": torch.tensor(sigma),
-            **posterior_metrics(q, mixture, self.separator),
+            **posterior_metrics(q, mixture, self.separator, step),
         }
 
     def _log_prior(self, noisy: Tensor, sigma: float) -> Tensor:

@@ -81,7 +81,7 @@ def _dream(
     config: DreamConfig,
     seed: int,
     device: Device,
-    precision: Precision,
+    precision: Precision = "auto",
 ) -> Record:
     """Draws the dreams of one source, rejects, chooses, and writes them as a unit of the store."""
     torch.manual_seed(seed)
