@@ -1,13 +1,18 @@
-"""One storage for the training jobs: toy crops of two sources, an MLflow store, priors trained once."""
+"""One storage for the training jobs: toy crops of two sources, an MLflow store, priors trained or not."""
 
 import dataclasses
+import json
 import shutil
 from pathlib import Path
 
+import contracts
 import pytest
+import torch
 
+from vsep_ray import checkpoint
 from vsep_ray.cluster import prepare_crops
 from vsep_ray.cluster.train import priors as train_priors
+from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.presets import PREPARE_CROPS, TRAIN_PRIORS
 from vsep_ray.training import FitConfig
@@ -35,6 +40,21 @@ def priors_config(toy_storage):
 def priors(priors_config):
     """The figures of train_priors."""
     return train_priors.run(priors_config)
+
+
+@pytest.fixture(scope="session")
+def untrained_priors(toy_storage, priors_config):
+    """A folder of priors as train_priors leaves one, which took no training."""
+    folder, store = Path(toy_storage["storage"], "untrained"), CropStore.open(toy_storage["crops"])
+    torch.manual_seed(0)
+    for source in TOY.shapes:
+        prior = priors_config.prior.build(store.sample_rate, store.channels)
+        if source == "sine":  # the worse of the two
+            contracts.jiggle(prior)
+        checkpoint.save(folder / source, prior, {"source": source, "run_id": f"of {source}"})
+    words = {"run_id": "of both", "discrimination": {"failed_gate": []}}
+    (folder / "discrimination.json").write_text(json.dumps(words))
+    return str(folder)
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ pytestmark = pytest.mark.ray
 
 
 @pytest.fixture
-def config(priors, priors_config, toy_storage):
-    changes = {"priors": priors["priors"], "fit": priors_config.fit, "dreams": DreamConfig(16)}
+def config(untrained_priors, priors_config, toy_storage):
+    changes = {"priors": untrained_priors, "fit": priors_config.fit, "dreams": DreamConfig(16)}
     return dataclasses.replace(TRAIN_SEPARATOR["smoke"], **toy_storage, **changes)
 
 
