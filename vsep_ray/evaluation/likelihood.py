@@ -112,22 +112,65 @@ def cross_likelihood(
     Raises:
         UserError: a prior has no clips, or the clips are too short for the priors.
     """
+    columns = {
+        k: column(k, priors, clips, noise_stds, seed=seed, batch_size=batch_size, device=device)
+        for k in priors
+    }
+    return discrimination(columns, noise_stds)
+
+
+@dataclass(frozen=True)
+class Column:
+    """What one prior says, of which `discrimination` makes the matrix with the others'.
+
+    Attributes:
+        log_probs: per level and row, the log density of every clip, nats, (N,) in float64.
+        samples: per row, C * T of a clip.
+    """
+
+    log_probs: tuple[dict[str, Tensor], ...]
+    samples: dict[str, int]
+
+
+@torch.no_grad()
+def column(
+    source: str,
+    priors: Mapping[str, Prior],
+    clips: Mapping[str, Tensor],
+    noise_stds: Sequence[float],
+    *,
+    seed: int = 0,
+    batch_size: int = 64,
+    device: torch.device | str = "cpu",
+) -> Column:
+    """Returns what the prior of one source says in `cross_likelihood`, whose arguments these are; processes
+    may share the columns out.
+    """
     rows = _rows(priors, clips, torch.Generator().manual_seed(seed))
-    generator = torch.Generator().manual_seed(seed)
-    tables = []
+    generator, levels = torch.Generator().manual_seed(seed), []
     for sigma in noise_stds:
         noise = {k: torch.randn(x.shape, generator=generator, dtype=x.dtype) for k, x in rows.items()}
         noisy = {k: x + sigma * noise[k] for k, x in rows.items()}
-        tables.append({k: _log_probs(priors, x, sigma, batch_size, device) for k, x in noisy.items()})
-    cells = [[table[k] / x[0].numel() for k, x in rows.items()] for table in tables]
+        levels.append({k: _log_prob(priors[source], x, sigma, batch_size, device) for k, x in noisy.items()})
+    return Column(tuple(levels), {k: x[0].numel() for k, x in rows.items()})
+
+
+def discrimination(columns: Mapping[str, Column], noise_stds: Sequence[float]) -> Discrimination:
+    """Returns the matrix of all priors' columns, and what it says of them."""
+    sources, samples = tuple(columns), next(iter(columns.values())).samples
+    tables = [
+        {k: torch.stack([c.log_probs[level][k] for c in columns.values()], -1) for k in samples}
+        for level in range(len(noise_stds))
+    ]
+    cells = [[table[k] / count for k, count in samples.items()] for table in tables]
     matrix = torch.stack([torch.stack([cell.mean(0) for cell in row]) for row in cells])
     errors = torch.stack([torch.stack([cell.std(0) / len(cell) ** 0.5 for cell in row]) for row in cells])
     accuracy = {
         k: tuple((table[k].argmax(-1) == i).double().mean().item() for table in tables)
-        for i, k in enumerate(priors)
+        for i, k in enumerate(sources)
     }
-    auc = {k: tuple(_auc(table, k, tuple(priors)) for table in tables) for k in priors}
-    return Discrimination(tuple(priors), tuple(rows), tuple(noise_stds), matrix, errors, accuracy, auc)
+    auc = {k: tuple(_auc(table, k, sources) for table in tables) for k in sources}
+    return Discrimination(sources, tuple(samples), tuple(noise_stds), matrix, errors, accuracy, auc)
 
 
 def gate(result: Discrimination, minimum: float = 0.7) -> list[str]:
@@ -169,18 +212,10 @@ def _probes(clips: list[Tensor], generator: torch.Generator) -> dict[str, Tensor
     return dict(zip(PROBES, (noise, torch.zeros_like(like), (rms * sign).expand_as(like)), strict=True))
 
 
-@torch.no_grad()
-def _log_probs(
-    priors: Mapping[str, Prior], x: Tensor, sigma: float, batch_size: int, device: torch.device | str
-) -> Tensor:
-    """Returns log densities in float64 on the CPU, nats. Shape: (N, C, T) -> (N, K)."""
-    batches = []
-    for batch in x.to(device).split(batch_size):
-        noise_std = batch.new_full((len(batch),), sigma)
-        batches.append(
-            torch.stack([p.log_prob(batch, noise_std) for p in priors.values()], -1).double().cpu()
-        )
-    return torch.cat(batches)
+def _log_prob(prior: Prior, x: Tensor, sigma: float, batch_size: int, device: torch.device | str) -> Tensor:
+    """Returns log densities in float64 on the CPU, nats. Shape: (N, C, T) -> (N,)."""
+    batches = x.to(device).split(batch_size)
+    return torch.cat([prior.log_prob(b, b.new_full((len(b),), sigma)).double().cpu() for b in batches])
 
 
 def _auc(table: Mapping[str, Tensor], source: str, sources: tuple[str, ...]) -> float:

@@ -49,7 +49,11 @@ def _fit(task: Task, launch: Launch) -> None:
     objective.to(ray.train.torch.get_device())
     state = FitState.create(module, task.fit, objective.memory)
     _resume(state)
-    wrapped = ray.train.torch.prepare_model(objective, parallel_strategy="ddp" if world > 1 else None)
+    wrapped: torch.nn.Module = objective
+    if world > 1:
+        # no static graph: a term of weight 0 is not computed, and weights change over the steps
+        views = {"gradient_as_bucket_view": True}
+        wrapped = ray.train.torch.prepare_model(objective, parallel_strategy_kwargs=views)
     tracker = (
         Tracker.attach(launch.tracking_uri, run_id=launch.run_id, spool=spool(launch.storage))
         if rank == 0

@@ -25,12 +25,22 @@ from vsep_ray.config import UserError
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_clips
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.toy import SHAPES
-from vsep_ray.evaluation.likelihood import NATS_PER_BIT, Discrimination, cross_likelihood, gate
+from vsep_ray.evaluation.likelihood import (
+    NATS_PER_BIT,
+    Column,
+    Discrimination,
+    column,
+    cross_likelihood,
+    discrimination,
+    gate,
+)
 from vsep_ray.evaluation.toy_fit import wave_fit_db
+from vsep_ray.nn.precision import computing
 from vsep_ray.objectives import MaximumLikelihood, Objective
 from vsep_ray.presets import TrainPriorsConfig
 from vsep_ray.presets.job import torch_device
 from vsep_ray.priors import Prior, PriorConfig
+from vsep_ray.priors.prior import Kind
 from vsep_ray.report.figures import cross_likelihood_figure, noise_response_figure, samples_figure
 from vsep_ray.tracking import Tracker
 
@@ -141,8 +151,11 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         with ThreadPoolExecutor(capacity.side_by_side(config.resources, len(sources))) as pool:
             last = dict(zip(sources, pool.map(train_one, sources), strict=True))
         log.info("%d priors say how likely each other's clips are", len(sources))
-        task = capacity.on_device(compare, config.resources.device)
-        result, kinds = ray.get(task.remote(config, store, {s: storage.join(target, s) for s in sources}))
+        directories = {s: storage.join(target, s) for s in sources}
+        task = capacity.on_device(_say, config.resources.device)
+        said = ray.get([task.remote(config, store, directories, s) for s in sources])
+        columns, kinds = (dict(zip(sources, each, strict=True)) for each in zip(*said, strict=True))
+        result = discrimination(columns, config.noise_stds)
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
         tracker.metrics(result.metrics())
         tracker.figure(cross_likelihood_figure(result), "cross_likelihood.png")
@@ -166,21 +179,23 @@ def held_out(store: CropStore, source: str, length: int, prior: Prior) -> Tensor
     return audio[..., : audio.shape[-1] // prior.multiple * prior.multiple]
 
 
-def compare(
-    config: TrainPriorsConfig, store: CropStore, directories: Mapping[str, str]
-) -> tuple[Discrimination, dict[str, str]]:
-    """Returns the cross-likelihood matrix of all priors on held-out clips, and the kind of each density.
+def _say(
+    config: TrainPriorsConfig, store: CropStore, directories: Mapping[str, str], source: str
+) -> tuple[Column, Kind]:
+    """Returns what one prior says of all held-out clips, and the kind of its density.
 
     Args:
         config: the job's config.
         store: the clips are those of its split valid.
         directories: source -> checkpoint directory of its prior.
+        source: whose prior.
     """
     device = torch_device(config.resources.device)
-    priors = {s: checkpoint.load_prior(d).to(device) for s, d in directories.items()}
+    priors = {s: checkpoint.load_prior(d) for s, d in directories.items()}
     clips = {s: held_out(store, s, config.length, p) for s, p in priors.items()}
-    matrix = cross_likelihood(priors, clips, config.noise_stds, device=device)
-    return matrix, {s: p.kind for s, p in priors.items()}
+    prior = priors[source].to(device)
+    with computing(config.fit.precision, device):
+        return column(source, priors, clips, config.noise_stds, device=device), prior.kind
 
 
 def _train_one(
