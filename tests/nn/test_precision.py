@@ -37,6 +37,13 @@ def test_only_networks_compute_in_it_and_hand_on_float32(asked, inside):
     assert spy.inside.dtype == torch.float32  # again
 
 
+def test_what_is_float64_stays_so():
+    spy, x = Spy().double(), torch.randn(4, 3, dtype=torch.float64)
+    with computing("bf16", CPU):
+        outputs = spy(x)
+    assert all(y.dtype == torch.float64 for y in (spy.inside, *outputs))
+
+
 def test_what_is_not_asked_for_is_left_to_the_hardware(monkeypatch):
     for there in (True, False):
         monkeypatch.setattr(precision, "multiplies_bf16", lambda device, there=there: there)

@@ -55,15 +55,16 @@ def computing(precision: Precision, device: torch.device) -> Iterator[None]:
 
 
 def network(forward: Callable[Concatenate[M, P], T]) -> Callable[Concatenate[M, P], T]:
-    """Marks a method of a module, from tensors to tensors, that may compute in bf16; what it returns is
-    float32 all the same.
+    """Marks a method of a module, from tensors to tensors, that may compute in bf16 where the module is
+    float32; what it returns is float32 all the same.
     """
 
     @functools.wraps(forward)
     def run(module: M, *inputs: P.args, **none: P.kwargs) -> T:
-        if not _reduced.get():
+        weight = next(module.parameters())
+        if not _reduced.get() or weight.dtype != torch.float32:
             return forward(module, *inputs, **none)
-        with torch.autocast(next(module.parameters()).device.type, torch.bfloat16):
+        with torch.autocast(weight.device.type, torch.bfloat16):
             return tree_map(Tensor.float, forward(module, *inputs, **none))
 
     return run

@@ -47,9 +47,7 @@ class Supervised(KnownSources):
     needs = ("sources",)
 
 
-def negative_log_posterior(
-    separator: Separator, sources: Tensor, mean_weight: float, step: int = 0
-) -> Metrics:
+def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: float, step: int) -> Metrics:
     """Returns -log q(s | m) of sources and their own mixture, as a loss, and scalars to log.
 
     Shape: (B, K, C, T) -> scalars.
