@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from vsep_ray import chunking
 from vsep_ray.chunking import chunks_of, fade, overlap_add, places_are_equal, separate_chunks, stitched
 
 
@@ -136,3 +137,29 @@ def test_places_of_a_batch_are_equal_or_not():
     assert not places_are_equal(
         lambda m: m[:, None] * torch.linspace(1, 1 + 1e-6, 4)[:, None, None, None], 2, 32, 4
     )
+
+
+@pytest.mark.parametrize("span", [True, False])
+def test_while_a_gpu_works_on_a_batch_the_one_before_comes_out(span, monkeypatch):
+    """A device that answers later is played by one whose answers are only waited for."""
+    started, waited = [], []
+
+    def separate(mixture):
+        started.append(len(started))
+        return mixture[:, None] + 1
+
+    def arriving(x):
+        batch = started[-1]
+        return lambda: (waited.append((batch, len(started))), x)[1], True
+
+    items = [(i, torch.full((1, 4), float(i))) for i in range(5)]
+    items.insert(3, ("end", None))
+    expected = list(separate_chunks(separate, items, 4, 2, span=span))
+    started.clear()
+    monkeypatch.setattr(chunking, "arriving", arriving)
+    found = list(separate_chunks(separate, items, 4, 2, span=span))
+    assert [key for key, _ in found] == [key for key, _ in items]
+    for (_, x), (_, y) in zip(found, expected, strict=True):
+        assert x is y is None or torch.equal(x, y)
+    last = len(started)
+    assert waited == [(batch, min(batch + 2, last)) for batch in range(last)]

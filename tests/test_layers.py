@@ -96,3 +96,10 @@ def test_importing_the_core_imports_neither_ray_nor_mlflow():
     code += "print([m for m in ('ray', 'mlflow', 'musdb', 'museval', 'stempeg', 'av') if m in sys.modules])"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("module", ["crops.reading", "crops.writing", "datasets.registry"])
+def test_processes_that_read_or_write_crops_do_not_wait_for_torch(module):
+    code = f"import sys, vsep_ray.{module}; print('torch' in sys.modules)"
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert out.stdout.strip() == "False"

@@ -18,7 +18,7 @@ everywhere; dividing by their sum makes them one at every sample, for any 1 <= h
 knows of models or files.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import torch
@@ -32,7 +32,7 @@ CHUNK_SECONDS = 6.0
 OVERLAP = 0.25
 """This fraction of a chunk is cross-faded with its neighbour, where nobody asks for another."""
 BATCH_SIZE = 4
-"""A forward pass has this number of chunks, where nobody asks for another."""
+"""A forward pass on a CPU has this number of chunks, where nobody asks for another."""
 K = TypeVar("K")
 M = TypeVar("M")
 
@@ -67,18 +67,19 @@ def separate_chunks(
     comes in and ``(key, sources)`` goes out, in the same order. What is not a chunk, such as the end of a
     stream, passes through in its place; without ``span`` no batch reaches beyond it.
 
+    While a GPU separates a batch, the items of the one before it come out.
+
     ``separate`` always sees (batch_size, C, length): a short chunk is padded with silence and the last batch
     with silent chunks, so that a chunk's result does not depend on what it shares a batch with.
     """
-    held: list[tuple[K, Tensor | M]] = []
-    waiting = 0
-    for key, item in items:
-        held.append((key, item))
-        waiting += isinstance(item, Tensor)
-        if waiting in (0, batch_size) or not (span or isinstance(item, Tensor)):
-            yield from _separate_batch(separate, held, length, batch_size)
-            held, waiting = [], 0
-    yield from _separate_batch(separate, held, length, batch_size)
+    before: Iterator[tuple[K, Tensor | M]] = iter(())
+    for group in _groups(items, batch_size, span):
+        batch, is_waited_for = _started(separate, group, length, batch_size)
+        yield from before
+        before = batch
+        if not is_waited_for:
+            yield from before
+    yield from before
 
 
 def places_are_equal(separate: SeparateFn, channels: int, length: int, batch_size: int) -> bool:
@@ -144,17 +145,60 @@ def _add(held: Tensor, new: Tensor) -> Tensor:
     return torch.cat([short + long[..., :n], long[..., n:]], dim=-1)
 
 
-def _separate_batch(
-    separate: SeparateFn, items: list[tuple[K, Tensor | M]], length: int, batch_size: int
-) -> Iterator[tuple[K, Tensor | M]]:
-    chunks = [item for _, item in items if isinstance(item, Tensor)]
-    results = iter(_forward(separate, chunks, length, batch_size) if chunks else ())
+def _groups(
+    items: Iterable[tuple[K, Tensor | M]], batch_size: int, span: bool
+) -> Iterator[list[tuple[K, Tensor | M]]]:
+    """Yields the items in lists of a batch's chunks each, and of what comes between them."""
+    held: list[tuple[K, Tensor | M]] = []
+    waiting = 0
     for key, item in items:
-        yield key, next(results)[..., : item.shape[-1]] if isinstance(item, Tensor) else item
+        held.append((key, item))
+        waiting += isinstance(item, Tensor)
+        if waiting in (0, batch_size) or not (span or isinstance(item, Tensor)):
+            yield held
+            held, waiting = [], 0
+    if held:
+        yield held
+
+
+def _started(
+    separate: SeparateFn, items: list[tuple[K, Tensor | M]], length: int, batch_size: int
+) -> tuple[Iterator[tuple[K, Tensor | M]], bool]:
+    """Starts to separate the chunks among some items, and returns the items with their sources, and whether a
+    GPU still works on these while others can be prepared, or used.
+    """
+    chunks = [item for _, item in items if isinstance(item, Tensor)]
+    wait, is_waited_for = (
+        arriving(_forward(separate, chunks, length, batch_size)) if chunks else (list, False)
+    )
+
+    def finished() -> Iterator[tuple[K, Tensor | M]]:
+        results: Iterator[Tensor] = iter(wait())
+        for key, item in items:
+            yield key, next(results)[..., : item.shape[-1]] if isinstance(item, Tensor) else item
+
+    return finished(), is_waited_for
+
+
+def arriving(x: Tensor) -> tuple[Callable[[], Tensor], bool]:
+    """Returns what waits for a tensor on the CPU, and whether there is anything to wait for.
+
+    From a GPU it is copied into page-locked memory, in turn with the GPU's work but beside the caller's.
+    """
+    if not x.is_cuda:
+        return lambda: x.cpu(), False
+    copy, copied = x.to("cpu", non_blocking=True), torch.cuda.Event()
+    copied.record(torch.cuda.current_stream(x.device))
+
+    def wait() -> Tensor:
+        copied.synchronize()
+        return copy
+
+    return wait, True
 
 
 def _forward(separate: SeparateFn, chunks: list[Tensor], length: int, batch_size: int) -> Tensor:
     mixture = torch.stack([F.pad(c, (0, length - c.shape[-1])) for c in chunks])
     sources = separate(F.pad(mixture, (0, 0, 0, 0, 0, batch_size - len(chunks))))
     assert sources.shape[0] == batch_size and sources.shape[-1] == length, sources.shape
-    return sources.cpu()
+    return sources

@@ -44,21 +44,30 @@ class DreamConfig:
             raise UserError("dreams need at least one temperature")
 
 
-@torch.no_grad()
-def draw(prior: Prior, config: DreamConfig, length: int) -> Tensor:
-    """Returns clips of a prior, an equal part at each temperature, finite and within four times full scale.
+def batches(config: DreamConfig, length: int) -> list[tuple[int, float]]:
+    """Returns the batches in which clips are drawn: the number of clips of each, and their temperature.
 
-    Shape: -> (config.num, C, length), on the CPU.
+    Example:
+        >>> batches(DreamConfig(5, temperatures=(1.0, 0.8)), length=262_144)
+        [(2, 1.0), (1, 1.0), (2, 0.8)]
+    """
+    size = max(1, BATCH_SAMPLES // length)
+    parts = np.array_split(np.arange(config.num), len(config.temperatures))
+    return [
+        (min(size, len(part) - i), temperature)
+        for part, temperature in zip(parts, config.temperatures, strict=True)
+        for i in range(0, len(part), size)
+    ]
+
+
+@torch.no_grad()
+def draw(prior: Prior, num: int, temperature: float, noise_std: float, length: int) -> Tensor:
+    """Returns clips of a prior, finite and within four times full scale.
+
+    Shape: -> (num, C, length), on the CPU.
     """
     whole = -(-length // prior.multiple) * prior.multiple
-    batch = max(1, BATCH_SAMPLES // whole)
-    parts = np.array_split(np.arange(config.num), len(config.temperatures))
-    batches = [
-        prior.sample(min(batch, len(part) - i), whole, temperature, config.sigma)
-        for part, temperature in zip(parts, config.temperatures, strict=True)
-        for i in range(0, len(part), batch)
-    ]
-    clips = torch.cat(batches).cpu()[..., :length]
+    clips = prior.sample(num, whole, temperature, noise_std).cpu()[..., :length]
     return torch.nan_to_num(clips, nan=0.0, posinf=1.0, neginf=-1.0).clamp(-4, 4)
 
 

@@ -1,10 +1,12 @@
 """What counts as out of memory, and what a worker does when its first batch is."""
 
+import time
+
 import pytest
 import torch
 
 from vsep_ray.streaming import Chunking, Model
-from vsep_ray.streaming.model import is_out_of_memory, may_span
+from vsep_ray.streaming.model import LARGEST, is_out_of_memory, may_span, pace, saturating
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_no_end_of_a_worker():
@@ -27,3 +29,28 @@ def test_memory_that_pytorch_cannot_allocate_on_the_cpu_counts_as_out_of_memory(
         torch.empty(2**60)
     except RuntimeError as error:
         assert is_out_of_memory(error)
+
+
+def test_a_batch_grows_until_a_larger_one_is_hardly_faster_or_leaves_no_room():
+    assert saturating(lambda size: 1.0) == 1
+    assert saturating(float) == LARGEST
+
+    def full_at(limit):
+        def pace(size):
+            if size >= limit:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return float(size)
+
+        return pace
+
+    assert [saturating(full_at(limit)) for limit in (2, 4, 32)] == [1, 1, 8]
+    with pytest.raises(torch.OutOfMemoryError):
+        saturating(full_at(1))
+
+
+def test_the_pace_of_a_model_is_in_chunks_per_second():
+    def slow(mixture):
+        time.sleep(0.05)
+        return mixture[:, None]
+
+    assert 0 < pace(Model(slow, ("a",), 8000, 1), 64, 3) <= 3 / 0.05

@@ -1,11 +1,9 @@
 """Ray Data makes crop stores, in parallel over tracks."""
 
-import contextlib
 import dataclasses
 import functools
 import json
 import logging
-import traceback
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -13,13 +11,12 @@ import ray.data
 
 from vsep_ray import storage
 from vsep_ray.cluster.runtime.tracked_run import git_revision
-from vsep_ray.config import fingerprint, from_dict, to_dict
+from vsep_ray.config import fingerprint, to_dict
 from vsep_ray.crops import store as crops
 from vsep_ray.crops import writing
 from vsep_ray.crops.part_files import Open
 from vsep_ray.crops.store import FORMAT
 from vsep_ray.datasets import registry
-from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.presets import PrepareCropsConfig
 
 log = logging.getLogger(__name__)
@@ -116,18 +113,11 @@ def write_units(layout: crops.CropStore, units: Sequence[writing.Unit], open_tra
 def _deadly(lost: Sequence[writing.Unit], open_track: Open) -> tuple[str, ...]:
     """Returns the files of tracks that kill a process which does nothing but read them."""
     alone = [dataclasses.replace(unit, tracks=(track,)) for unit in lost for track in unit.tracks]
-    read = functools.partial(_read_through, open_track=open_track)
+    read = functools.partial(writing.read_through, open_track=open_track)
     alive: set[str] = set()
     for start in range(0, len(alone), MAX_TASKS):  # no two in one block
         alive |= set(_each(alone[start : start + MAX_TASKS], read))
-    return tuple(uri for unit in alone if _key(unit) not in alive for uri in unit.tracks[0].files)
-
-
-def _read_through(unit: writing.Unit, open_track: Open) -> None:
-    with contextlib.suppress(BadFileError):  # it is found again, and recorded, when the unit is written
-        for stream in open_track(unit.tracks[0]).values():
-            for _ in stream:
-                pass
+    return tuple(uri for unit in alone if writing.name_of(unit) not in alive for uri in unit.tracks[0].files)
 
 
 def _each(units: Sequence[writing.Unit], do: Callable[[writing.Unit], Any]) -> list[str]:
@@ -139,25 +129,11 @@ def _each(units: Sequence[writing.Unit], do: Callable[[writing.Unit], Any]) -> l
     dataset.context.max_errored_blocks = -1  # a dead process loses its block, not the job
     done = []
     # without a limit Ray starts a task that kills its process again for ever
-    for row in dataset.map(functools.partial(_one, do=do), max_retries=0).iter_rows():
+    for row in dataset.map(functools.partial(writing.attempt, do=do), max_retries=0).iter_rows():
         if row["error"]:
             raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")
         done.append(row["key"])
     return done
-
-
-def _one(row: dict[str, Any], do: Callable[[writing.Unit], Any]) -> dict[str, Any]:
-    unit = from_dict(writing.Unit, json.loads(row["unit"]))
-    try:
-        do(unit)
-    except Exception:
-        # a full disk or a bug, never a bad file; as text, since Ray cannot carry every exception
-        return {"key": _key(unit), "error": traceback.format_exc()}
-    return {"key": _key(unit), "error": ""}
-
-
-def _key(unit: writing.Unit) -> str:
-    return f"{unit.key} {unit.tracks[0].files}"
 
 
 def _missing(layout: crops.CropStore, units: Sequence[writing.Unit]) -> list[writing.Unit]:

@@ -1,6 +1,8 @@
 """Crops of a finished store are read, all that a split has or part file by part file."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -9,8 +11,11 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
-from vsep_ray.crops.encoding import decode, unpack
+from vsep_ray.crops.encoding import decode, encode, unpack
 from vsep_ray.crops.store import SCHEMA, CropStore
+
+PAIRED = "*"
+"""This source stands for aligned crops of all sources."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,25 @@ def read_aligned(
     assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"
     audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
     return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
+
+
+def read_rows(batch: Mapping[str, Any], store: CropStore, split: str, source: str) -> Any:
+    """Returns a row group's columns track, offset, gain, audio, in the form that Ray Data takes.
+
+    Fresh processes of a cluster import this module before they read: it must not need PyTorch, which takes
+    seconds.
+
+    Args:
+        batch: its first ``name`` and ``group`` are the part file and the row group.
+        store, split, source: where they lie; `PAIRED` has the sources of a row one after the other.
+    """
+    name, group = batch["name"][0], int(batch["group"][0])
+    if source != PAIRED:
+        return read_part(store, split, source, name, group).select(["track", "offset", "gain", "audio"])
+    track, offset, audio = read_aligned(store, split, name, group)
+    pcm, gain = encode(audio.reshape(len(audio), -1, audio.shape[-1]))
+    columns = {"track": np.array(track), "offset": offset, "gain": gain}
+    return {**columns, "audio": np.array([item.tobytes() for item in pcm], object)}
 
 
 def _unpacked(table: pa.Table, store: CropStore) -> pa.Table:

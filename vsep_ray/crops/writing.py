@@ -6,10 +6,13 @@ Part names carry the unit's key, so that a unit that is done again replaces what
 a folder to one fingerprint.
 """
 
+import contextlib
 import functools
 import json
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -134,6 +137,40 @@ def write_unit(store: CropStore, unit: Unit, open_track: Open) -> Record:
             committed = storage.join(store.uri, UNITS, f"{unit.key}.json")
             storage.write_bytes(committed, json.dumps(to_dict(record)).encode())
             return record
+
+
+def read_through(unit: Unit, open_track: Open) -> None:
+    """Reads all of a unit's first track, and does nothing with it: bad files are found again when the unit is
+    written.
+    """
+    with contextlib.suppress(BadFileError):
+        for stream in open_track(unit.tracks[0]).values():
+            for _ in stream:
+                pass
+
+
+def attempt(row: Mapping[str, Any], do: Callable[[Unit], Any]) -> dict[str, str]:
+    """Does something with a unit, and returns its name and what went wrong, if anything did.
+
+    Fresh processes of a cluster import this module before they write: it must not need PyTorch, which takes
+    seconds.
+
+    Args:
+        row: ``unit`` is the unit as JSON.
+        do: what is done.
+    """
+    unit, error = from_dict(Unit, json.loads(row["unit"])), ""
+    try:
+        do(unit)
+    except Exception:
+        # a full disk or a bug, never a bad file; as text, since Ray cannot carry every exception
+        error = traceback.format_exc()
+    return {"key": name_of(unit), "error": error}
+
+
+def name_of(unit: Unit) -> str:
+    """Returns what tells a unit from others of the same key that hold single tracks of it."""
+    return f"{unit.key} {unit.tracks[0].files}"
 
 
 def records(uri: str) -> list[Record]:

@@ -40,7 +40,7 @@ class SeparateCatalogConfig(JobConfig):
     """This fraction of a chunk is cross-faded with its neighbour, in [0, 0.5]."""
     batch_size: int = option(0, role="resource")
     """One forward pass has this number of chunks; the last batch is padded to it. 0 means as the stems that
-    are in the output folder already, else 4."""
+    are in the output folder already, else 4 on CPUs, and on GPUs what one is saturated by."""
     precision: Precision = option("auto", role="resource")
     """The model multiplies in float32 or bf16. auto means as the stems that are in the output folder already,
     else bf16 where every node has hardware for it."""
@@ -68,5 +68,5 @@ class SeparateCatalogConfig(JobConfig):
 SEPARATE_CATALOG = {
     "toy": SeparateCatalogConfig(),
     "smoke": SeparateCatalogConfig(preset="smoke", chunk_seconds=2.0, batch_size=2),
-    "music": SeparateCatalogConfig(preset="music", batch_size=16),
+    "music": SeparateCatalogConfig(preset="music"),
 }

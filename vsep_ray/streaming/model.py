@@ -1,17 +1,23 @@
 """A separator becomes a stream's model: it says what is computed of a chunk, and the grid of the chunks."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import torch
 
-from vsep_ray.chunking import BATCH_SIZE, places_are_equal
+from vsep_ray.chunking import BATCH_SIZE, arriving, places_are_equal
 from vsep_ray.inference import amortized, amortized_with_variance
 from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.separators import Separator
 from vsep_ray.streaming.selection import Selection
 from vsep_ray.streaming.stream import Chunking, Model
 
+GAIN = 1.05
+"""A batch of twice the size must be faster by this factor, or it only takes memory."""
+LARGEST = 256
+"""A forward pass has at most this number of chunks."""
+PASSES = 3
 SHORTEST = 4
 """A chunk may be halved this often when memory runs out."""
 
@@ -28,7 +34,9 @@ def stream_model(
     matrix = torch.from_numpy(selection.matrix).to(device)
 
     def separate(mixture: torch.Tensor) -> torch.Tensor:
-        mixture = mixture.to(device)
+        if device.type == "cuda":  # from page-locked memory a GPU copies beside its work
+            mixture = mixture.pin_memory()
+        mixture = mixture.to(device, non_blocking=True)
         with computing(precision, device):
             if not samples:
                 return separator.mixing.shares(amortized(mixture, separator=separator))
@@ -45,6 +53,43 @@ def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_s
     multiple = separator.multiple
     chunk = -(-round(chunk_seconds * separator.sample_rate) // multiple) * multiple
     return Chunking(chunk, max(1, chunk - round(chunk * overlap)), batch_size or BATCH_SIZE)
+
+
+def saturating(pace: Callable[[int], float]) -> int:
+    """Returns the batch size from which on a larger one is hardly faster, at most `LARGEST`.
+
+    Args:
+        pace: chunks per second at a batch size; it may raise when memory runs out.
+
+    Example:
+        >>> saturating({1: 10.0, 2: 19.0, 4: 30.0, 8: 30.5}.__getitem__)
+        4
+    """
+    size, fastest = 1, pace(1)
+    while size < LARGEST:
+        try:
+            faster = pace(2 * size)
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            return max(1, size // 2)  # with room for the batch that follows
+        if faster < GAIN * fastest:
+            break
+        size, fastest = 2 * size, faster
+    return size
+
+
+def pace(model: Model, chunk: int, batch_size: int) -> float:
+    """Returns how many chunks per second a model separates, the fastest of some passes over noise."""
+    mixture = torch.randn(batch_size, model.channels, chunk)
+
+    def seconds() -> float:
+        began = time.perf_counter()
+        arriving(model.separate(mixture))[0]()
+        return time.perf_counter() - began
+
+    seconds()
+    return batch_size / min(seconds() for _ in range(PASSES))
 
 
 def may_span(model: Model, grid: Chunking) -> bool:

@@ -36,7 +36,7 @@ def ledger(*rows):
 @pytest.mark.parametrize(
     ("rows", "batch_size", "precision"),
     [
-        ([], 4, "bf16"),  # nothing there: what suits the nodes
+        ([], 0, "bf16"),  # nothing there: what suits the nodes
         ([(1.0, 2, "float32"), (2.0, 8, "bf16"), (1.5, 1, "float32")], 8, "bf16"),
         ([(1.0, 4, None)], 4, "float32"),  # of a version without a choice
     ],

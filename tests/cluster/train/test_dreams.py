@@ -8,8 +8,8 @@ from vsep_ray.cluster.train import dreams
 from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.writing import begin, finish
-from vsep_ray.dreaming import DreamConfig
+from vsep_ray.crops.writing import begin, finish, records
+from vsep_ray.dreaming import DreamConfig, batches
 
 LENGTH, STDS = 64, {"bass": 0.1, "drums": 0.4}
 
@@ -24,7 +24,10 @@ def layout(tmp_path, monkeypatch):
 
 
 def dream(layout, source, config):
-    return dreams._dream(layout, source, source, {s: s for s in STDS}, config, 1, "cpu")
+    count = len(batches(config, LENGTH))
+    drawn = [dreams._draw(source, source, LENGTH, i, config, 1, "cpu", "float32") for i in range(count)]
+    dreams._choose(layout, source, {s: s for s in STDS}, config, 1, "cpu", "float32", *drawn)
+    return next(record for record in records(layout.uri) if record.key == source)
 
 
 def test_every_clip_is_a_song_of_its_own_at_the_level_of_its_prior(layout):

@@ -7,9 +7,9 @@ import pytest
 import ray.data
 from stores import noise_store, read_paired
 
-from vsep_ray.cluster.train.task import PAIRED, StreamSpec
+from vsep_ray.cluster.train.task import StreamSpec
 from vsep_ray.crops.encoding import decode
-from vsep_ray.crops.reading import read_crops
+from vsep_ray.crops.reading import PAIRED, read_crops
 
 pytestmark = pytest.mark.ray
 

@@ -21,6 +21,7 @@ from vsep_ray.cluster.evaluate import examples
 from vsep_ray.cluster.evaluate.contenders import Contender, Excerpt, excerpts, find_contenders
 from vsep_ray.cluster.evaluate.examples import Portion
 from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.config import UserError, fingerprint, short_name, to_dict
 from vsep_ray.datasets.streams import BadFileError
@@ -140,7 +141,7 @@ def _over(
     """Returns what a function of a portion and the contenders returns, for each portion in parallel."""
     shared = ray.put(list(contenders))
     task = capacity.on_device(do, config.device)
-    return ray.get([task.remote(portion, shared, *more) for portion in portions])
+    return gathered([task.remote(portion, shared, *more) for portion in portions], "portions done")
 
 
 def _score_portion(portion: Portion, contenders: Sequence[Contender], bsseval: bool) -> _Result | str:

@@ -19,9 +19,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import ray
 
 from vsep_ray import storage
 from vsep_ray.catalog.ledger import LedgerRow
+from vsep_ray.chunking import BATCH_SIZE
 from vsep_ray.cluster.inputs import shared
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
@@ -29,8 +31,8 @@ from vsep_ray.cluster.separate import report
 from vsep_ray.cluster.separate.plan import Work, plan, prepare
 from vsep_ray.cluster.separate.pool import pool, results
 from vsep_ray.cluster.separate.progress import Progress
-from vsep_ray.cluster.separate.settings import Assignment
-from vsep_ray.cluster.separate.worker import Worker, staging_root
+from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
+from vsep_ray.cluster.separate.worker import Worker, saturating_batch, staging_root
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.storage.locks import only_one, remove_abandoned
@@ -65,7 +67,7 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         tracker.dataset(name, fingerprint([track.id for track in work.tracks]), config.catalog)
         _void(work)
         directory = shared(work.settings.model_uri, work.settings.directory, config.storage)
-        settings = replace(work.settings, directory=directory, run=tracker.run_id)
+        settings = _sized(replace(work.settings, directory=directory, run=tracker.run_id))
         work = replace(work, settings=settings, before=work.before[:0])
         progress = Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike)
         with system_metrics(tracker):
@@ -76,6 +78,16 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         report.record(tracker, work, table, figures)
         tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
         return {"run_id": tracker.run_id, **figures, "ledger": ledger}
+
+
+def _sized(settings: WorkerSettings) -> WorkerSettings:
+    """Returns the settings with a batch size: on GPUs the one that saturates one, where nobody chose it."""
+    config = settings.config
+    if config.batch_size or not capacity.gpus(config.device):
+        return replace(settings, config=replace(config, batch_size=config.batch_size or BATCH_SIZE))
+    size = ray.get(capacity.on_device(saturating_batch, config.device).remote(settings))
+    log.info("batches of %d chunks saturate a GPU", size)
+    return replace(settings, config=replace(config, batch_size=size))
 
 
 def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | None:

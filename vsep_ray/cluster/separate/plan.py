@@ -13,7 +13,6 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
 from vsep_ray.catalog import listing
 from vsep_ray.catalog.ledger import Ledger
-from vsep_ray.chunking import BATCH_SIZE
 from vsep_ray.cluster.inputs import find_separator
 from vsep_ray.cluster.runtime.nodes import common_precision
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
@@ -147,10 +146,11 @@ def _check(config: SeparateCatalogConfig) -> None:
 
 def _settled(config: SeparateCatalogConfig, done: pa.Table) -> SeparateCatalogConfig:
     """Returns the config with the batch size and the precision that it leaves open: those of the stems that
-    are there, so that a continued run makes the same bytes, else what suits the nodes.
+    are there, so that a continued run makes the same bytes, else what suits the nodes. A GPU's batch size is
+    measured as the job begins.
     """
     latest = done.take([pc.index(done["time"], pc.max(done["time"])).as_py()]) if len(done) else None
-    batch_size = config.batch_size or (pc.max(done["batch_size"]).as_py() if latest else BATCH_SIZE)
+    batch_size = config.batch_size or (pc.max(done["batch_size"]).as_py() if latest else 0)
     precision = config.precision
     if precision == "auto":
         precision = latest["precision"][0].as_py() or "float32" if latest else common_precision(config.device)

@@ -1,5 +1,6 @@
 """One worker separates tracks of a catalog, and encodes, publishes and commits them, whatever happens."""
 
+import functools
 import logging
 import time
 from collections.abc import Generator, Sequence
@@ -18,7 +19,15 @@ from vsep_ray.parallel.prefetch import ahead, crew
 from vsep_ray.presets.job import torch_device
 from vsep_ray.storage.locks import Staging, locks_work, remove_abandoned
 from vsep_ray.streaming import Chunking, Selection
-from vsep_ray.streaming.model import chunking, is_out_of_memory, ladder, may_span, stream_model
+from vsep_ray.streaming.model import (
+    chunking,
+    is_out_of_memory,
+    ladder,
+    may_span,
+    pace,
+    saturating,
+    stream_model,
+)
 
 log = logging.getLogger(__name__)
 BEHIND = 2
@@ -129,6 +138,15 @@ class Worker:
             with ahead(finishing, BEHIND) as futures:
                 for future in futures:
                     yield future.result()
+
+
+def saturating_batch(settings: WorkerSettings) -> int:
+    """Returns the number of chunks with which the model saturates the GPU of the node where this runs."""
+    worker = Worker(settings)
+    try:
+        return saturating(functools.partial(pace, worker.model, worker.grid.chunk))
+    finally:
+        worker.staging.close()
 
 
 def staging_root(output: str) -> Path:

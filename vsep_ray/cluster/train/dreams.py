@@ -3,18 +3,19 @@
 Sleep reads it in regime A as it reads real clips in regime B.
 """
 
-import ray
 import torch
+from torch import Tensor
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.inputs import prior_marks
 from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.crops.store import STORE_FILE, CropStore
-from vsep_ray.crops.writing import Record, Unit, begin, finish, write_unit
+from vsep_ray.crops.writing import Unit, begin, finish, records, write_unit
 from vsep_ray.datasets.track import Stem, Track
-from vsep_ray.dreaming import DreamConfig, agreement, check_level, chosen, draw
+from vsep_ray.dreaming import DreamConfig, agreement, batches, check_level, chosen, draw
 from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.presets.job import Device, torch_device
 from vsep_ray.training import step_seed
@@ -36,8 +37,8 @@ def dreams(
 ) -> CropStore:
     """Draws clips from the priors in parallel, and returns them as a crop store.
 
-    Each clip is a song of its own, and levels are the priors' own. A store that is there already, from the
-    same priors, is used as it is.
+    Each clip is a song of its own, and levels are the priors' own. What is there already, from the same
+    priors, is used as it is: a whole store, or the sources that an interrupted run has left.
 
     Args:
         store: the dreams take over its format, sources and scales.
@@ -65,35 +66,62 @@ def dreams(
         paired=False, fingerprint=mark,
     )  # fmt: skip
     begin(layout, fresh=False)
-    task = capacity.on_device(_dream, device)
-    tasks = [
-        task.remote(layout, s, priors[s], judges, config, step_seed(seed, k), device, precision)
-        for k, s in enumerate(store.sources)
-    ]
-    return finish(layout, ray.get(tasks), git_revision())
+    done = {record.key for record in records(uri)}
+    drawing, choosing = (capacity.on_device(task, device) for task in (_draw, _choose))
+    tasks = []
+    for k, source in enumerate(store.sources):
+        if source in done:
+            continue
+        common = config, step_seed(seed, k), device, precision
+        count = len(batches(config, length))
+        drawn = [drawing.remote(priors[source], source, length, i, *common) for i in range(count)]
+        tasks += [*drawn, choosing.remote(layout, source, judges, *common, *drawn)]
+    gathered(tasks, "batches of dreams, drawn or chosen from")
+    return finish(layout, records(uri), git_revision())
 
 
-def _dream(
+def _draw(
+    prior: str,
+    source: str,
+    length: int,
+    index: int,
+    config: DreamConfig,
+    seed: int,
+    device: Device,
+    precision: Precision,
+) -> Tensor:
+    """Draws one of the `batches` of a source's dreams, the same on whatever node."""
+    torch.manual_seed(step_seed(seed, index))
+    module = checkpoint.load_prior(prior).to(torch_device(device))
+    if config.sigma:
+        check_level("--dreams.sigma", config.sigma, source, module)
+    num, temperature = batches(config, length)[index]
+    with computing(precision, torch_device(device)):
+        return draw(module, num, temperature, config.sigma, length)
+
+
+def _choose(
     layout: CropStore,
     source: str,
-    prior: str,
     judges: dict[str, str],
     config: DreamConfig,
     seed: int,
     device: Device,
-    precision: Precision = "auto",
-) -> Record:
-    """Draws the dreams of one source, rejects, chooses, and writes them as a unit of the store."""
+    precision: Precision,
+    *drawn: Tensor,
+) -> None:
+    """Rejects dreams of one source, chooses from the others, and writes them as a unit of the store.
+
+    Raises:
+        UserError: too few are left.
+    """
     torch.manual_seed(seed)
-    module = checkpoint.load_prior(prior).to(torch_device(device))
-    if config.sigma:
-        check_level("--dreams.sigma", config.sigma, source, module)
-    with computing(precision, next(module.parameters()).device):
-        clips = draw(module, config, layout.length)
-        if config.agreement:
-            priors = {s: checkpoint.load_prior(d) for s, d in judges.items()}
+    clips = torch.cat(drawn)
+    if config.agreement:
+        priors = {s: checkpoint.load_prior(d).to(torch_device(device)) for s, d in judges.items()}
+        with computing(precision, torch_device(device)):
             clips = clips[agreement(clips, source, priors, config.agreement)]
-            print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
+        print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
     if len(clips) < FEWEST * config.num:
         raise UserError(
             f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "
@@ -102,4 +130,4 @@ def _dream(
     taken = chosen(clips, config, layout.sample_rate)
     audio = {f"dream-{source}-{i}": clip.numpy() for i, clip in enumerate(taken)}
     tracks = tuple(Track(name, stems=(Stem(source, (f"dream:{name}",)),), split="train") for name in audio)
-    return write_unit(layout, Unit(source, "train", tracks), lambda track: {source: iter([audio[track.id]])})
+    write_unit(layout, Unit(source, "train", tracks), lambda track: {source: iter([audio[track.id]])})

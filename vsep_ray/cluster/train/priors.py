@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import ray
 from torch import Tensor, from_numpy
 from typing_extensions import override
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.inputs import DISCRIMINATION, crop_store
 from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.cluster.train.held_out import validation_crops
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart
@@ -153,7 +153,7 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         log.info("%d priors say how likely each other's clips are", len(sources))
         directories = {s: storage.join(target, s) for s in sources}
         task = capacity.on_device(_say, config.resources.device)
-        said = ray.get([task.remote(config, store, directories, s) for s in sources])
+        said = gathered([task.remote(config, store, directories, s) for s in sources], "priors asked")
         columns, kinds = (dict(zip(sources, each, strict=True)) for each in zip(*said, strict=True))
         result = discrimination(columns, config.noise_stds)
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}

@@ -25,9 +25,10 @@ from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.cluster.train.dreams import dreams
 from vsep_ray.cluster.train.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart, with_format
-from vsep_ray.cluster.train.task import PAIRED, Launch, StreamSpec, Task
+from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError, settled, short_name
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_clips, draw_remix
+from vsep_ray.crops.reading import PAIRED
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.objectives import Objective, Supervised

@@ -1,5 +1,6 @@
 """A training run consists of the streams that it reads, its task, and where and how it is launched."""
 
+import functools
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -13,9 +14,8 @@ from torch import Tensor
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.ray_private import seed_of_passes
 from vsep_ray.cluster.runtime.tracked_run import git_revision
-from vsep_ray.crops import reading
 from vsep_ray.crops.batches import Window
-from vsep_ray.crops.encoding import encode
+from vsep_ray.crops.reading import PAIRED, read_rows
 from vsep_ray.crops.store import CropStore
 from vsep_ray.objectives import Objective
 from vsep_ray.presets import ResourcesConfig, TrainingConfig
@@ -24,8 +24,6 @@ from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 from vsep_ray.training import FitConfig
 
-PAIRED = "*"
-"""This source of a stream stands for aligned crops of all sources."""
 READERS_PER_CPU = 2
 """This number of tasks reads at a time: few, since every fresh worker process first imports for seconds."""
 MAX_BLOCKS = 1_000
@@ -58,22 +56,13 @@ class StreamSpec:
         blocks = min(len(found), MAX_BLOCKS)
         items = [{"name": found[i][0], "group": found[i][1]} for i in order]
         groups = ray.data.from_items(items, override_num_blocks=blocks)
+        read: Any = functools.partial(read_rows, store=self.store, split=self.split, source=self.source)
         return groups.randomize_block_order(seed=seed_of_passes(seed)).map_batches(
-            self._read,
+            read,
             batch_size=1,
             num_cpus=capacity.READ_CPUS,
             compute=ray.data.TaskPoolStrategy(min(READERS_PER_CPU * capacity.cpus(), blocks)),
         )
-
-    def _read(self, batch: dict[str, Any]) -> Any:
-        name, group = batch["name"][0], int(batch["group"][0])
-        if self.source != PAIRED:
-            table = reading.read_part(self.store, self.split, self.source, name, group)
-            return table.select(["track", "offset", "gain", "audio"])
-        track, offset, audio = reading.read_aligned(self.store, self.split, name, group)
-        pcm, gain = encode(audio.reshape(len(audio), -1, audio.shape[-1]))
-        columns = {"track": np.array(track), "offset": offset, "gain": gain}
-        return {**columns, "audio": np.array([item.tobytes() for item in pcm], object)}
 
     @property
     def channels(self) -> int:
