@@ -12,7 +12,7 @@ PACKAGE = ROOT / "vsep_ray"
 LAYERS = [
     {"config", "parallel", "transforms"},
     {"storage", "command_line"},
-    {"audio"},
+    {"audio", "music"},
     {"datasets"},
     {"crops", "catalog"},
     {"nn"},
@@ -28,7 +28,7 @@ LAYERS = [
     {"cluster", "pyfunc"},
 ]
 MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}
-LAZY = {"museval", "musdb", "stempeg", "av"}
+LAZY = {"museval", "musdb", "stempeg", "av", "mido"}
 
 
 def modules():

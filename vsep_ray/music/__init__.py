@@ -1,0 +1,1 @@
+"""Band music, composed: styles as data, and songs by seed."""
