@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from vsep_ray.music import parts
 from vsep_ray.music.notation import Style
 from vsep_ray.music.performance import CHAIRS, CHORDAL, Material, Section, Song, performed, to_midi
-from vsep_ray.music.pitches import compass, harmony
+from vsep_ray.music.pitches import Span, compass, harmony
 from vsep_ray.music.styles import STYLES
 
 if TYPE_CHECKING:
@@ -44,13 +44,14 @@ def write(seed: int, seconds: float) -> Song:
     rng = random.Random(8 * seed)
     style = style_of(seed)
     key, tempi, progressions = rng.randrange(12), _tempi(style, seconds, rng), _progressions(style, rng)
-    bare = Song(style, key, is_minor(progressions["V"]), tempi, [], _band(style, rng), {})
+    band = _band(style, rng)
+    bare = Song(style, key, is_minor(progressions["V"]), tempi, [], band, _places(band, rng), {})
     materials = {
         letter: _material(bare, letter, progressions[letter], random.Random(8 * seed + i))
         for i, letter in enumerate("VCBS", start=1)
     }
     sections = _sections(bare, materials, rng)
-    played = {role: performed(bare, role, sections, rng) for role in bare.programs}
+    played = {role: performed(bare, role, sections, rng) for role in band}
     return replace(bare, sections=sections, played=played)
 
 
@@ -65,7 +66,7 @@ def is_minor(progression: str) -> bool:
     return any(name[0] == "i" and name[1:2] not in ("i", "v") for name in re.split("[ ,]", progression))
 
 
-def window(program: int, centre: int) -> tuple[int, int]:
+def window(program: int, centre: int) -> Span:
     """Returns a dozen and a half semitones of an instrument's compass, about a pitch if it has it."""
     low, high = compass(program)
     middle = max(low + 9, min(high - 9, centre))
@@ -101,26 +102,29 @@ def _band(style: Style, rng: random.Random) -> dict[str, int]:
     return {role: program for role, program in band.items() if rng.random() < CHAIRS[role].in_songs}
 
 
-def _material(song: Song, letter: str, progression: str, rng: random.Random) -> Material:
-    style, scale, programs = song.style, song.scale, song.programs
-    length = len(progression.split())
-    bars = length if length > 4 else 8
-    chords = harmony(progression, song.key, style.bar, bars)
-    lines = {
-        "drums": parts.drums(style, bars, rng),
-        "bass": parts.bass(style, chords, scale, *compass(programs["bass"]), rng),
+def _places(band: dict[str, int], rng: random.Random) -> dict[str, tuple[int, int]]:
+    side = rng.choice((-1, 1))
+    return {
+        role: (CHAIRS[role].volume + rng.randint(-10, 10), 64 + side * CHAIRS[role].pan + rng.randint(-8, 8))
+        for role in band
     }
-    for role, centre in CHORDAL.items():
-        if role in programs:
-            span, root_from = window(programs[role], centre), max(36, compass(programs[role])[0])
-            patterns = getattr(style, role).patterns
-            lines[role] = parts.comping(patterns, style, chords, scale, span, root_from, rng)
+
+
+def _material(song: Song, letter: str, progression: str, rng: random.Random) -> Material:
+    style, programs, length = song.style, song.programs, len(progression.split())
+    chords = harmony(progression, song.key, style.bar, length if length > 4 else 8)
+    ground = parts.Ground(style, chords, song.scale)
+    lines = {"bass": parts.bass(ground, compass(programs["bass"]), rng)}
+    for role in [role for role in CHORDAL if role in programs]:
+        patterns, lowest = getattr(style, role).patterns, max(36, compass(programs[role])[0])
+        lines[role] = parts.comping(ground, patterns, window(programs[role], CHORDAL[role]), lowest, rng)
     soloist = _soloist(song) if letter == "S" else "lead"
+    cells = sorted(style.lead.patterns, key=lambda cell: cell.count("x") / len(cell))
     span = window(programs[soloist], 74 if letter == "C" else 70)
-    lines[soloist] = parts.melody(style, chords, scale, *span, rng)
+    lines[soloist] = parts.melody(ground, cells[-3:] if letter == "S" else cells, span, rng)
     if soloist == "lead" and "counter" in programs:
-        lines["counter"] = parts.counter(lines["lead"], style, chords, *window(programs["counter"], 62), rng)
-    return Material(chords, lines)
+        lines["counter"] = parts.counter(ground, lines["lead"], window(programs["counter"], 62), rng)
+    return Material(chords, rng.choice(style.drums.patterns), lines)
 
 
 def _soloist(song: Song) -> str:
@@ -142,9 +146,18 @@ def _sections(song: Song, materials: dict[str, Material], rng: random.Random) ->
         players = _players(song, letter, bars, rng)
         if bars < 3 and sections:  # what is too short for a section of its own goes on as the one before
             letter, players = sections[-1].letter, sections[-1].players
-        sections.append(Section(letter, start, bars, materials.get(letter, materials["V"]), players))
+        sections.append(Section(letter, start, bars, _drummed(song, materials, letter, bars, rng), players))
         start += bars
     return sections
+
+
+def _drummed(
+    song: Song, materials: dict[str, Material], letter: str, bars: int, rng: random.Random
+) -> Material:
+    """Returns what is played in a section: fills are new each time, and at the end where it is cut, too."""
+    material = materials.get(letter, materials["V"])
+    drums = parts.drums(song.style, material.groove, bars, rng)
+    return material._replace(lines={**material.lines, "drums": drums})
 
 
 def _players(song: Song, letter: str, bars: int, rng: random.Random) -> dict[str, int]:

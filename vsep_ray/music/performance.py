@@ -24,6 +24,7 @@ class Chair(NamedTuple):
     channel: int
     volume: int
     pan: int
+    """Steps beside the middle; which side is right is drawn for each song."""
     late: int
     """Ticks behind the beat."""
     loose: int
@@ -33,14 +34,14 @@ class Chair(NamedTuple):
 
 
 CHAIRS = {
-    "drums": Chair(9, 100, 64, 0, 8, 1.0, 0.93),
-    "bass": Chair(0, 100, 64, 4, 10, 1.0, 0.93),
-    "guitar": Chair(1, 88, 34, 2, 12, 1.0, 0.85),
-    "second": Chair(2, 84, 94, 2, 14, 0.45, 0.7),
-    "keys": Chair(3, 92, 78, 0, 12, 0.93, 0.8),
-    "pad": Chair(4, 76, 56, 0, 16, 0.75, 0.65),
-    "lead": Chair(5, 100, 64, 4, 16, 1.0, 0.8),
-    "counter": Chair(6, 88, 46, 4, 16, 0.7, 0.5),
+    "drums": Chair(9, 100, 0, 0, 8, 1.0, 0.93),
+    "bass": Chair(0, 100, 0, 4, 10, 1.0, 0.93),
+    "guitar": Chair(1, 88, -30, 2, 12, 1.0, 0.85),
+    "second": Chair(2, 84, 30, 2, 14, 0.45, 0.7),
+    "keys": Chair(3, 92, 14, 0, 12, 0.93, 0.8),
+    "pad": Chair(4, 76, -8, 0, 16, 0.75, 0.65),
+    "lead": Chair(5, 100, 0, 4, 16, 1.0, 0.8),
+    "counter": Chair(6, 88, -18, 4, 16, 0.7, 0.5),
 }
 CHORDAL = {"guitar": 60, "keys": 64, "second": 65, "pad": 67}
 """Roles that play chords, and the pitch about which they do."""
@@ -57,9 +58,10 @@ class Played(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What comes back with every section of one letter: its chords by sixteenths, and each role's notes."""
+    """What comes back with each section of one letter: chords by sixteenths, a groove, and each role's notes."""
 
     chords: list[Chord]
+    groove: str
     lines: dict[str, list[Note]]
 
 
@@ -75,7 +77,7 @@ class Section(NamedTuple):
 
 @dataclass(frozen=True)
 class Song:
-    """A song has a tempo for each bar, sections, a program for each role, and what each role plays."""
+    """A song has a tempo for each bar, sections, and for each role a program and what it plays."""
 
     style: Style
     key: int
@@ -83,6 +85,8 @@ class Song:
     tempi: Sequence[float]
     sections: Sequence[Section]
     programs: dict[str, int]
+    places: dict[str, tuple[int, int]]
+    """Volume and pan of each role, from 0 to 127."""
     played: dict[str, list[Played]]
 
     @property
@@ -114,7 +118,11 @@ def _played(note: Note, song: Song, role: str, section: Section, rng: random.Ran
     begin = max(0, round(start + shift))
     length = max(TICKS // 4, round((end - start) * rng.uniform(0.86, 0.98)))
     loudness = round(note.velocity * LOUDNESS[section.letter] * rng.uniform(0.93, 1.07))
-    pitch = note.pitch if role == "drums" else _folded(note.pitch, *compass(song.programs[role]))
+    pitch = (
+        note.pitch
+        if role == "drums"
+        else nearest([note.pitch % 12], note.pitch, compass(song.programs[role]))
+    )
     return Played(begin, begin + length, pitch, max(1, min(127, loudness)))
 
 
@@ -124,23 +132,18 @@ def _swung(step: float, style: Style) -> float:
     return style.swung * (whole + late)
 
 
-def _folded(pitch: int, low: int, high: int) -> int:
-    """Returns a pitch, or its octave nearest to it that an instrument has."""
-    return nearest([pitch % 12], pitch, low, high)
-
-
 def _final(song: Song, role: str, last: Section, rng: random.Random) -> list[Played]:
     """Returns the last bar: all who play in the last section strike the tonic chord and hold it."""
     if role not in last.players:
         return []
     bar, tonic = song.style.bar, chord("i" if song.minor else "I", song.key)
-    low, high = compass(song.programs[role])
+    span = compass(song.programs[role])
     pitches = {
         "drums": [DRUMS["kick"], DRUMS["crash"]],
-        "bass": [nearest(tonic.tones[:1], low + 8, low, high)],
-        "lead": [nearest(tonic.tones[:1], 72, low, high)],
-        "counter": [nearest(tonic.tones[1:2], 64, low, high)],
-    }.get(role) or [nearest([tone], CHORDAL[role], low, high) for tone in tonic.tones]
+        "bass": [nearest(tonic.tones[:1], span[0] + 8, span)],
+        "lead": [nearest(tonic.tones[:1], 72, span)],
+        "counter": [nearest(tonic.tones[1:2], 64, span)],
+    }.get(role) or [nearest([tone], CHORDAL[role], span) for tone in tonic.tones]
     coda = last._replace(start=len(song.tempi) - 1, bars=1)
     return [_played(Note(0, bar, pitch, 96), song, role, coda, rng) for pitch in pitches]
 
@@ -196,13 +199,13 @@ def _conducted(song: Song) -> Iterator[tuple[int, "mido.MetaMessage"]]:
 def _sounded(song: Song, role: str) -> Iterator[tuple[int, "mido.Message | mido.MetaMessage"]]:
     from mido import Message, MetaMessage
 
-    chair = CHAIRS[role]
+    channel, (volume, pan) = CHAIRS[role].channel, song.places[role]
     yield 0, MetaMessage("track_name", name=role)
-    yield 0, Message("program_change", channel=chair.channel, program=song.programs[role])
-    yield 0, Message("control_change", channel=chair.channel, control=7, value=chair.volume)
-    yield 0, Message("control_change", channel=chair.channel, control=10, value=chair.pan)
+    yield 0, Message("program_change", channel=channel, program=song.programs[role])
+    yield 0, Message("control_change", channel=channel, control=7, value=volume)
+    yield 0, Message("control_change", channel=channel, control=10, value=pan)
     ends = [(n.end, False, n.pitch, 64) for n in song.played[role]]
     starts = [(n.start, True, n.pitch, n.velocity) for n in song.played[role]]
     for tick, starting, pitch, velocity in sorted(ends + starts):  # ends come before starts
         kind = "note_on" if starting else "note_off"
-        yield tick, Message(kind, channel=chair.channel, note=pitch, velocity=velocity)
+        yield tick, Message(kind, channel=channel, note=pitch, velocity=velocity)

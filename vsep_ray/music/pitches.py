@@ -29,14 +29,18 @@ ABOVE_THE_THIRD = {
     "ø7": (6, 10),
 }
 COMPASSES = {  # lowest and highest pitch that sounds natural, by the first program that has it
-    0: (28, 100), 8: (60, 96), 11: (53, 89), 12: (48, 84), 13: (65, 96), 16: (36, 96), 22: (60, 96),
-    23: (48, 88), 24: (40, 83), 26: (40, 86), 32: (28, 60), 38: (28, 64), 40: (55, 96), 41: (48, 84),
+    0: (28, 100), 8: (60, 96), 11: (53, 89), 12: (48, 84), 13: (65, 96), 15: (55, 86), 16: (36, 96),
+    22: (60, 96), 23: (48, 88), 24: (40, 83), 26: (40, 86), 32: (28, 60), 38: (28, 64), 40: (55, 96), 41: (48, 84),
     42: (36, 76), 43: (28, 55), 44: (40, 91), 46: (30, 96), 48: (36, 91), 52: (48, 79), 55: (48, 84),
     56: (54, 82), 57: (40, 70), 58: (28, 55), 59: (54, 82), 60: (41, 77), 61: (43, 82), 62: (36, 91),
     64: (56, 86), 65: (49, 80), 66: (44, 76), 67: (37, 69), 68: (58, 88), 69: (52, 81), 70: (34, 72),
     71: (50, 89), 72: (74, 100), 73: (60, 93), 80: (40, 91), 104: (48, 77), 105: (48, 84), 106: (50, 84),
     110: (55, 93), 111: (58, 84), 112: (48, 84),
 }  # fmt: skip
+
+
+Span = tuple[int, int]
+"""The lowest and the highest pitch."""
 
 
 class Chord(NamedTuple):
@@ -46,8 +50,8 @@ class Chord(NamedTuple):
     tones: tuple[int, ...]
 
 
-def compass(program: int) -> tuple[int, int]:
-    """Returns the lowest and the highest pitch of an instrument, by its General MIDI program."""
+def compass(program: int) -> Span:
+    """Returns the pitches that an instrument has, by its General MIDI program."""
     return COMPASSES[max(first for first in COMPASSES if first <= program)]
 
 
@@ -82,12 +86,12 @@ def following(chords: Sequence[Chord], step: int) -> Chord:
     return next((c for c in chords[step:] if c != chords[step]), chords[0])
 
 
-def nearest(classes: Sequence[int], pitch: float, low: int, high: int) -> int:
+def nearest(classes: Sequence[int], pitch: float, span: Span) -> int:
     """Returns the pitch of some pitch classes that is nearest to a pitch, the lower of two."""
-    return min((p for p in range(low, high + 1) if p % 12 in classes), key=lambda p: abs(p - pitch))
+    return min((p for p in range(span[0], span[1] + 1) if p % 12 in classes), key=lambda p: abs(p - pitch))
 
 
-def rungs(chord: Chord, scale: Sequence[int], low: int, high: int) -> list[int]:
+def rungs(chord: Chord, scale: Sequence[int], span: Span) -> list[int]:
     """Returns the pitches of a scale that suit a chord.
 
     A tone of the chord that is foreign to the scale takes the place of its neighbours: F sharp, in D7 in C
@@ -95,11 +99,12 @@ def rungs(chord: Chord, scale: Sequence[int], low: int, high: int) -> list[int]:
     """
     foreign = [t for t in chord.tones if t not in scale]
     kept = [p for p in scale if all((p - t) % 12 not in (1, 11) for t in foreign)]
-    return [p for p in range(low, high + 1) if p % 12 in (*kept, *chord.tones)]
+    return [p for p in range(span[0], span[1] + 1) if p % 12 in (*kept, *chord.tones)]
 
 
-def voicings(chords: Sequence[Chord], size: int, low: int, high: int) -> list[tuple[int, ...]]:
+def voicings(chords: Sequence[Chord], size: int, span: Span) -> list[tuple[int, ...]]:
     """Returns a voicing for each chord in which voices move as little as they can from the one before."""
+    low, high = span
     voiced: list[tuple[int, ...]] = []
     for i, current in enumerate(chords):
         if i and current == chords[i - 1]:
