@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from vsep_ray.music.composer import compose, style_of, write
-from vsep_ray.music.performance import TICKS
+from vsep_ray.music.performance import TICKS, to_midi
 from vsep_ray.music.pitches import compass
 from vsep_ray.music.styles import STYLES
 
@@ -36,9 +36,9 @@ def songs():
 
 
 @pytest.fixture(scope="module")
-def files():
+def files(songs):
     """Each song as another program would read it."""
-    return {seed: mido.MidiFile(file=io.BytesIO(saved(compose(seed, 60)))) for seed in SEEDS}
+    return {seed: mido.MidiFile(file=io.BytesIO(saved(to_midi(song)))) for seed, song in songs.items()}
 
 
 def notes(track):
@@ -61,7 +61,7 @@ def meta(midi, kind):
 
 
 def test_a_seed_is_a_song_and_another_seed_another(files):
-    assert saved(compose(7, 60)) == saved(compose(7, 60))
+    assert saved(compose(7, 60)) == saved(files[7])
     assert len({saved(midi) for midi in files.values()}) == len(SEEDS)
 
 
@@ -85,11 +85,11 @@ def test_styles_come_equally_often(files):
     assert [style_of(seed).name for seed in range(16)] != [style_of(seed).name for seed in range(16, 32)]
 
 
-@pytest.mark.parametrize("seconds", [5, 20, 60, 200])
+@pytest.mark.parametrize("seconds", [5, 30, 200])
 def test_songs_are_as_long_as_is_asked(seconds):
-    for seed in range(len(STYLES)):
-        song, midi = write(seed, seconds), compose(seed, seconds)
-        assert abs(midi.length - seconds) < 60 * song.style.bar / 4 / min(song.tempi)
+    for seed in range(0, 3 * len(STYLES), 3):
+        song = write(seed, seconds)
+        assert abs(to_midi(song).length - seconds) < 60 * song.style.bar / 4 / min(song.tempi)
 
 
 def test_notes_begin_end_and_never_overlap_on_one_key(files):
@@ -128,33 +128,34 @@ def sounding(midi):
     return spans
 
 
-def test_all_families_sound_in_most_songs_but_not_all_the_time(files):
-    heard, windows, silent = Counter(), 0, Counter()
-    for midi in files.values():
-        for name, spans in sounding(midi).items():
-            heard[name] += bool(spans)
-            for at in range(0, 56, 4):
-                silent[name] += not any(start < at + 4 and end > at for start, end in spans)
-        windows += 14
-    assert min(heard[name] for name in FAMILIES) >= 0.9 * len(files)
-    assert all(0.03 <= silent[name] / windows <= 0.5 for name in FAMILIES), silent
-
-
-def test_a_tenth_of_windows_and_more_lack_a_family(files):
-    lacking = [
-        any(not any(start < at + 4 and end > at for start, end in spans) for spans in sounding(midi).values())
-        for midi in files.values()
+def silent(midi):
+    """For each window of four seconds, the families that are silent in it."""
+    spans = sounding(midi)
+    return [
+        {name for name in FAMILIES if not any(start < at + 4 and end > at for start, end in spans[name])}
         for at in range(0, 56, 4)
     ]
+
+
+def test_all_families_sound_in_most_songs_but_rest_in_some_windows(files):
+    windows = {seed: silent(midi) for seed, midi in files.items()}
+    for name in FAMILIES:
+        assert sum(any(name not in w for w in ws) for ws in windows.values()) >= 0.9 * len(files), name
+        share = sum(name in w for ws in windows.values() for w in ws) / (14 * len(files))
+        assert 0.03 <= share <= 0.5, name
+    lacking = [bool(w) for ws in windows.values() for w in ws]
     assert 0.1 <= sum(lacking) / len(lacking) <= 0.9
 
 
 def melody(song):
     """(pitch, chord, whether the beat is strong) of each of the lead's notes, where it was meant to be."""
-    sections = [s for s in song.sections if "lead" in s.players]
-    for section in sections:
-        for note in section.material.lines["lead"]:
-            if section.players["lead"] * song.style.bar <= note.start < section.bars * song.style.bar:
+    for section in song.sections:
+        first, last = (
+            section.players.get("lead", section.bars) * song.style.bar,
+            section.bars * song.style.bar,
+        )
+        for note in section.material.lines.get("lead", ()):
+            if first <= note.start < last:
                 strong = note.start % song.style.bar % (2 * song.style.beat) == 0
                 yield note.pitch, section.material.chords[int(note.start)], strong
 
@@ -202,9 +203,10 @@ def test_the_counter_voice_answers_in_longer_notes_and_other_tones(songs):
             long.append(a.length >= 2 * song.style.beat)
             same.append(tune(a.start) is not None and tune(a.start) % 12 == a.pitch % 12)
             if None not in (tune(a.start), tune(b.start)):
-                moves[(b.pitch - a.pitch) * (tune(b.start) - tune(a.start)) > 0] += 1
+                turn = (b.pitch - a.pitch) * (tune(b.start) - tune(a.start))
+                moves["parallel" if turn > 0 else "contrary" if turn else "oblique"] += 1
     assert all(long) and not any(same)
-    assert moves[True] < 0.4 * moves.total()
+    assert moves["parallel"] < 0.3 * moves["contrary"]
 
 
 def test_songs_end_together_on_the_tonic(songs):

@@ -1,1 +1,1 @@
-"""Band music, composed: styles as data, and songs by seed."""
+"""Band music is composed by seed, in styles that are data."""

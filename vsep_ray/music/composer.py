@@ -1,4 +1,4 @@
-"""Songs for a band, composed by seed: the harmony, and who plays what and when.
+"""A seed becomes a song for a band: its harmony, and who plays what and when.
 
 Unlimited, exact and offline, they are to music what the toy waves are to waves. A song has a style, a key, a
 tempo, sections that come back, instruments that enter and rest, and an end. Left out of music are:
@@ -67,7 +67,7 @@ def is_minor(progression: str) -> bool:
 
 
 def window(program: int, centre: int) -> Span:
-    """Returns a dozen and a half semitones of an instrument's compass, about a pitch if it has it."""
+    """Returns the part of an instrument's compass that lies about a pitch, a dozen and a half semitones."""
     low, high = compass(program)
     middle = max(low + 9, min(high - 9, centre))
     return max(low, middle - 9), min(high, middle + 9)

@@ -1,4 +1,4 @@
-"""What a band plays in one section: drums, bass, chords, a melody and a voice that answers it."""
+"""A band plays a section: drums, bass, chords, a melody and a voice that answers it."""
 
 import random
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ MOVES = (-3, -2, -1, -1, -1, 0, 1, 1, 1, 2, 3, 4)
 
 
 class Ground(NamedTuple):
-    """What all who play in a section have in common: the style, each sixteenth's chord, and the scale."""
+    """A ground is what all who play in a section share: the style, each sixteenth's chord, and the scale."""
 
     style: Style
     chords: Sequence[Chord]

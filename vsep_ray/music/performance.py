@@ -58,7 +58,7 @@ class Played(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What comes back with each section of one letter: chords by sixteenths, a groove, and each role's notes."""
+    """A material comes back with its letter of the form: chords by sixteenths, a groove, all notes."""
 
     chords: list[Chord]
     groove: str

@@ -1,4 +1,7 @@
-"""Styles are data: what bands of different kinds play, in the letters of `notation`."""
+"""Styles are data: what bands of different kinds play, in the letters of `notation`.
+
+One more entry is one more style: the tests read it, and songs of it come as often as of any other.
+"""
 
 from vsep_ray.music.notation import Part, Style
 
