@@ -1,1 +1,1 @@
-"""Band music is composed by seed, in styles that are data."""
+"""Music as notes: read, composed, performed and rendered."""

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from vsep_ray.music.notation import Note, Style
-from vsep_ray.music.parts import DRUMS
-from vsep_ray.music.pitches import SCALES, Chord, chord, compass, nearest
+from vsep_ray.music.band.notation import Note, Style
+from vsep_ray.music.band.parts import DRUMS
+from vsep_ray.music.band.pitches import SCALES, Chord, chord, compass, nearest
 
 if TYPE_CHECKING:
     import mido

@@ -3,7 +3,7 @@
 One more entry is one more style: the tests read it, and songs of it come as often as of any other.
 """
 
-from vsep_ray.music.notation import Part, Style
+from vsep_ray.music.band.notation import Part, Style
 
 LONG = "x---------------"
 

@@ -8,10 +8,10 @@ from itertools import pairwise
 
 import pytest
 
-from vsep_ray.music.composer import compose, style_of, write
-from vsep_ray.music.performance import TICKS, to_midi
-from vsep_ray.music.pitches import compass
-from vsep_ray.music.styles import STYLES
+from vsep_ray.music.band.composer import compose, style_of, write
+from vsep_ray.music.band.performance import TICKS, to_midi
+from vsep_ray.music.band.pitches import compass
+from vsep_ray.music.band.styles import STYLES
 
 mido = pytest.importorskip("mido")
 SEEDS = range(60)
@@ -66,9 +66,7 @@ def test_a_seed_is_a_song_and_another_seed_another(files):
 
 
 def test_a_song_is_the_same_in_a_process_that_orders_sets_otherwise():
-    code = (
-        "import sys; from vsep_ray.music.composer import compose; compose(3, 30).save(file=sys.stdout.buffer)"
-    )
+    code = "import sys; from vsep_ray.music.band.composer import compose; compose(3, 30).save(file=sys.stdout.buffer)"
     outs = [
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": seed}

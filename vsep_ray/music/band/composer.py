@@ -17,11 +17,11 @@ from dataclasses import replace
 from itertools import chain, cycle
 from typing import TYPE_CHECKING
 
-from vsep_ray.music import parts
-from vsep_ray.music.notation import Style
-from vsep_ray.music.performance import CHAIRS, CHORDAL, Material, Section, Song, performed, to_midi
-from vsep_ray.music.pitches import Span, compass, harmony
-from vsep_ray.music.styles import STYLES
+from vsep_ray.music.band import parts
+from vsep_ray.music.band.notation import Style
+from vsep_ray.music.band.performance import CHAIRS, CHORDAL, Material, Section, Song, performed, to_midi
+from vsep_ray.music.band.pitches import Span, compass, harmony
+from vsep_ray.music.band.styles import STYLES
 
 if TYPE_CHECKING:
     import mido

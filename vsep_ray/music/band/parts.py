@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from itertools import cycle, islice, pairwise
 from typing import NamedTuple
 
-from vsep_ray.music.notation import Mark, Note, Style, hands, marks, tiled
-from vsep_ray.music.pitches import Chord, Span, following, nearest, rungs, voicings
+from vsep_ray.music.band.notation import Mark, Note, Style, hands, marks, tiled
+from vsep_ray.music.band.pitches import Chord, Span, following, nearest, rungs, voicings
 
 Line = list[tuple[int, int, int]]
 """A bar of melody: the step, length and height (in steps of the scale) of each note."""

@@ -4,11 +4,11 @@ import dataclasses
 
 import pytest
 
-from vsep_ray.music.composer import is_minor
-from vsep_ray.music.notation import Part, marks, tiled
-from vsep_ray.music.parts import DRUMS
-from vsep_ray.music.pitches import SCALES, chord, compass
-from vsep_ray.music.styles import STYLES
+from vsep_ray.music.band.composer import is_minor
+from vsep_ray.music.band.notation import Part, marks, tiled
+from vsep_ray.music.band.parts import DRUMS
+from vsep_ray.music.band.pitches import SCALES, chord, compass
+from vsep_ray.music.band.styles import STYLES
 
 LETTERS = {"bass": "135678naw", "lead": "x"} | dict.fromkeys(
     ("guitar", "second", "keys", "pad"), "xodu012345bfmpghrXDU"

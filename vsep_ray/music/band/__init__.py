@@ -1,0 +1,1 @@
+"""A composer of band music: styles as data, and a seed that becomes a song."""
