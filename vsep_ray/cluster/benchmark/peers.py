@@ -82,7 +82,7 @@ class Candidate:
 
 
 def ours(name: str, device: torch.device, overlap: float) -> Candidate:
-    """Returns one of our models. On a CPU its chunks go one by one: larger batches are slower there."""
+    """Returns one of our models. On a CPU its chunks go one by one: larger batches are no faster there."""
     config, rate, channels = OURS[name]
     form = replace(config, sources=SOURCES, sample_rate=rate, channels=channels, scales=(1.0,) * len(SOURCES))
     separator = Separator(form).eval()
