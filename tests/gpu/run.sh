@@ -3,8 +3,8 @@
 #
 #   tests/gpu/run.sh [--device cpu]
 #
-# It needs PyTorch 2.11 to 2.13, numpy, pyarrow, safetensors, pytest, hypothesis, soundfile, soxr and PyYAML,
-# and neither Ray nor MLflow. With --device cpu it is tried where there is no GPU.
+# It needs PyTorch 2.11 to 2.13 and what else requirements.txt lists, and neither Ray nor MLflow. With
+# --device cpu it is tried where there is no GPU.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 device=cuda

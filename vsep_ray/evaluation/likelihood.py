@@ -18,6 +18,8 @@ from vsep_ray.nn.normal import LOG_2PI
 from vsep_ray.priors.prior import Prior
 
 PROBES = ("noise", "silence", "constant")
+PROBE_CLIPS = 16
+"""A probe has this number of clips at most: one looks at its mean alone, and its clips are all alike."""
 NATS_PER_BIT = math.log(2)
 
 
@@ -104,7 +106,7 @@ def cross_likelihood(
     """Returns the matrix of every source's clips, and the probes, under every prior at every noise level. All
     priors see the same noise.
 
-    Probes have the clips' number and length. They are white noise and a constant (of random sign), both of
+    Probes have the clips' length, and `PROBE_CLIPS` at most. They are white noise and a constant (of random sign), both of
     the clips' RMS, and silence.
 
     Shape: clips[source] (N, C, T), N and T may differ; T is cut to a multiple that suits every prior.
@@ -204,7 +206,7 @@ def _rows(
 
 
 def _probes(clips: list[Tensor], generator: torch.Generator) -> dict[str, Tensor]:
-    like = max(clips, key=len)
+    like = max(clips, key=len)[:PROBE_CLIPS]
     energy = sum(float(x.square().sum()) for x in clips)
     rms = math.sqrt(energy / sum(x.numel() for x in clips))
     sign = torch.randint(2, (len(like), 1, 1), generator=generator, dtype=like.dtype) * 2 - 1

@@ -92,7 +92,7 @@ def bare_training(task: Task, store: CropStore) -> list[float]:
     torch.set_num_threads(1)  # as Ray sets it for a worker
     objective, module = task.build()
     objective.to(device)
-    optimizer = torch.optim.Adam(module.parameters(), lr=task.fit.learning_rate)
+    optimizer = torch.optim.Adam(module.parameters(), lr=task.fit.learning_rate, fused=True)
     clips = [torch.from_numpy(read_crops(store, "train", s).audio).to(device) for s in store.sources]
     rates = []
     for _ in range(task.fit.steps // task.fit.log_every):

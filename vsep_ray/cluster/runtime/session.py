@@ -22,6 +22,10 @@ the time of a model on CPU, and every thread keeps memory of its own, some 60 Mi
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
 """A thread that waits sleeps. By default it spins, and takes the core from the one that it waits for."""
 
+UNHEARD = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
+"""No process per training that warns its workers of the end of their node: the loop goes on from its last
+checkpoint, warned or not, and each such process imports for seconds."""
+
 
 def prepare_environment() -> None:
     """Sets defaults for this process and those that it starts, before Ray is imported."""
@@ -79,5 +83,5 @@ def _worker_environment() -> dict[str, str]:
         "PYTHONPATH": os.pathsep.join(p for p in (root, os.environ.get("PYTHONPATH", "")) if p),
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "3",
-        **{name: os.environ.get(name, value) for name, value in (MALLOC | PASSIVE).items()},
+        **{name: os.environ.get(name, value) for name, value in (MALLOC | PASSIVE | UNHEARD).items()},
     }
