@@ -1,0 +1,1 @@
+"""Music as notes: read, composed, performed and rendered."""

@@ -1,0 +1,92 @@
+"""Levels make rendered sources a mixture: loudness by ITU-R BS.1770 (pyloudnorm), place, no clipping.
+
+What is done to a source is a gain or a matrix of gains, and the last gain is the same for all: the sum of the
+sources is the mixture, exactly.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vsep_ray.audio.resampling import Audio
+from vsep_ray.config import UserError
+
+CEILING = 10 ** (-1 / 20)
+"""-1 dBFS: neither the mixture nor a source is louder."""
+AUDIBLE_LUFS = -70.0
+"""BS.1770 takes what is below for silence."""
+SHORTEST = 0.4
+"""Seconds; BS.1770 measures blocks of this length."""
+
+
+@dataclass(frozen=True)
+class LevelsConfig:
+    """Every source of a song gets its own loudness and place."""
+
+    level_lufs: float = -23.0
+    """LUFS (loudness by ITU-R BS.1770) of every source, in the crops' own rate and channels; a song whose
+    mixture would pass -1 dBFS is softer as a whole."""
+    level_spread: float = 4.5
+    """LU by which a source may be louder or softer than level_lufs, drawn evenly; 0: all are equally loud."""
+    pan: float = 0.2
+    """Share by which a source may move to one side: 1 is hard left or right; 0: as in the file."""
+    width: float = 0.3
+    """Share by which the stereo width of a source may grow or shrink: 1 is from mono to twice as wide; 0: as
+    in the font."""
+
+    def check(self) -> None:
+        """Refuses values out of range.
+
+        Raises:
+            UserError: with the range.
+        """
+        ranges = {"level_lufs": (-60, -10), "level_spread": (0, 20), "pan": (0, 1), "width": (0, 1)}
+        for name, (low, high) in ranges.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                flag = name.replace("_", "-")
+                raise UserError(f"--{flag} must lie between {low} and {high}, got {value}")
+
+    def placed(self, audio: Audio, dice: random.Random) -> Audio:
+        """Returns a source at its place in stereo. Shape: (2, T) -> (2, T)."""
+        return place(audio, dice.uniform(-self.pan, self.pan), 1 + dice.uniform(-self.width, self.width))
+
+    def levelled(self, audio: Audio, sample_rate: int, dice: random.Random) -> Audio:
+        """Returns a source at its loudness; silence stays as it is. Shape: (C, T) -> (C, T)."""
+        target = self.level_lufs + dice.uniform(-self.level_spread, self.level_spread)
+        found = loudness(audio, sample_rate)
+        return audio if found < AUDIBLE_LUFS else audio * np.float32(10 ** ((target - found) / 20))
+
+
+def loudness(audio: Audio, sample_rate: int) -> float:
+    """Returns the loudness (LUFS, integrated) of (C, T) samples; -inf for silence or less than a block."""
+    import pyloudnorm
+
+    if audio.shape[1] < SHORTEST * sample_rate or not audio.any():
+        return -math.inf
+    with np.errstate(divide="ignore"):  # it takes the logarithm of silent blocks
+        return float(pyloudnorm.Meter(sample_rate).integrated_loudness(audio.T.astype(np.float64)))
+
+
+def place(audio: Audio, pan: float, width: float) -> Audio:
+    """Returns stereo at another place, as loud as before if its channels have nothing in common.
+
+    Args:
+        audio: (2, T).
+        pan: from -1, left, to 1, right.
+        width: factor of the difference between the channels: 0 is mono.
+
+    Returns:
+        (2, T).
+    """
+    left, right = (np.float32(math.sqrt(2) * f((pan + 1) * math.pi / 4)) for f in (math.cos, math.sin))
+    middle, side = (audio[0] + audio[1]) / 2, (audio[0] - audio[1]) * np.float32(width / 2)
+    return np.stack([left * (middle + side), right * (middle - side)])
+
+
+def common_gain(stems: Sequence[Audio]) -> np.float32:
+    """Returns the gain that keeps (C, T) sources and their sum below `CEILING`; 1 where they are."""
+    peak = max(float(np.abs(audio).max()) for audio in (*stems, np.sum(stems, axis=0)))
+    return np.float32(min(1.0, CEILING / peak)) if peak else np.float32(1)
