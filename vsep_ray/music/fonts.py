@@ -111,8 +111,12 @@ def _font(text: str) -> Font:
 
 def _preset_headers(file: BinaryIO) -> bytes:
     """Returns the records of all presets: the first part of the list ``pdta`` of the RIFF file."""
-    if file.read(12)[8:] != b"sfbk":
+    _, length, kind = struct.unpack("<4sI4s", file.read(12))
+    if kind != b"sfbk":
         raise ValueError("it does not begin as a SoundFont")
+    if file.seek(0, 2) < length:
+        raise ValueError(f"it is cut off: of {length} bytes {file.tell()} are there")
+    file.seek(12)
     while True:
         name, size, kind = struct.unpack("<4sI4s", file.read(12))
         if (name, kind) == (b"LIST", b"pdta"):

@@ -47,7 +47,7 @@ class LevelsConfig:
         for name, (low, high) in ranges.items():
             if not low <= (value := getattr(self, name)) <= high:
                 flag = name.replace("_", "-")
-                raise UserError(f"--{flag} must lie between {low} and {high}, got {value}")
+                raise UserError(f"--dataset.{flag} must lie between {low} and {high}, got {value}")
 
     def placed(self, audio: Audio, dice: random.Random) -> Audio:
         """Returns a source at its place in stereo. Shape: (2, T) -> (2, T)."""

@@ -72,7 +72,7 @@ class PerformanceConfig:
         }
         for name, (low, high) in ranges.items():
             if not low <= (value := getattr(self, name)) <= high:
-                raise UserError(f"--{name} must lie between {low} and {high}, got {value}")
+                raise UserError(f"--dataset.{name} must lie between {low} and {high}, got {value}")
 
 
 def _between(low: int, high: int, dice: random.Random) -> int:

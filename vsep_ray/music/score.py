@@ -7,7 +7,7 @@ struck again ends, one that never ends is cut, and banks, effects and system mes
 import io
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -23,6 +23,8 @@ IGNORED = frozenset({0, 32, 91, 93, *range(120, 128)})
 ENDS_NOTES = (120, 123)
 LONGEST_HANGING = 4.0
 """A note that nothing ends sounds for this number of seconds."""
+DEFAULT_BEAT = 0.5
+"""Seconds of a beat where a file does not say."""
 DAMAGE = (OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError)
 """What mido raises, in the middle of its work, where bytes make no sense."""
 
@@ -110,20 +112,33 @@ def _playing(notes: Sequence[Note], length: int) -> np.ndarray:
     return playing
 
 
-def _messages(content: bytes) -> Sequence[tuple[float, Any]]:
-    """Returns messages and their times (s)."""
+def _messages(content: bytes) -> list[tuple[float, Any]]:
+    """Returns times (s) and messages of all tracks, in their order."""
     import mido
     from mido.midifiles.meta import KeySignatureError
 
     try:
         file = mido.MidiFile(file=io.BytesIO(content), clip=True)
-        if file.ticks_per_beat <= 0:
-            raise ValueError("its time is in frames (SMPTE), not in beats")
-        messages = list(file)
+        if file.type > 1 or file.ticks_per_beat <= 0:
+            raise ValueError("its tracks are songs of their own, or its time is in frames (SMPTE)")
+        ticks = [itertools.accumulate(m.time for m in track) for track in file.tracks]
     except (*DAMAGE, KeySignatureError) as error:
         why = f"{type(error).__name__} {error}".strip()
         raise AudioError("decode", f"no MIDI file of type 0 or 1, or damaged: {why}") from error
-    return list(zip(itertools.accumulate(message.time for message in messages), messages, strict=True))
+    tracks = (zip(t, track, strict=True) for t, track in zip(ticks, file.tracks, strict=True))
+    merged = sorted(itertools.chain.from_iterable(tracks), key=lambda pair: pair[0])
+    return list(_timed(merged, file.ticks_per_beat))
+
+
+def _timed(messages: Iterable[tuple[int, Any]], ticks_per_beat: int) -> Iterator[tuple[float, Any]]:
+    """Yields messages with seconds in the place of ticks; mido's own way copies each of them twice."""
+    time, last, beat = 0.0, 0, DEFAULT_BEAT
+    for tick, message in messages:
+        time += (tick - last) * beat / ticks_per_beat
+        last = tick
+        if message.type == "set_tempo":
+            beat = message.tempo / 1e6
+        yield time, message
 
 
 @dataclass

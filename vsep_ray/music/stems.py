@@ -51,7 +51,9 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
         LevelsConfig.check(self)
         PerformanceConfig.check(self)
         if self.seconds and not 1 <= self.seconds <= LONGEST:
-            raise UserError(f"--seconds must lie between 1 and {LONGEST}, or be 0, got {self.seconds}")
+            raise UserError(
+                f"--dataset.seconds must lie between 1 and {LONGEST}, or be 0, got {self.seconds}"
+            )
         assert self.table.sources
         check_fonts(parse_fonts(self.fonts))
         fluidsynth()
@@ -99,7 +101,9 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
         if self.seconds:
             return busiest(parts, self.seconds, dice), min(self.seconds, whole)
         if whole > LONGEST:
-            raise AudioError("decode", f"{whole:.0f} s long, expected {LONGEST} at most without --seconds")
+            raise AudioError(
+                "decode", f"{whole:.0f} s long, expected {LONGEST} at most without --dataset.seconds"
+            )
         return 0.0, whole
 
     def _rendered(self, part: Score, name: str, start: float, seconds: float) -> Audio:
