@@ -1,5 +1,7 @@
 """Notes become sound: at their time and pitch, the same bytes whatever was rendered before."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from soundfonts import synthesiser_or_skip, write_font
@@ -89,7 +91,7 @@ def test_an_excerpt_begins_and_ends_without_a_click(font):
 def test_notes_and_ends_beyond_the_sound_do_no_harm(font):
     late = [NOTE, NOTE._replace(start=1.9, end=80), NOTE._replace(start=5, end=6)]
     assert sounding(render(late, [Control(50.0, 0, 7, 0)], font, 0, 2.0001))[1] > 1.9
-    with Player(font, BLOCK) as player, pytest.raises(AssertionError, match="past the end"):
+    with Player(Path(font), BLOCK) as player, pytest.raises(AssertionError, match="past the end"):
         player.play_to(2 * BLOCK)
 
 

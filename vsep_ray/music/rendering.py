@@ -56,7 +56,7 @@ def render(
     with Player(local_font(font), blocks * BLOCK) as player:
         _play(player, events, presets)
     first, length = round(skipped * RATE), round(seconds * RATE)
-    return _faded(np.ascontiguousarray(player.played[first : first + length].T))
+    return _faded(player.played[:, first : first + length])
 
 
 def _play(player: Player, events: Sequence[_Event], presets: dict[tuple[int, int], tuple[int, int]]) -> None:
@@ -74,7 +74,7 @@ def _play(player: Player, events: Sequence[_Event], presets: dict[tuple[int, int
                 programs[channel] = event.program
                 player.select(channel, *presets[channel, event.program])
             player.strike(channel, event.number, event.value)
-    player.play_to(len(player.played))
+    player.play_to(player.played.shape[1])
 
 
 def _events(

@@ -90,7 +90,9 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
             audio = resample(map_channels(audio, channels), RATE, sample_rate)
             stems[source] = self.levelled(audio, sample_rate, self.dice(song, f"level/{source}"))
         gain = common_gain(list(stems.values()))
-        return {source: audio * gain for source, audio in stems.items()}
+        for audio in stems.values():
+            audio *= gain
+        return stems
 
     def _excerpt(self, parts: Mapping[str, Sequence[Note]], dice: random.Random) -> tuple[float, float]:
         """Returns start and length (s)."""

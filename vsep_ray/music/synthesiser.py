@@ -1,12 +1,14 @@
 """FluidSynth plays: what the package needs of it, with 32-bit samples, which pyfluidsynth itself has not.
 
-A player is made for every source of every song and forgotten, since one that has played remembers: the same
-notes would sound otherwise after other songs. Reading a font's tables takes 0.03 s, and samples are read as
-they are needed. Effects are off: what sounds is what is played, and sources add up.
+A player is made for every source of every song and forgotten, since one that has played remembers: the
+same notes would sound otherwise after other songs. Reading a font's tables takes some 0.05 s. Samples are
+read when an instrument is chosen, and kept by the process, since those of an sf3 font may take seconds to
+decode. Effects are off: what sounds is what is played, and sources add up.
 """
 
 import ctypes
 import functools
+import itertools
 from pathlib import Path
 from types import ModuleType, TracebackType
 
@@ -26,6 +28,8 @@ SETTINGS = {
     "synth.dynamic-sample-loading": 1,
     "synth.lock-memory": 0,
 }
+KEPT = 48
+"""Instruments of a font whose samples a process keeps; those that were chosen first make room."""
 _INT, _POINTER = ctypes.c_int, ctypes.c_void_p
 _WRITE = (
     ("synth", _POINTER, 1), ("length", _INT, 1),
@@ -64,11 +68,31 @@ def version() -> str:
     return ".".join(str(number.value) for number in numbers)
 
 
+class _Keeper:
+    """A keeper never plays: FluidSynth shares samples among synthesisers, and keeps those that one needs."""
+
+    def __init__(self, font: Path) -> None:
+        self._synth = fluidsynth().Synth(samplerate=float(RATE), channels=KEPT, **SETTINGS)
+        self._font = self._synth.sfload(str(font))
+        self._channels = itertools.cycle(range(KEPT))
+        self._kept: dict[int, tuple[int, int]] = {}
+
+    def keep(self, bank: int, program: int) -> None:
+        """Keeps the samples of an instrument."""
+        if (bank, program) not in self._kept.values():
+            channel = next(self._channels)
+            self._kept[channel] = bank, program
+            self._synth.program_select(channel, self._font, bank, program)
+
+
+_keeper = functools.cache(_Keeper)
+
+
 class Player:
     """A player has one font and 16 channels, and plays once.
 
     Attributes:
-        played: all that has sounded. Shape: (T, 2).
+        played: all that has sounded. Shape: (2, T).
     """
 
     def __init__(self, font: Path, length: int) -> None:
@@ -82,14 +106,16 @@ class Player:
             UserError: FluidSynth is not there, or cannot read the font.
         """
         module = fluidsynth()
-        self.played = np.zeros((length, 2), np.float32)
+        self.played = np.zeros((2, length), np.float32)
         self._position = 0
+        self._left, self._right = (channel.ctypes.data for channel in self.played)
         self._synth = module.Synth(samplerate=float(RATE), channels=CHANNELS, **SETTINGS)
         self._write = module.cfunc("fluid_synth_write_float", _INT, *_WRITE)
         self._font = self._synth.sfload(str(font))
         if self._font < 0:
             self._synth.delete()
             raise UserError(f"FluidSynth cannot read SoundFont {str(font)!r}; expected sf2 or sf3")
+        self._keeper = _keeper(font)
 
     def __enter__(self) -> "Player":
         return self
@@ -101,14 +127,15 @@ class Player:
 
     def play_to(self, position: int) -> None:
         """Lets what sounds go on up to a sample, which begins a block."""
-        assert position <= len(self.played), "FluidSynth would write past the end"
+        assert position <= self.played.shape[1], "FluidSynth would write past the end"
         if position > self._position:
-            start = self.played[self._position :].ctypes.data
-            self._write(self._synth.synth, position - self._position, start, 0, 2, start, 1, 2)
+            start, length = self._position, position - self._position
+            self._write(self._synth.synth, length, self._left, start, 1, self._right, start, 1)
             self._position = position
 
     def select(self, channel: int, bank: int, program: int) -> None:
         """Gives a channel an instrument."""
+        self._keeper.keep(bank, program)
         self._synth.program_select(channel, self._font, bank, program)
 
     def strike(self, channel: int, key: int, velocity: int) -> None:
