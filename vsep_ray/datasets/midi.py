@@ -78,7 +78,8 @@ class MidiConfig(StemsRecipe, FilesDataset):
 
 
 def _pieces(rendered: Callable[[], dict[str, Audio]], source: str, length: int) -> Stream:
-    yield from rechunk([rendered()[source]], length)
+    for piece in rechunk([rendered()[source]], length):
+        yield piece.copy()  # a part of the song would keep all of it in memory
 
 
 def _content(uri: str) -> bytes:

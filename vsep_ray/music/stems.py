@@ -27,7 +27,7 @@ LONGEST = 1_800
 class StemsRecipe(PerformanceConfig, LevelsConfig):
     """The recipe says how a score becomes stems; a song of the same name and seed is the same anywhere."""
 
-    fonts: tuple[str, ...] = option((DEBIAN,), role="input", short="fonts")
+    fonts: tuple[str, ...] = option((DEBIAN,), role="place", short="fonts")
     """SoundFonts (sf2, sf3), local, s3:// or gs://. Each source of a song gets one, drawn by their weights:
     FILE.sf2:2 comes twice as often as FILE.sf2. Short form: --fonts."""
     families: tuple[str, ...] = option(("slakh",), short="families")
