@@ -14,11 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import soundfonts
 import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.config import UserError, from_dict, members, short_name, to_dict
 from vsep_ray.datasets.dataset import Dataset
+from vsep_ray.datasets.midi import MidiConfig
 from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.datasets.streams import BadFileError, whole
 from vsep_ray.datasets.toy import ToyConfig, render
@@ -459,12 +461,16 @@ def make(kind, folder):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_example(path)
     table = next((name for name in kind.example if name.endswith(".csv")), "")
-    return kind(root=str(folder / "root" / table))
+    fonts = {"fonts": (soundfonts.write_font(folder / "font.sf2"),)} if kind is MidiConfig else {}
+    return kind(root=str(folder / "root" / table), **fonts)
 
 
 def write_example(path):
     sound = np.random.default_rng(0).uniform(-0.1, 0.1, (5, 4_410, 2))
-    if path.name in TEXTS:
+    if path.suffix in (".mid", ".midi"):
+        soundfonts.synthesiser_or_skip()
+        soundfonts.write_song(path)
+    elif path.name in TEXTS:
         path.write_text(TEXTS[path.name])
     elif path.name.endswith(".stem.mp4"):
         import stempeg  # refuses to be imported without ffmpeg

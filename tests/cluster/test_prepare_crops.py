@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+from soundfonts import synthesiser_or_skip, write_font, write_song
 from stores import read_paired
 
 from vsep_ray import storage
@@ -16,6 +17,7 @@ from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.crops.writing import Unit, begin, divide, finish, records
 from vsep_ray.datasets.folders import SourcesConfig
+from vsep_ray.datasets.midi import MidiConfig
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 from vsep_ray.presets import PrepareCropsConfig
@@ -65,6 +67,23 @@ def test_the_same_command_does_nothing_and_a_changed_one_is_another_store(toy_st
     assert other["fingerprint"] != figures["fingerprint"] and other["output"] != figures["output"]
     with pytest.raises(UserError, match="--fresh"):
         prepare(config(folder, crop=CropConfig(length=128), output=figures["output"]))
+
+
+def test_songs_are_rendered_in_parallel_with_damaged_ones_among_them(ray_session, tmp_path):
+    synthesiser_or_skip()
+    for i in range(9):
+        write_song(tmp_path / f"songs/{i}.mid", keys=(60 + i, 64 - i))
+    (tmp_path / "songs/cut.mid").write_bytes((tmp_path / "songs/0.mid").read_bytes()[:99])
+    (tmp_path / "songs/none.mid").write_bytes(b"")
+    dataset = MidiConfig(root=str(tmp_path / "songs"), fonts=(write_font(tmp_path / "x.sf2"),))
+    stores = [
+        prepare(config(tmp_path / name, dataset=dataset, crop=CropConfig(length=4_000))) for name in "ab"
+    ]
+    assert stores[0]["content"] == stores[1]["content"]
+    assert (stores[0]["tracks"], stores[0]["quarantined"], stores[0]["status"]) == (9, 2, "failed")
+    mixtures, sources = read_paired(CropStore.open(stores[0]["output"]), "train")
+    assert sources.shape[1] == 5 and np.abs(sources).max(axis=(0, 2, 3)).min() > 0.01
+    np.testing.assert_allclose(mixtures, sources.sum(1), atol=2e-4)
 
 
 def test_clips_with_bad_files_among_them(ray_session, tmp_path):

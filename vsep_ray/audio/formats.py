@@ -120,9 +120,12 @@ def is_sound(name: str) -> bool:
         >>> is_sound("live/A.WAV"), is_sound("live/._a.wav"), is_sound("__MACOSX/a.wav"), is_sound("a.jpg")
         (True, False, False, False)
     """
-    path = PurePosixPath(name)
-    is_hidden = any(part.startswith(".") or part == "__MACOSX" for part in path.parts)
-    return path.suffix.lower() in AUDIO_ENDINGS and not is_hidden
+    return PurePosixPath(name).suffix.lower() in AUDIO_ENDINGS and not is_hidden(name)
+
+
+def is_hidden(name: str) -> bool:
+    """Returns whether a file, or a folder on its path, is not meant to be seen."""
+    return any(part.startswith(".") or part == "__MACOSX" for part in PurePosixPath(name).parts)
 
 
 def libsndfile_subtype(format: str, subtype: str = "auto") -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from vsep_ray.config import UserError
 from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
 from vsep_ray.datasets.manifest import ManifestConfig
+from vsep_ray.datasets.midi import MidiConfig
 from vsep_ray.datasets.musdb import MUSDB18Config, MUSDB18HQConfig
 from vsep_ray.datasets.slakh import SlakhConfig
 from vsep_ray.datasets.toy import ToyConfig
@@ -15,7 +16,7 @@ from vsep_ray.datasets.track import Track
 # The union of all data sets: a new one is one file and one name here.
 DatasetConfig = (
     ToyConfig | StemsConfig | SourcesConfig | ManifestConfig
-    | MUSDB18Config | MUSDB18HQConfig | SlakhConfig
+    | MUSDB18Config | MUSDB18HQConfig | SlakhConfig | MidiConfig
 )  # fmt: skip
 
 

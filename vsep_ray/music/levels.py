@@ -1,0 +1,143 @@
+"""Levels make rendered sources a mixture: loudness by ITU-R BS.1770 (pyloudnorm), place, no clipping.
+
+What is done to a source is a gain or a matrix of gains, and the last gain is the same for all: the sum of the
+sources is the mixture, exactly.
+"""
+
+import functools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from vsep_ray.audio.resampling import Audio
+from vsep_ray.config import UserError
+
+CEILING = 10 ** (-1 / 20)
+"""-1 dBFS: neither the mixture nor a source is louder."""
+AUDIBLE_LUFS = -70.0
+"""BS.1770 takes what is below for silence."""
+HOP, BLOCK = 0.1, 4
+"""BS.1770 measures blocks of four hops of 0.1 s, one at every hop."""
+OFFSET, GATE = -0.691, -10.0
+"""LUFS of energy 1, and the LU below the mean of all audible blocks under which a block does not count."""
+AT_ONCE = 100
+"""Hops that are measured together."""
+
+
+@dataclass(frozen=True)
+class LevelsConfig:
+    """Every source of a song gets its own loudness and place."""
+
+    level_lufs: float = -23.0
+    """LUFS (loudness by ITU-R BS.1770) of every source, in the crops' own rate and channels; a song whose
+    mixture would pass -1 dBFS is softer as a whole."""
+    level_spread: float = 4.5
+    """LU by which a source may be louder or softer than level_lufs, drawn evenly; 0: all are equally loud."""
+    pan: float = 0.2
+    """Share by which a source may move to one side: 1 is hard left or right; 0: as in the file."""
+    width: float = 0.3
+    """Share by which the stereo width of a source may grow or shrink: 1 is from mono to twice as wide; 0: as
+    in the font."""
+
+    def check(self) -> None:
+        """Refuses values out of range.
+
+        Raises:
+            UserError: with the range.
+        """
+        ranges = {"level_lufs": (-60, -10), "level_spread": (0, 20), "pan": (0, 1), "width": (0, 1)}
+        for name, (low, high) in ranges.items():
+            if not low <= (value := getattr(self, name)) <= high:
+                flag = name.replace("_", "-")
+                raise UserError(f"--dataset.{flag} must lie between {low} and {high}, got {value}")
+
+    def placed(self, audio: Audio, dice: random.Random) -> Audio:
+        """Moves a source to its place in stereo, and returns it. Shape: (2, T)."""
+        return place(audio, dice.uniform(-self.pan, self.pan), 1 + dice.uniform(-self.width, self.width))
+
+    def levelled(self, audio: Audio, sample_rate: int, dice: random.Random) -> Audio:
+        """Makes a source as loud as drawn, and returns it; silence stays silence. Shape: (C, T)."""
+        target = self.level_lufs + dice.uniform(-self.level_spread, self.level_spread)
+        found = loudness(audio, sample_rate)
+        if found > AUDIBLE_LUFS:
+            audio *= np.float32(10 ** ((target - found) / 20))
+        return audio
+
+
+def loudness(audio: Audio, sample_rate: int) -> float:
+    """Returns the loudness (LUFS, integrated) of (C, T) samples; -inf for silence or less than a block.
+
+    The filters are pyloudnorm's. Its meter gives the same figure in four times the time, since it filters
+    twice and measures every hop four times.
+    """
+    hop = round(HOP * sample_rate)
+    energy = np.array([*_energies(audio[:, : audio.shape[1] // hop * hop], sample_rate, hop)])
+    blocks = np.convolve(energy, np.full(BLOCK, 1 / BLOCK), "valid") if len(energy) >= BLOCK else energy[:0]
+    loud = blocks[blocks > _energy(AUDIBLE_LUFS)]
+    if not len(loud):
+        return -math.inf
+    return _lufs(loud[loud > loud.mean() * 10 ** (GATE / 10)].mean())
+
+
+def place(audio: Audio, pan: float, width: float) -> Audio:
+    """Moves stereo to another place, as loud as before if its channels have nothing in common.
+
+    Args:
+        audio: (2, T), which is changed.
+        pan: from -1, left, to 1, right.
+        width: factor of the difference between the channels: 0 is mono.
+
+    Returns:
+        The same array.
+    """
+    sides = [math.sqrt(2) * f((pan + 1) * math.pi / 4) for f in (math.cos, math.sin)]
+    same, other = (1 + width) / 2, (1 - width) / 2
+    right = audio[0] * np.float32(sides[1] * other)
+    right += audio[1] * np.float32(sides[1] * same)
+    audio[0] *= np.float32(sides[0] * same)
+    audio[0] += audio[1] * np.float32(sides[0] * other)
+    audio[1] = right
+    return audio
+
+
+def common_gain(stems: Sequence[Audio]) -> np.float32:
+    """Returns the gain that keeps (C, T) sources and their sum below `CEILING`; 1 where they are."""
+    mixture = np.zeros_like(stems[0])
+    for audio in stems:
+        mixture += audio
+    peak = max(max(float(audio.max()), -float(audio.min())) for audio in (*stems, mixture))
+    return np.float32(min(1.0, CEILING / peak)) if peak else np.float32(1)
+
+
+def _energies(audio: Audio, sample_rate: int, hop: int) -> Iterator[float]:
+    """Yields the weighted energy of each hop, summed over channels, in constant memory."""
+    from scipy.signal import sosfilt
+
+    state = np.zeros((2, len(audio), 2))
+    for start in range(0, audio.shape[1], AT_ONCE * hop):
+        part = audio[:, start : start + AT_ONCE * hop].astype(np.float64)
+        weighted, state = sosfilt(_weighting(sample_rate), part, zi=state)
+        hops = weighted.reshape(len(audio), -1, hop)
+        yield from np.einsum("chn,chn->h", hops, hops) / hop
+
+
+@functools.cache
+def _weighting(sample_rate: int) -> NDArray[np.float64]:
+    """Returns the two filters of BS.1770's K-weighting. Shape: -> (2, 6)."""
+    from pyloudnorm import IIRfilter
+
+    shelf = IIRfilter(4.0, 1 / math.sqrt(2), 1_500.0, sample_rate, "high_shelf")
+    rumble = IIRfilter(0.0, 0.5, 38.0, sample_rate, "high_pass")
+    return np.array([[*f.b, *f.a] for f in (shelf, rumble)])
+
+
+def _lufs(energy: float) -> float:
+    return OFFSET + 10 * math.log10(energy)
+
+
+def _energy(lufs: float) -> float:
+    return 10 ** ((lufs - OFFSET) / 10)
