@@ -3,23 +3,20 @@
 No audio is kept: a song is performed and rendered when it is opened, and is the same at every opening.
 """
 
-import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from typing_extensions import override
 
 from vsep_ray import storage
 from vsep_ray.audio.formats import SCARCE, AudioError, is_hidden
-from vsep_ray.audio.resampling import Audio, rechunk
-from vsep_ray.config import UserError, what_counts
+from vsep_ray.audio.resampling import Audio
+from vsep_ray.config import UserError
 from vsep_ray.datasets.dataset import FilesDataset, Inventory
-from vsep_ray.datasets.streams import BadFileError, Stream
+from vsep_ray.datasets.streams import BadFileError, Stream, delayed
 from vsep_ray.datasets.track import CropConfig, Stem, Track
-from vsep_ray.music.fonts import parse_fonts
 from vsep_ray.music.score import read
 from vsep_ray.music.stems import StemsRecipe
-from vsep_ray.music.synthesiser import RATE, version
 
 ENDINGS = (".mid", ".midi", ".kar")
 LIST_ENDING = ".txt"
@@ -49,20 +46,15 @@ class MidiConfig(StemsRecipe, FilesDataset):
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
         """Returns the stems, which are rendered when the first piece of one is asked for."""
-        rendered = functools.cache(lambda: self._render(track, crop))
-        return {s.source: _pieces(rendered, s.source, crop.length) for s in track.stems}
+        return delayed([s.source for s in track.stems], lambda: self._render(track, crop), crop.length)
 
     @override
     def inventory(self, tracks: Sequence[Track]) -> Inventory:
-        """Returns all settings, the fonts' names, weights, bytes and times of their last change, FluidSynth's
-        version and the files. In the place of their bytes, which say little, stand those of the sound.
+        """Returns the recipe and the files. In the place of their bytes, which say little, stand those of the
+        sound.
         """
-        fonts = parse_fonts(self.fonts)
-        stamps = storage.stamps([font.uri for font in fonts])
-        named = [[storage.relative(f.uri, storage.parent(f.uri)), f.weight] for f in fonts]
-        content = [what_counts(self), version(), named, stamps, super().inventory(tracks).content]
-        size = int(4 * 2 * RATE * (self.seconds or TYPICAL_SECONDS))
-        return Inventory(content, [size] * len(tracks))
+        size = self.bytes_of_song(self.seconds or TYPICAL_SECONDS)
+        return Inventory([*self.ingredients(), super().inventory(tracks).content], [size] * len(tracks))
 
     def _track(self, uri: str, name: str) -> Track:
         return Track(name, stems=tuple(Stem(source, (uri,)) for source in sorted(self.table.sources)))
@@ -75,11 +67,6 @@ class MidiConfig(StemsRecipe, FilesDataset):
             return self.stems(score, track.id, sources, crop.sample_rate, crop.channels)
         except AudioError as error:
             raise BadFileError(uri, error) from error
-
-
-def _pieces(rendered: Callable[[], dict[str, Audio]], source: str, length: int) -> Stream:
-    for piece in rechunk([rendered()[source]], length):
-        yield piece.copy()  # a part of the song would keep all of it in memory
 
 
 def _content(uri: str) -> bytes:

@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Sequence
 
 from vsep_ray.config import UserError
+from vsep_ray.datasets.band import BandConfig
 from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
 from vsep_ray.datasets.manifest import ManifestConfig
 from vsep_ray.datasets.midi import MidiConfig
@@ -16,7 +17,7 @@ from vsep_ray.datasets.track import Track
 # The union of all data sets: a new one is one file and one name here.
 DatasetConfig = (
     ToyConfig | StemsConfig | SourcesConfig | ManifestConfig
-    | MUSDB18Config | MUSDB18HQConfig | SlakhConfig | MidiConfig
+    | MUSDB18Config | MUSDB18HQConfig | SlakhConfig | MidiConfig | BandConfig
 )  # fmt: skip
 
 

@@ -4,8 +4,9 @@ A *stream* is an iterator over the (C, n) pieces of a signal, all of one length 
 shorter.
 """
 
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -71,6 +72,25 @@ def add(streams: Sequence[Stream]) -> Stream:
         present = [p for p in pieces if p is not None]
         length = max(p.shape[1] for p in present)
         yield np.sum([fit_length(p, length) for p in present], axis=0, dtype=np.float32)
+
+
+def delayed(
+    sources: Iterable[str], make: Callable[[], Mapping[str, Audio]], length: int
+) -> dict[str, Stream]:
+    """Returns streams of sources that are made together when the first piece of one is asked for.
+
+    Args:
+        sources: their names.
+        make: returns all of them, (C, T) each.
+        length: samples of a piece.
+    """
+    made = functools.cache(make)
+
+    def pieces(source: str) -> Stream:
+        for piece in rechunk([made()[source]], length):
+            yield piece.copy()  # a part of the song would keep all of it in memory
+
+    return {source: pieces(source) for source in sources}
 
 
 def whole(streams: Mapping[str, Iterable[Audio]]) -> dict[str, Audio]:

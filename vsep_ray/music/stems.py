@@ -3,19 +3,21 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
+from vsep_ray import storage
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio, map_channels, resample
-from vsep_ray.config import UserError, option
+from vsep_ray.config import UserError, option, what_counts
 from vsep_ray.music import families as tables
 from vsep_ray.music.fonts import DEBIAN, Font, check_fonts, parse_fonts, preset_of
 from vsep_ray.music.levels import LevelsConfig, common_gain
 from vsep_ray.music.performance import PerformanceConfig
 from vsep_ray.music.rendering import render
 from vsep_ray.music.score import Note, Score, busiest
-from vsep_ray.music.synthesiser import RATE, fluidsynth
+from vsep_ray.music.synthesiser import RATE, fluidsynth, version
 
 TAIL = 1.0
 """A song sounds on for this number of seconds after its last note ends."""
@@ -57,6 +59,18 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
         assert self.table.sources
         check_fonts(parse_fonts(self.fonts))
         fluidsynth()
+
+    def ingredients(self) -> list[Any]:
+        """Returns what decides, beside the notes, what a song sounds like, JSON-ready: all settings, and
+        FluidSynth's version and the fonts' names, weights, bytes and times of their last change.
+        """
+        fonts = parse_fonts(self.fonts)
+        named = [[storage.relative(f.uri, storage.parent(f.uri)), f.weight] for f in fonts]
+        return [what_counts(self), version(), named, storage.stamps([font.uri for font in fonts])]
+
+    def bytes_of_song(self, seconds: float) -> int:
+        """Returns the bytes of a rendered stereo song of some length, roughly."""
+        return int(4 * 2 * RATE * seconds)
 
     def stems(
         self, score: Score, song: str, sources: Sequence[str], sample_rate: int, channels: int

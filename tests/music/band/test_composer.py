@@ -66,7 +66,8 @@ def test_a_seed_is_a_song_and_another_seed_another(files):
 
 
 def test_a_song_is_the_same_in_a_process_that_orders_sets_otherwise():
-    code = "import sys; from vsep_ray.music.band import composer as c; c.compose(3, 30).save(file=sys.stdout.buffer)"
+    module = "vsep_ray.music.band.composer"
+    code = f"import sys; from {module} import compose; compose(3, 30).save(file=sys.stdout.buffer)"
     outs = [
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, check=True, env={"PYTHONHASHSEED": seed}

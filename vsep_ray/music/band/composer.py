@@ -26,6 +26,8 @@ from vsep_ray.music.band.styles import STYLES
 if TYPE_CHECKING:
     import mido
 
+VERSION = 1
+"""It counts up when a seed becomes another song than before."""
 DENSITY = {"I": 0.75, "V": 0.95, "C": 1.08, "B": 0.75, "S": 0.95, "O": 0.9}
 
 

@@ -1,0 +1,87 @@
+"""Band songs are composed by seed and rendered by SoundFonts: music with exact stems, as much as one likes.
+
+They are to music what the toy waves are to waves: they need no data, and the same config makes the same
+songs.
+"""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from typing_extensions import override
+
+from vsep_ray.audio.resampling import Audio
+from vsep_ray.config import UserError
+from vsep_ray.datasets.dataset import Dataset, Inventory
+from vsep_ray.datasets.streams import Stream, delayed
+from vsep_ray.datasets.track import CropConfig, Stem, Track
+from vsep_ray.music.band.composer import VERSION, compose
+from vsep_ray.music.score import read
+from vsep_ray.music.stems import StemsRecipe
+
+SPLITS = ("train", "valid", "test")
+SONGS_APART = 10_000_000
+"""Seeds of the composer from one split to the next."""
+
+
+@dataclass(frozen=True)
+class BandConfig(StemsRecipe, Dataset):
+    """Band songs are composed by seed in many styles, and rendered with a stem per family of instruments."""
+
+    has_splits = True
+
+    train_songs: int = 200
+    """Songs in split train."""
+    valid_songs: int = 20
+    """Songs in split valid."""
+    test_songs: int = 20
+    """Songs in split test."""
+    song_seconds: float = 90.0
+    """Length of a song (s); dataset.seconds takes an excerpt of it."""
+
+    @override
+    def find(self) -> list[Track]:
+        """Returns all songs of all splits, in order; ``track.id`` is ``<split>-<index>``.
+
+        Raises:
+            UserError: what `StemsRecipe.check` refuses, or no songs.
+        """
+        self.check()
+        counts = dict(zip(SPLITS, (self.train_songs, self.valid_songs, self.test_songs), strict=True))
+        if min(counts.values()) < 0 or not counts["train"] or not 5 <= self.song_seconds <= 1_800:
+            raise UserError(
+                "--dataset band takes --dataset.train-songs of 1 or more, other numbers of songs of 0 or "
+                f"more, and --dataset.song-seconds between 5 and 1800; got {counts}, {self.song_seconds:g} s"
+            )
+        named = [(f"{split}-{i:06d}", split) for split, count in counts.items() for i in range(count)]
+        sources = sorted(self.table.sources)
+        return [Track(n, stems=tuple(Stem(s, (f"band:{n}",)) for s in sources), split=p) for n, p in named]
+
+    @override
+    def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
+        """Returns the stems; the song is composed and rendered when the first piece of one is asked for."""
+        return delayed([s.source for s in track.stems], lambda: self._render(track, crop), crop.length)
+
+    @override
+    def scales(self, num: int) -> tuple[float, ...]:
+        return (1.0,) * num
+
+    @override
+    def paired(self, tracks: Sequence[Track]) -> bool:
+        return True
+
+    @override
+    def inventory(self, tracks: Sequence[Track]) -> Inventory:
+        """Returns the recipe, and which composer it was."""
+        size = self.bytes_of_song(self.song_seconds)
+        return Inventory([self.name, VERSION, *self.ingredients()], [size] * len(tracks))
+
+    def _render(self, track: Track, crop: CropConfig) -> dict[str, Audio]:
+        file = io.BytesIO()
+        compose(self._song_seed(track), self.song_seconds).save(file=file)
+        sources = [stem.source for stem in track.stems]
+        return self.stems(read(file.getvalue()), track.id, sources, crop.sample_rate, crop.channels)
+
+    def _song_seed(self, track: Track) -> int:
+        index = int(track.id.rpartition("-")[2])
+        return index + SONGS_APART * (SPLITS.index(track.split) + len(SPLITS) * self.seed)
