@@ -106,8 +106,8 @@ def cross_likelihood(
     """Returns the matrix of every source's clips, and the probes, under every prior at every noise level. All
     priors see the same noise.
 
-    Probes have the clips' length, and `PROBE_CLIPS` at most. They are white noise and a constant (of random sign), both of
-    the clips' RMS, and silence.
+    There are at most `PROBE_CLIPS` of a probe, as long as the clips: white noise and a constant (of random
+    sign), both of the clips' RMS, and silence.
 
     Shape: clips[source] (N, C, T), N and T may differ; T is cut to a multiple that suits every prior.
 

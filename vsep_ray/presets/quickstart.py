@@ -67,7 +67,10 @@ def _quickstart(
         preset=preset,
         crops=PrepareCropsConfig(preset=preset, dataset=toy),
         priors=TrainPriorsConfig(
-            preset=preset, prior=ScoreConfig(ode_steps=12, sample_steps=16), fit=prior_fit, noise_stds=(0.03, 0.1, 0.3)
+            preset=preset,
+            prior=ScoreConfig(ode_steps=12, sample_steps=16),
+            fit=prior_fit,
+            noise_stds=(0.03, 0.1, 0.3),
         ),
         separator=TrainSeparatorConfig(preset=preset, regime="A", fit=fit, dreams=dreams, force=True),
     )
