@@ -130,7 +130,8 @@ class Player:
         assert position <= self.played.shape[1], "FluidSynth would write past the end"
         if position > self._position:
             start, length = self._position, position - self._position
-            self._write(self._synth.synth, length, self._left, start, 1, self._right, start, 1)
+            if self._synth.get_active_voice_count():  # else it would take its time to add nothing
+                self._write(self._synth.synth, length, self._left, start, 1, self._right, start, 1)
             self._position = position
 
     def select(self, channel: int, bank: int, program: int) -> None:
