@@ -68,7 +68,7 @@ def _quickstart(
         crops=PrepareCropsConfig(preset=preset, dataset=toy),
         priors=TrainPriorsConfig(
             preset=preset,
-            prior=ScoreConfig(ode_steps=12, sample_steps=16),
+            prior=ScoreConfig(ode_steps=12),
             fit=prior_fit,
             noise_stds=(0.03, 0.1, 0.3),
         ),
