@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-import yaml
 from typing_extensions import override
 
 from vsep_ray import storage
-from vsep_ray.config import UserError, option
+from vsep_ray.config import option
+from vsep_ray.datasets.classes import class_name, from_yaml, reading
 from vsep_ray.datasets.dataset import FilesDataset
 from vsep_ray.datasets.folders import Rule, parse_rules, source_of
 from vsep_ray.datasets.track import MIXTURE, Track, track_of
@@ -56,16 +56,6 @@ class SlakhConfig(FilesDataset):
         return [_track(root, folder, known, rules) for folder in folders if "omitted" not in folder.parts]
 
 
-def class_name(name: str) -> str:
-    """Returns a class as it is called here.
-
-    Example:
-        >>> class_name("Strings (continued)"), class_name("Chromatic Percussion")
-        ('strings_continued', 'chromatic_percussion')
-    """
-    return "_".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
-
-
 def _track(root: str, folder: PurePosixPath, files: set[str], rules: Sequence[Rule]) -> Track:
     uri = storage.join(root, str(folder))
     ending = next((e for e in (".flac", ".wav") if str(folder / f"mix{e}") in files), "")
@@ -78,10 +68,6 @@ def _track(root: str, folder: PurePosixPath, files: set[str], rules: Sequence[Ru
 
 
 def _stems(uri: str) -> dict[str, dict[str, Any]]:
-    try:
-        stems = yaml.safe_load(storage.read_bytes(uri))["stems"]
-        return {
-            name: e for name, e in sorted(stems.items()) if e.get("audio_rendered", True) and e["inst_class"]
-        }
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{uri} is no metadata of Slakh: {type(error).__name__} {error}") from error
+    with reading(uri, "Slakh", from_yaml, "stems: {S00: {inst_class: ...}}") as data:
+        entries = sorted(data["stems"].items())
+        return {name: e for name, e in entries if e.get("audio_rendered", True) and e["inst_class"]}
