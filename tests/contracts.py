@@ -449,6 +449,11 @@ SELF_TRAINING_CHECKS = [
 
 TEXTS = {
     "metadata.yaml": "stems: {S00: {inst_class: Drums}}",
+    "data.json": json.dumps(
+        {"stems": [{"stemName": "drums", "tracks": [{"id": "id", "trackType": "toms", "extension": "wav"}]}]}
+    ),
+    "Artist_Title_METADATA.yaml": "has_bleed: 'no'\n"
+    "stems: {S01: {instrument: piano, component: '', filename: Artist_Title_STEM_01.wav}}\n",
     "songs.csv": "path,source,track\nsong/drums.wav,drums,song\nsong/bass.wav,bass,song\n",
 }
 """What stands in files of an example that are no sound, by their names."""

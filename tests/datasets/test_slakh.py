@@ -50,6 +50,16 @@ def test_rules_join_classes(tmp_path):
     assert {s.source: len(s.uris) for s in track.stems} == {"bass": 1, "other": 3}
 
 
+def test_renderings_of_one_midi_file_are_in_one_split(tmp_path):
+    songs = {"train/T1": "a", "train/T2": "a", "validation/T3": "b", "validation/T4": "a", "test/T5": "b"}
+    songs |= {"test/T6": "c", "T7": "c", "T8": "d", "T9": "d"}
+    make(tmp_path, *songs)
+    for name, song in songs.items():
+        (tmp_path / name / "metadata.yaml").write_text(f"UUID: {song}\n{METADATA}")
+    found = SlakhConfig().tracks(str(tmp_path))
+    assert sorted(t.id for t in found) == ["T1", "T2", "T3", "T6", "T8"]
+
+
 def test_mistakes_are_named(tmp_path):
     with pytest.raises(UserError, match=r"no tracks in .*train/Track00001/metadata\.yaml"):
         SlakhConfig(str(tmp_path)).find()

@@ -8,7 +8,9 @@ from vsep_ray.config import UserError
 from vsep_ray.datasets.band import BandConfig
 from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
 from vsep_ray.datasets.manifest import ManifestConfig
+from vsep_ray.datasets.medleydb import MedleyDBConfig
 from vsep_ray.datasets.midi import MidiConfig
+from vsep_ray.datasets.moisesdb import MoisesDBConfig
 from vsep_ray.datasets.musdb import MUSDB18Config, MUSDB18HQConfig
 from vsep_ray.datasets.slakh import SlakhConfig
 from vsep_ray.datasets.toy import ToyConfig
@@ -17,7 +19,8 @@ from vsep_ray.datasets.track import Track
 # The union of all data sets: a new one is one file and one name here.
 DatasetConfig = (
     ToyConfig | StemsConfig | SourcesConfig | ManifestConfig
-    | MUSDB18Config | MUSDB18HQConfig | SlakhConfig | MidiConfig | BandConfig
+    | MUSDB18Config | MUSDB18HQConfig | SlakhConfig | MoisesDBConfig | MedleyDBConfig
+    | MidiConfig | BandConfig
 )  # fmt: skip
 
 

@@ -18,7 +18,8 @@ class PrepareCropsConfig(JobConfig):
     dataset: DatasetConfig = field(default_factory=ToyConfig)
     """This data set is cut. toy: toy waves. stems: a folder per track. sources: a folder per source, no
     pairing. manifest: a CSV or Parquet table. musdb18: .stem.mp4. musdb18hq: wav. slakh: Slakh2100.
-    midi: MIDI files, rendered by SoundFonts. band: songs composed by seed, rendered likewise."""
+    moisesdb: MoisesDB. medleydb: MedleyDB 1 and 2. midi: MIDI files, rendered by SoundFonts. band: songs
+    composed by seed, rendered likewise."""
     output: str = option("", role="place")
     """The crop store goes to this folder. Default: <storage>/crops/<dataset>-<fingerprint>"""
     sources: tuple[str, ...] = ()
