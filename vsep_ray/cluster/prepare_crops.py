@@ -4,12 +4,14 @@ import dataclasses
 import functools
 import json
 import logging
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray.data
 
 from vsep_ray import storage
+from vsep_ray.cluster.runtime.progress import EVERY_SECONDS
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.config import fingerprint, to_dict
 from vsep_ray.crops import store as crops
@@ -127,12 +129,16 @@ def _each(units: Sequence[writing.Unit], do: Callable[[writing.Unit], Any]) -> l
     rows = [{"unit": json.dumps(to_dict(unit))} for unit in units]
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))
     dataset.context.max_errored_blocks = -1  # a dead process loses its block, not the job
-    done = []
+    done: list[str] = []
+    said = time.monotonic()
     # without a limit Ray starts a task that kills its process again for ever
     for row in dataset.map(functools.partial(writing.attempt, do=do), max_retries=0).iter_rows():
         if row["error"]:
             raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")
         done.append(row["key"])
+        if time.monotonic() > said + EVERY_SECONDS:
+            said = time.monotonic()
+            log.info("%d of %d units", len(done), len(units))
     return done
 
 
