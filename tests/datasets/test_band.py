@@ -8,8 +8,9 @@ from soundfonts import synthesiser_or_skip, write_font
 
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.datasets.band import BandConfig
-from vsep_ray.datasets.streams import whole
+from vsep_ray.datasets.streams import BadFileError, whole
 from vsep_ray.datasets.track import CropConfig
+from vsep_ray.music import stems
 
 CROP = CropConfig(sample_rate=8_000, channels=1, length=4_000)
 
@@ -44,9 +45,9 @@ def test_a_song_is_the_same_again_and_no_song_is_in_two_splits_or_seeds(dataset)
     seen = []
     for config in (dataset, dataclasses.replace(dataset, seed=1)):
         for track in config.find():
-            stems = opened(config, track)
-            mixture = sum(stems.values())
-            assert len({x.shape for x in stems.values()}) == 1
+            audio = opened(config, track)
+            mixture = sum(audio.values())
+            assert len({x.shape for x in audio.values()}) == 1
             assert abs(mixture.shape[1] / CROP.sample_rate - 9) < 3 and np.abs(mixture).max() > 0.01
             seen.append(mixture.tobytes())
             assert seen[-1] == sum(opened(config, track).values()).tobytes()
@@ -66,3 +67,11 @@ def test_what_decides_the_sound_decides_the_crops(dataset):
 def test_mistakes_are_told_with_what_is_expected(dataset, change):
     with pytest.raises(UserError, match=r"--dataset\.train-songs of 1 or more"):
         dataclasses.replace(dataset, **change).find()
+
+
+def test_a_song_whose_instruments_no_font_has_is_a_bad_file(dataset, monkeypatch):
+    monkeypatch.setattr(stems, "preset_of", lambda *place: None)
+    (track, *_) = dataset.find()
+    with pytest.raises(BadFileError, match="no SoundFont has all of the programs") as caught:
+        opened(dataset, track)
+    assert caught.value.uri == "band:train-000000"

@@ -60,7 +60,7 @@ class BandConfig(StemsRecipe, Dataset):
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
         """Returns the stems; the song is composed and rendered when the first piece of one is asked for."""
-        return delayed([s.source for s in track.stems], lambda: self._render(track, crop), crop.length)
+        return delayed(track, lambda: self._render(track, crop), crop.length)
 
     @override
     def scales(self, num: int) -> tuple[float, ...]:

@@ -13,7 +13,7 @@ from vsep_ray.audio.formats import SCARCE, AudioError, is_hidden
 from vsep_ray.audio.resampling import Audio
 from vsep_ray.config import UserError
 from vsep_ray.datasets.dataset import FilesDataset, Inventory
-from vsep_ray.datasets.streams import BadFileError, Stream, delayed
+from vsep_ray.datasets.streams import Stream, delayed
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 from vsep_ray.music.score import read
 from vsep_ray.music.stems import StemsRecipe
@@ -46,7 +46,7 @@ class MidiConfig(StemsRecipe, FilesDataset):
     @override
     def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
         """Returns the stems, which are rendered when the first piece of one is asked for."""
-        return delayed([s.source for s in track.stems], lambda: self._render(track, crop), crop.length)
+        return delayed(track, lambda: self._render(track, crop), crop.length)
 
     @override
     def inventory(self, tracks: Sequence[Track]) -> Inventory:
@@ -61,12 +61,8 @@ class MidiConfig(StemsRecipe, FilesDataset):
 
     def _render(self, track: Track, crop: CropConfig) -> dict[str, Audio]:
         (uri,) = track.files
-        try:
-            score = read(_content(uri))
-            sources = [stem.source for stem in track.stems]
-            return self.stems(score, track.id, sources, crop.sample_rate, crop.channels)
-        except AudioError as error:
-            raise BadFileError(uri, error) from error
+        sources = [stem.source for stem in track.stems]
+        return self.stems(read(_content(uri)), track.id, sources, crop.sample_rate, crop.channels)
 
 
 def _content(uri: str) -> bytes:

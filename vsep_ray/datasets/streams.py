@@ -74,23 +74,30 @@ def add(streams: Sequence[Stream]) -> Stream:
         yield np.sum([fit_length(p, length) for p in present], axis=0, dtype=np.float32)
 
 
-def delayed(
-    sources: Iterable[str], make: Callable[[], Mapping[str, Audio]], length: int
-) -> dict[str, Stream]:
-    """Returns streams of sources that are made together when the first piece of one is asked for.
+def delayed(track: Track, make: Callable[[], Mapping[str, Audio]], length: int) -> dict[str, Stream]:
+    """Returns a track's stems, which are made together when the first piece of one is asked for.
 
     Args:
-        sources: their names.
+        track: it has the sources, and one file or description that they are made of.
         make: returns all of them, (C, T) each.
         length: samples of a piece.
+
+    Raises:
+        BadFileError: on the way, where ``make`` raises an `AudioError`.
     """
-    made = functools.cache(make)
+
+    @functools.cache
+    def made() -> Mapping[str, Audio]:
+        try:
+            return make()
+        except AudioError as error:
+            raise BadFileError(track.files[0], error) from error
 
     def pieces(source: str) -> Stream:
         for piece in rechunk([made()[source]], length):
             yield piece.copy()  # a part of the song would keep all of it in memory
 
-    return {source: pieces(source) for source in sources}
+    return {stem.source: pieces(stem.source) for stem in track.stems}
 
 
 def whole(streams: Mapping[str, Iterable[Audio]]) -> dict[str, Audio]:

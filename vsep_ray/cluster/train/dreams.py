@@ -3,6 +3,7 @@
 Sleep reads it in regime A as it reads real clips in regime B.
 """
 
+import ray
 import torch
 from torch import Tensor
 
@@ -67,17 +68,34 @@ def dreams(
     )  # fmt: skip
     begin(layout, fresh=False)
     done = {record.key for record in records(uri)}
-    drawing, choosing = (capacity.on_device(task, device) for task in (_draw, _choose))
-    tasks = []
-    for k, source in enumerate(store.sources):
-        if source in done:
-            continue
-        common = config, step_seed(seed, k), device, precision
-        count = len(batches(config, length))
-        drawn = [drawing.remote(priors[source], source, length, i, *common) for i in range(count)]
-        tasks += [*drawn, choosing.remote(layout, source, judges, *common, *drawn)]
+    tasks = [
+        task
+        for k, source in enumerate(store.sources)
+        if source not in done
+        for task in _tasks(
+            layout, source, priors[source], judges, config, step_seed(seed, k), device, precision
+        )
+    ]
     gathered(tasks, "batches of dreams, drawn or chosen from")
     return finish(layout, records(uri), git_revision())
+
+
+def _tasks(
+    layout: CropStore,
+    source: str,
+    prior: str,
+    judges: dict[str, str],
+    config: DreamConfig,
+    seed: int,
+    device: Device,
+    precision: Precision,
+) -> list[ray.ObjectRef]:
+    """Starts to draw the batches of one source, and to choose from them, and returns what is waited for."""
+    drawing, choosing = (capacity.on_device(task, device) for task in (_draw, _choose))
+    common = config, seed, device, precision
+    count = len(batches(config, layout.length))
+    drawn = [drawing.remote(prior, source, layout.length, i, *common) for i in range(count)]
+    return [*drawn, choosing.remote(layout, source, judges, *common, *drawn)]
 
 
 def _draw(
