@@ -1,5 +1,8 @@
 """Notes become sound: at their time and pitch, the same bytes whatever was rendered before."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -115,3 +118,12 @@ def test_what_is_not_installed_is_one_sentence(monkeypatch):
     with pytest.raises(UserError, match=r"vsep_ray\[midi\].*apt-get install libfluidsynth3"):
         synthesiser.fluidsynth.__wrapped__()
     assert synthesiser.version().count(".") == 2
+
+
+def test_nothing_of_fluidsynth_gets_between_the_lines_of_a_job():
+    code = "from vsep_ray.music import synthesiser; synthesiser.version()"
+    environment = os.environ | {
+        "CI": "true"
+    }  # pyfluidsynth prints where it found the library, if this is set
+    said = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)
+    assert not said.stdout

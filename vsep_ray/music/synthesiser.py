@@ -6,8 +6,10 @@ read when an instrument is chosen, and kept by the process, since those of an sf
 decode. Effects are off: what sounds is what is played, and sources add up.
 """
 
+import contextlib
 import ctypes
 import functools
+import io
 import itertools
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -48,7 +50,8 @@ def fluidsynth() -> ModuleType:
         UserError: it, or another part of the extra, is not installed.
     """
     try:
-        import fluidsynth as module
+        with contextlib.redirect_stdout(io.StringIO()):  # where CI is set, it prints what it found
+            import fluidsynth as module
         import mido  # noqa: F401
         import pyloudnorm  # noqa: F401
     except ImportError as error:
