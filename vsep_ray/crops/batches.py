@@ -5,8 +5,7 @@ No Ray here: a stream is any callable that returns one pass over blocks of rows 
 Ray data set.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, count, islice, starmap
 from typing import NamedTuple
 
@@ -15,7 +14,8 @@ import torch
 from torch import Tensor
 
 from vsep_ray.config import UserError
-from vsep_ray.crops.encoding import SILENCE_DB, decode, level_db
+from vsep_ray.crops.augment import AugmentConfig, augmented, limited, silenced
+from vsep_ray.crops.encoding import decode
 
 Block = Mapping[str, np.ndarray]
 Passes = Callable[[], Iterable[Block]]
@@ -29,23 +29,6 @@ class Row(NamedTuple):
     offset: int
     gain: float
     audio: bytes
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Crops are changed at random, by what leaves a source what it is."""
-
-    level_db: float | None = None
-    """Audible crops are first brought to this RMS (dB re full scale); None leaves them as they are. Clips of
-    single instruments come at levels that say nothing of their place in a mixture."""
-    gain_db: float = 0.0
-    """Each crop gets a random gain, uniform between minus and plus this number (dB)."""
-    polarity: bool = False
-    """Half of the crops change their sign; this is not for toy waves, whose sawtooth has a direction."""
-    channel_swap: bool = False
-    """Half of the stereo crops swap left and right."""
-    silence: float = 0.0
-    """A source is silent in a remix with this probability."""
 
 
 class Window:
@@ -110,12 +93,20 @@ def stream_rows(blocks: Iterable[Block]) -> Iterator[Row]:
         yield from starmap(Row, zip(*(block[name] for name in Row._fields), strict=True))
 
 
-def draw_clips(window: Window, rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:
+def draw_clips(
+    window: Window, rng: np.random.Generator, num: int, augment: AugmentConfig, sample_rate: int
+) -> Tensor:
     """Returns a batch of augmented clips of one stream. Shape: -> (num, C, T)."""
-    return _augmented(window.draw(rng, num)[1], rng, augment)
+    return torch.from_numpy(augmented(window.draw(rng, num)[1], rng, augment, sample_rate))
 
 
-def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:
+def draw_remix(
+    windows: Sequence[Window],
+    rng: np.random.Generator,
+    num: int,
+    augment: AugmentConfig,
+    sample_rate: int,
+) -> Tensor:
     """Returns one clip per source, never two of one song in one item (asserted).
 
     Shape: -> (num, K, C, T).
@@ -123,50 +114,51 @@ def draw_remix(windows: list[Window], rng: np.random.Generator, num: int, augmen
     Raises:
         UserError: the sources share so few songs that no such item was found in 50 tries.
     """
-    tracks: list[np.ndarray] = []
+    songs: list[np.ndarray] = []
     columns = []
     for window in windows:
         names, audio = window.draw(rng, num)
-        for _ in range(TRIES):
-            clash = np.any([names == other for other in tracks], axis=0) if tracks else np.zeros(num, bool)
-            if not clash.any():
-                break
-            # not a draw: workers must take equally many rows of a divided stream, or they wait for each other
-            names[clash], audio[clash] = window.pick(rng, int(clash.sum()))
-        else:
+        if _redrawn(window, rng, songs, names, audio).any():
             raise UserError(
                 "cannot find clips of different songs for one mixture; every source needs clips of more songs"
             )
-        tracks.append(names)
-        columns.append(_silenced(_augmented(audio, rng, augment), rng, augment.silence))
-    assert all(len(set(item)) == len(windows) for item in zip(*tracks, strict=True)), (
+        songs.append(names)
+        clips = augmented(audio, rng, augment, sample_rate)
+        for probability in augment.extra:
+            names, audio = _extra(window, rng, songs, probability)
+            songs.append(names)
+            clips = clips + augmented(audio, rng, augment, sample_rate)
+        columns.append(silenced(clips, rng, augment.silence))
+    assert all(len({*item} - {None}) == sum(s is not None for s in item) for item in zip(*songs, strict=True)), (
         "two stems of one song in a remix"
     )
-    return torch.stack(columns, 1)
+    return torch.from_numpy(limited(np.stack(columns, 1), rng, augment.limiter, sample_rate))
 
 
-def _augmented(audio: np.ndarray, rng: np.random.Generator, augment: AugmentConfig) -> Tensor:
-    num = len(audio)
-    factor = 10 ** (rng.uniform(-augment.gain_db, augment.gain_db, num) / 20)
-    factor *= np.where(rng.random(num) < 0.5 * augment.polarity, -1, 1) * level_factors(
-        audio, augment.level_db
-    )
-    swap = rng.random(num) < 0.5 * augment.channel_swap
-    audio = np.where(swap[:, None, None], audio[:, ::-1], audio)
-    return torch.from_numpy((audio * factor[:, None, None]).astype(np.float32))
+def _redrawn(
+    window: Window, rng: np.random.Generator, songs: Sequence[np.ndarray], names: np.ndarray, audio: np.ndarray
+) -> np.ndarray:
+    """Picks others, in place, for clips whose song is already in their item; returns where none was found.
 
-
-def level_factors(audio: np.ndarray, target_db: float | None) -> np.ndarray:
-    """Returns what brings each audible crop to ``target_db`` (RMS re full scale); 1 for silence and for None.
-
-    Shape: (N, C, T) -> (N,).
+    Shape: names (num,), audio (num, C, T) -> bool (num,).
     """
-    if target_db is None:
-        return np.ones(len(audio))
-    level = level_db(audio)
-    return np.where(level > SILENCE_DB, 10 ** ((target_db - level) / 20), 1.0)
+    for tried in range(TRIES + 1):
+        clash = np.any([names == other for other in songs], axis=0) if songs else np.zeros(len(names), bool)
+        if not clash.any() or tried == TRIES:
+            break
+        # not a draw: workers must take equally many rows of a divided stream, or they wait for each other
+        names[clash], audio[clash] = window.pick(rng, int(clash.sum()))
+    return clash
 
 
-def _silenced(clips: Tensor, rng: np.random.Generator, probability: float) -> Tensor:
-    keep = torch.from_numpy((rng.random(len(clips)) >= probability).astype(np.float32))
-    return clips * keep[:, None, None]
+def _extra(
+    window: Window, rng: np.random.Generator, songs: Sequence[np.ndarray], probability: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns one more clip for each item, of another song, with a probability; else None and silence.
+
+    Shape: -> (num,), (num, C, T).
+    """
+    names, audio = window.pick(rng, len(songs[0]))
+    left_out = _redrawn(window, rng, songs, names, audio) | (rng.random(len(names)) >= probability)
+    names[left_out], audio[left_out] = None, 0
+    return names, audio

@@ -1,10 +1,10 @@
 """train_priors.py and train_separator.py have their configs and presets here."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from vsep_ray.config import option, short_name
-from vsep_ray.crops.batches import AugmentConfig
+from vsep_ray.crops.augment import AugmentConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.objectives import NoneConfig, RemixConfig, SelfTrainingConfig
@@ -81,8 +81,9 @@ class TrainPriorsConfig(TrainingConfig):
     """A prior counts as discriminative from this accuracy per crop on, at the best noise level."""
 
     def idle(self) -> dict[str, str]:
-        """Returns the augmentation by silence, which priors learn from clips that are silent."""
-        return {"augment.silence": "it silences sources of a remix; train_separator.py has it"}
+        """Returns what is done to a mixture, which a prior never sees."""
+        why = "it is done to a mixture of sources; train_separator.py has it"
+        return {f"augment.{name}": why for name in ("silence", "extra", "limiter")}
 
 
 def _small(prior: PriorConfig, steps: int, batch_size: int, learning_rate: float) -> TrainPriorsConfig:
@@ -99,14 +100,14 @@ TRAIN_PRIORS = {
         preset="laptop",
         prior=FlowConfig(data_std=0.1, noise_min=0.001),
         fit=FitConfig(steps=500, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
-        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True),
+        augment=AugmentConfig(level_lufs=-20, gain_db=9, polarity=True),
         length=8_192,
     ),
     "music": TrainPriorsConfig(
         preset="music",
         prior=FlowConfig(squeeze=(32, 2, 2), steps=8, split=0.5, data_std=0.1),
         fit=FitConfig(steps=200_000, batch_size=64, learning_rate=3e-4, checkpoint_every=2_000),
-        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, channel_swap=True),
+        augment=AugmentConfig(level_lufs=-20, gain_db=9, polarity=True, channel_swap=True),
         length=65_536,
     ),
 }
@@ -130,7 +131,7 @@ TRAIN_PRIORS |= {
 }
 
 Regime = Literal["A", "B", "C"]
-AUGMENTATIONS = tuple(f"augment.{name}" for name in ("gain_db", "polarity", "channel_swap", "silence"))
+AUGMENTATIONS = tuple(f"augment.{f.name}" for f in fields(AugmentConfig) if f.name != "level_lufs")
 """A paired mixture is left without these augmentations."""
 
 
@@ -215,7 +216,7 @@ TRAIN_SEPARATOR = {
             backbone=SpectrogramUNetConfig(n_fft=1_024, hop=256, width=256, levels=2, blocks=3)
         ),
         fit=FitConfig(steps=1_000, batch_size=16, learning_rate=1e-3, checkpoint_every=250),
-        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, silence=0.15),
+        augment=AugmentConfig(level_lufs=-20, gain_db=9, polarity=True, silence=0.15),
         length=16_384,
         dreams=DreamConfig(256),
         force=True,
@@ -226,7 +227,7 @@ TRAIN_SEPARATOR = {
             backbone=SpectrogramUNetConfig(n_fft=4_096, hop=1_024, width=768, levels=3, blocks=4)
         ),
         fit=FitConfig(steps=200_000, batch_size=64, learning_rate=3e-4, checkpoint_every=2_000),
-        augment=AugmentConfig(level_db=-20, gain_db=9, polarity=True, channel_swap=True, silence=0.15),
+        augment=AugmentConfig(level_lufs=-20, gain_db=9, polarity=True, channel_swap=True, silence=0.15),
     ),
 }
 

@@ -16,7 +16,8 @@ from vsep_ray.audio.resampling import Audio, map_channels, rechunk, resample
 from vsep_ray.cluster.benchmark.cases import RATE, Row, medians, peaks
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.cluster.train.task import StreamSpec
-from vsep_ray.crops.batches import AugmentConfig, Window, draw_remix
+from vsep_ray.crops.augment import AugmentConfig
+from vsep_ray.crops.batches import Window, draw_remix
 from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import Unit, write_unit
@@ -67,7 +68,7 @@ def reading(config: BenchmarkConfig, folder: Path) -> Row:
     rng = np.random.default_rng(0)
     seconds = medians(
         config.repeats,
-        system=lambda: draw_remix(windows, rng, BATCH, AugmentConfig()),
+        system=lambda: draw_remix(windows, rng, BATCH, AugmentConfig(), store.sample_rate),
         bare=lambda: _stem_batch(folder, rng),
     )
     return Row("reading", "s", seconds["system"], seconds["bare"])

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from vsep_ray import storage
-from vsep_ray.crops.batches import level_factors
+from vsep_ray.crops.augment import level_factors
 from vsep_ray.crops.reading import Crops, read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
@@ -25,13 +25,13 @@ QUIETEST = "quietest_share"
 
 
 def remix_scores(
-    separator: Separator, store: CropStore, length: int = 0, level_db: float | None = None
+    separator: Separator, store: CropStore, length: int = 0, level_lufs: float | None = None
 ) -> dict[str, float]:
     """Returns median and mean of SI-SDR (dB), and of its improvement over the mixture as the estimate.
 
     They are taken over remixes of held-out clips, and over sources.
     """
-    sources = held_out_remix(store, length, level_db)
+    sources = held_out_remix(store, length, level_lufs)
     device = next(separator.parameters()).device
     mixture = separator.mixing.mix(sources.to(device))
     estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(4 * BATCH)])
@@ -54,7 +54,7 @@ def validation_crops(store: CropStore, source: str, limit: int) -> Crops:
     return read_crops(store, split, source, limit)
 
 
-def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = None) -> Tensor:
+def held_out_remix(store: CropStore, length: int = 0, level_lufs: float | None = None) -> Tensor:
     """Returns validation clips of different songs side by side; every call returns the same.
 
     Shape: -> (N, K, C, T)
@@ -65,7 +65,7 @@ def held_out_remix(store: CropStore, length: int = 0, level_db: float | None = N
         audible = np.flatnonzero(~crops.silent)
         order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
         audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]
-        audio = audio * level_factors(audio, level_db).astype(np.float32)[:, None, None]
+        audio = audio * level_factors(audio, level_lufs, store.sample_rate).astype(np.float32)[:, None, None]
         columns.append(torch.from_numpy(audio))
     return torch.stack(columns, 1)
 

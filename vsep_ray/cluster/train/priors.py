@@ -22,7 +22,8 @@ from vsep_ray.cluster.train.held_out import validation_crops
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
-from vsep_ray.crops.batches import AugmentConfig, Window, draw_clips
+from vsep_ray.crops.augment import AugmentConfig
+from vsep_ray.crops.batches import Window, draw_clips
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.toy import SHAPES
 from vsep_ray.evaluation.likelihood import (
@@ -78,7 +79,7 @@ class PriorTask(Task[Prior]):
 
     @override
     def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
-        return {"clips": draw_clips(windows["clips"], rng, num, self.augment)}
+        return {"clips": draw_clips(windows["clips"], rng, num, self.augment, self.store.sample_rate)}
 
     @override
     def validate(self, module: Prior, tracker: Tracker, step: int) -> dict[str, float]:

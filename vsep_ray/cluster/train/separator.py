@@ -27,7 +27,8 @@ from vsep_ray.cluster.train.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart, with_format
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError, settled, short_name
-from vsep_ray.crops.batches import AugmentConfig, Window, draw_clips, draw_remix
+from vsep_ray.crops.augment import AugmentConfig
+from vsep_ray.crops.batches import Window, draw_clips, draw_remix
 from vsep_ray.crops.reading import PAIRED
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
@@ -90,9 +91,11 @@ class SeparatorTask(Task[Separator]):
         if self.config.regime == "C":
             aligned = torch.from_numpy(windows[PAIRED].draw(rng, num)[1])
             return {"sources": aligned.unflatten(1, (len(self.store.sources), self.store.channels))}
-        remix = draw_remix([windows[s] for s in self.store.sources], rng, num, self.config.augment)
+        augment, rate = self.config.augment, self.store.sample_rate
+        remix = draw_remix([windows[s] for s in self.store.sources], rng, num, augment, rate)
         mixtures = {MIXTURE: windows[MIXTURE]} if MIXTURE in windows else {}
-        return {"remix": remix, **{k: draw_clips(w, rng, num, AugmentConfig()) for k, w in mixtures.items()}}
+        plain = {k: draw_clips(w, rng, num, AugmentConfig(), rate) for k, w in mixtures.items()}
+        return {"remix": remix, **plain}
 
     @override
     def validate(self, module: Separator, tracker: Tracker, step: int) -> dict[str, float]:
@@ -101,7 +104,7 @@ class SeparatorTask(Task[Separator]):
         No training step sees the clips where there is a split valid. Regime A has also what needs no
         sources, by which its settings may be chosen.
         """
-        scores = remix_scores(module, self.store, self.length, self.config.augment.level_db)
+        scores = remix_scores(module, self.store, self.length, self.config.augment.level_lufs)
         if self.config.regime == "A" and MIXTURE in self.store.statistics:
             scores |= mixture_scores(module, self.store, self.length, load_joint(self.priors, module))
         return scores
