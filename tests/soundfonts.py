@@ -77,7 +77,6 @@ def write_song(path, sources=(*FAMILIES, "drums"), keys=(60, 64, 67), beat=480):
 
 def synthesiser_or_skip():
     """Skips a test, in words, where nothing can render."""
-    for name in ("mido", "pyloudnorm"):
-        pytest.importorskip(name, reason="the extra midi is not installed: pip install -e '.[midi]'")
+    pytest.importorskip("mido", reason="the extra midi is not installed: pip install -e '.[midi]'")
     missing = "FluidSynth is not installed: apt-get install libfluidsynth3"
     pytest.importorskip("fluidsynth", reason=missing, exc_type=ImportError)

@@ -8,9 +8,10 @@ import pytest
 from soundfonts import FAMILIES, synthesiser_or_skip, write_font
 
 from vsep_ray.audio.formats import AudioError
+from vsep_ray.audio.loudness import loudness
 from vsep_ray.config import UserError
 from vsep_ray.music.families import KIT_CHANNEL
-from vsep_ray.music.levels import CEILING, loudness
+from vsep_ray.music.levels import CEILING
 from vsep_ray.music.score import Note, Score
 from vsep_ray.music.stems import LONGEST, TAIL, StemsRecipe
 

@@ -53,7 +53,6 @@ def fluidsynth() -> ModuleType:
         with contextlib.redirect_stdout(io.StringIO()):  # where CI is set, it prints what it found
             import fluidsynth as module
         import mido  # noqa: F401
-        import pyloudnorm  # noqa: F401
     except ImportError as error:
         raise UserError(
             f"MIDI cannot be rendered here: {error} Expected the extra, pip install 'vsep_ray[midi]', and "
