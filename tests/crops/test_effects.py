@@ -1,9 +1,9 @@
-"""Effects change how a clip sounds, not when and what, and never make sound of silence or noise of numbers."""
+"""Effects change how a clip sounds, not what it plays, and never make sound of silence."""
 
 import numpy as np
 import pytest
 
-from vsep_ray.crops.effects import EFFECTS, SEMITONES, TINY, gain_curve
+from vsep_ray.crops.effects import EFFECTS, SEMITONES, gain_curve
 
 RATE = 16_000
 
@@ -47,7 +47,8 @@ def test_pitches_move_by_what_is_drawn(name):
         if name == "pitch":
             drawn.integers(1 << 31)  # the seed of the stretcher
         expected = 440 * 2 ** (drawn.uniform(-SEMITONES, SEMITONES) / 12)
-        assert loudest_hz(EFFECTS[name](tone(seconds=4), RATE, rng(seed))) == pytest.approx(expected, rel=0.01)
+        moved = EFFECTS[name](tone(seconds=4), RATE, rng(seed))
+        assert loudest_hz(moved) == pytest.approx(expected, rel=0.01)
 
 
 def test_a_pitch_that_moves_stays_in_time():
@@ -85,17 +86,15 @@ def test_a_room_sounds_on_after_a_click_and_decays():
     room = EFFECTS["reverberation"](click, RATE, rng())[0]
     np.testing.assert_allclose(room[:100], 0, atol=1e-6)
     assert room[100] == pytest.approx(1, abs=0.05)
-    energy = (room[101:] ** 2).reshape(3, -1).sum(1)
+    energy = (room[101:15_101] ** 2).reshape(3, -1).sum(1)
     assert energy[0] > 10 * energy[1] >= 0
 
 
 def test_a_gain_curve_brings_down_what_is_louder_and_no_more():
     level = np.abs(np.concatenate([tone(), 3 * tone(), tone()], axis=1)).max(0)
     gain = gain_curve(level, RATE, -6, 0.005, 0.1)
-    assert gain.shape == level.shape and 0 < gain.min() and gain.max() <= 1
+    assert gain.shape == level.shape and gain.min() > 0 and gain.max() <= 1
     assert (gain[: RATE // 2] > 0.999).all()
     held = (gain * level)[RATE + RATE // 2 : 2 * RATE - 100].max()
     assert held == pytest.approx(0.9 / 2, rel=0.1)
     np.testing.assert_allclose(gain_curve(10 * level, RATE, -6, 0.005, 0.1), gain, rtol=1e-4)
-    np.testing.assert_array_equal(gain_curve(np.zeros(50, np.float32), RATE, -6, 0.005, 0.1), 1)
-    assert TINY < 1e-6

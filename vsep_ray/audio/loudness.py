@@ -15,6 +15,8 @@ HOP, BLOCK = 0.1, 4
 """BS.1770 measures blocks of four hops of 0.1 s, one at every hop."""
 OFFSET, GATE = -0.691, -10.0
 """LUFS of energy 1, and the LU below the mean of all audible blocks under which a block does not count."""
+SILENT = 1e-12
+"""Weighted energy that stands for silence."""
 AT_ONCE = 50
 """Hops that are worked on together: they fit into a processor's cache."""
 
@@ -32,6 +34,19 @@ def loudness(audio: Audio, sample_rate: int) -> float:
     if not len(loud):
         return -math.inf
     return _lufs(loud[loud > loud.mean() * 10 ** (GATE / 10)].mean())
+
+
+def crop_loudness(crops: NDArray[np.float32], sample_rate: int) -> NDArray[np.float64]:
+    """Returns the loudness (LUFS) of short pieces, without BS.1770's gates: of a block or less there is
+    nothing to leave out. Silence is about -120.
+
+    Shape: (..., C, T) -> (...).
+    """
+    from scipy.signal import sosfilt
+
+    weighted = sosfilt(_weighting(sample_rate), crops.astype(np.float64))
+    energy = np.einsum("...ct,...ct->...", weighted, weighted) / crops.shape[-1]
+    return OFFSET + 10 * np.log10(np.maximum(energy, SILENT))
 
 
 def _energies(audio: Audio, sample_rate: int, hop: int) -> Iterator[float]:

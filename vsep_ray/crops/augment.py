@@ -9,8 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from vsep_ray.audio.loudness import OFFSET, k_weighted
-from vsep_ray.audio.resampling import Audio
+from vsep_ray.audio.loudness import crop_loudness
 from vsep_ray.config import UserError
 from vsep_ray.crops.effects import EFFECTS, gain_curve
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
@@ -18,7 +17,7 @@ from vsep_ray.crops.encoding import SILENCE_DB, level_db
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Crops are changed at random, by what leaves a source what it is. README of crops says what each brings."""
+    """Crops are changed at random, by what leaves a source what it is."""
 
     level_lufs: float | None = None
     """Audible crops are first brought to this loudness (LUFS; K-weighted as in ITU-R BS.1770, over the whole
@@ -85,20 +84,15 @@ def augmented(
 def level_factors(clips: NDArray[np.float32], target: float | None, sample_rate: int) -> NDArray[np.float64]:
     """Returns what brings each audible clip to a loudness (LUFS); 1 for silence, and for a target of None.
 
-    The loudness is that of BS.1770 without its gates, since a crop is hardly longer than one of its blocks:
-    -0.691 + 10 log10(sum over channels of the mean square of the K-weighted samples).
-
     Shape: (N, C, T) -> (N,).
     """
     if target is None:
         return np.ones(len(clips))
-    weighted = k_weighted(clips, sample_rate)
-    energy = np.einsum("nct,nct->n", weighted, weighted) / clips.shape[-1]
-    found = OFFSET + 10 * np.log10(np.maximum(energy, 1e-12))
-    return np.where(level_db(clips) > SILENCE_DB, 10 ** ((target - found) / 20), 1.0)
+    correction = target - crop_loudness(clips, sample_rate)
+    return np.where(level_db(clips) > SILENCE_DB, 10 ** (correction / 20), 1.0)
 
 
-def silenced(clips: NDArray[np.float32], rng: np.random.Generator, probability: float) -> Audio:
+def silenced(clips: NDArray[np.float32], rng: np.random.Generator, probability: float) -> NDArray[np.float32]:
     """Returns clips of which each is silent with a probability. Shape: (N, C, T) -> (N, C, T)."""
     return clips * (rng.random(len(clips)) >= probability).astype(np.float32)[:, None, None]
 

@@ -129,14 +129,21 @@ def draw_remix(
             songs.append(names)
             clips = clips + augmented(audio, rng, augment, sample_rate)
         columns.append(silenced(clips, rng, augment.silence))
-    assert all(len({*item} - {None}) == sum(s is not None for s in item) for item in zip(*songs, strict=True)), (
-        "two stems of one song in a remix"
-    )
+    assert all(map(_differ, zip(*songs, strict=True))), "two stems of one song in a remix"
     return torch.from_numpy(limited(np.stack(columns, 1), rng, augment.limiter, sample_rate))
 
 
+def _differ(songs: Sequence[str | None]) -> bool:
+    known = [song for song in songs if song is not None]
+    return len(set(known)) == len(known)
+
+
 def _redrawn(
-    window: Window, rng: np.random.Generator, songs: Sequence[np.ndarray], names: np.ndarray, audio: np.ndarray
+    window: Window,
+    rng: np.random.Generator,
+    songs: Sequence[np.ndarray],
+    names: np.ndarray,
+    audio: np.ndarray,
 ) -> np.ndarray:
     """Picks others, in place, for clips whose song is already in their item; returns where none was found.
 

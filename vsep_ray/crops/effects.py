@@ -37,7 +37,7 @@ def pitch(clip: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
     stretcher = Stretch(int(rng.integers(1 << 31)))
     stretcher.preset(len(clip), sample_rate)
     stretcher.setTransposeSemitones(rng.uniform(-SEMITONES, SEMITONES))
-    return stretcher.process(np.ascontiguousarray(clip))
+    return np.asarray(stretcher.process(np.ascontiguousarray(clip)), np.float32)
 
 
 def equaliser(clip: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
@@ -59,9 +59,8 @@ def saturation(clip: Audio, sample_rate: int, rng: np.random.Generator) -> Audio
 
 def compression(clip: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:
     """Takes away what is louder than 6 to 20 dB below its peak."""
-    return clip * gain_curve(
-        np.abs(clip).max(0), sample_rate, rng.uniform(-20, -6), rng.uniform(0.002, 0.02), rng.uniform(0.05, 0.3)
-    )
+    threshold_db, attack, release = rng.uniform(-20, -6), rng.uniform(0.002, 0.02), rng.uniform(0.05, 0.3)
+    return clip * gain_curve(np.abs(clip).max(0), sample_rate, threshold_db, attack, release)
 
 
 def reverberation(clip: Audio, sample_rate: int, rng: np.random.Generator) -> Audio:

@@ -17,7 +17,7 @@ from vsep_ray.cluster.train.priors import PriorTask
 from vsep_ray.cluster.train.separator import SeparatorTask
 from vsep_ray.cluster.train.task import Launch
 from vsep_ray.config import UserError, members, short_name
-from vsep_ray.crops.batches import AugmentConfig
+from vsep_ray.crops.augment import AugmentConfig
 from vsep_ray.objectives import SelfTrainingConfig
 from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
 from vsep_ray.priors import FlowConfig
