@@ -86,7 +86,7 @@ def test_what_was_typed_and_cannot_act_is_refused_with_the_cure(job, flags, cure
         "--self-training wake --self-training.beta 10 --separator.noise-std 0.02",
         "--self-training remix --self-training.refinement.steps 4 --self-training.refinement.sigma 0.1",
         "--regime A --dreams.num 64 --priors somewhere --force",
-        "--regime C --augment.level-db -20",
+        "--regime C --augment.level-lufs -20",
     ],
 )
 def test_what_can_act_is_taken(flags):
