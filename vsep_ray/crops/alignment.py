@@ -41,7 +41,7 @@ def _chroma(spectra: NDArray[np.floating], sample_rate: int) -> NDArray[np.float
 
 
 def _rhythm(spectra: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Returns the autocorrelation of the spectral flux over `BEATS`. Shape: (N, frames, bins) -> (N, lags)."""
+    """Returns the flux's autocorrelation over `BEATS`. Shape: (N, frames, bins) -> (N, lags)."""
     flux = np.maximum(np.diff(np.log1p(spectra), axis=1), 0).sum(2)
     flux = flux - flux.mean(1, keepdims=True)
     first, last = (round(period / HOP) for period in BEATS)
