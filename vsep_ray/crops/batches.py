@@ -23,12 +23,15 @@ TRIES = 50
 
 
 class Row(NamedTuple):
-    """A row is one crop as the store keeps it: song id, offset in samples, PCM and the gain of `decode`."""
+    """A row is one crop as the store keeps it: song id, offset in samples, PCM and the gain of `decode`, and
+    the member of a joined store that it comes from.
+    """
 
     track: str
     offset: int
     gain: float
     audio: bytes
+    member: str = ""
 
 
 @dataclass(frozen=True)
@@ -55,18 +58,30 @@ class Window:
     not depend on the order of arrival; a longer one flows through: every draw replaces as many of the oldest
     rows by the next of the stream, pass after pass.
 
+    With weights, a member of a joined store is drawn in proportion to its weight, however many of its rows are
+    resident: p(row) = w_member / (rows of the member), over the sum of the weights of the members that are
+    there. Without, p(row) = 1 / rows.
+
     Args:
         stream: one pass over the rows.
         capacity: rows to hold.
         length: samples of a drawn crop, cut at random from the stored one; 0: all of it.
         channels: audio channels; for aligned sources K times as many.
+        weights: of the members of a joined store, by name.
 
     Raises:
         UserError: the stream is empty.
     """
 
-    def __init__(self, stream: Passes, capacity: int, length: int, channels: int) -> None:
-        self.stream, self.length, self.channels = stream, length, channels
+    def __init__(
+        self,
+        stream: Passes,
+        capacity: int,
+        length: int,
+        channels: int,
+        weights: Mapping[str, float] | None = None,
+    ) -> None:
+        self.stream, self.length, self.channels, self.weights = stream, length, channels, weights
         rows = stream_rows(stream())
         self.resident = list(islice(rows, capacity))
         if not self.resident:
@@ -80,21 +95,33 @@ class Window:
         endless = chain.from_iterable(stream_rows(stream()) for _ in count())
         self.rows = chain([] if following is None else [following], rows, endless)
         self.oldest = 0
+        self.members = np.array([row.member for row in self.resident], object)
 
     def draw(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns what `pick` does, after which ``num`` of the oldest rows make room for new ones."""
         picked = self.pick(rng, num)
         for _ in range(0 if self.whole else num):
             self.resident[self.oldest] = next(self.rows)
+            self.members[self.oldest] = self.resident[self.oldest].member
             self.oldest = (self.oldest + 1) % len(self.resident)
         return picked
 
     def pick(self, rng: np.random.Generator, num: int) -> tuple[np.ndarray, np.ndarray]:
         """Returns random crops of the resident ones: track ids (num,) and float32 audio (num, C, T)."""
-        picked = [self.resident[i] for i in rng.integers(0, len(self.resident), num)]
+        picked = [self.resident[i] for i in self._numbers(rng, num)]
         audio = decode([r.audio for r in picked], np.array([r.gain for r in picked]), self.channels)
         names = np.array([r.track for r in picked], object)  # fixed-width strings would cut a longer name off
         return names, self._sub_crops(rng, audio)
+
+    def _numbers(self, rng: np.random.Generator, num: int) -> np.ndarray:
+        if not self.weights:
+            return rng.integers(0, len(self.resident), num)
+        rows = {name: np.flatnonzero(self.members == name) for name in self.weights}
+        there = [name for name, found in rows.items() if len(found)]
+        shares = np.array([self.weights[name] for name in there])
+        drawn = rng.choice(len(there), num, p=shares / shares.sum())
+        places = rng.integers(0, np.array([len(rows[name]) for name in there])[drawn])
+        return np.array([rows[there[k]][i] for k, i in zip(drawn, places, strict=True)])
 
     def _sub_crops(self, rng: np.random.Generator, audio: np.ndarray) -> np.ndarray:
         spare = audio.shape[-1] - (self.length or audio.shape[-1])
@@ -107,7 +134,7 @@ class Window:
 def stream_rows(blocks: Iterable[Block]) -> Iterator[Row]:
     """Yields the rows of blocks, one by one."""
     for block in blocks:
-        yield from starmap(Row, zip(*(block[name] for name in Row._fields), strict=True))
+        yield from starmap(Row, zip(*(block[name] for name in Row._fields if name in block), strict=True))
 
 
 def draw_clips(window: Window, rng: np.random.Generator, num: int, augment: AugmentConfig) -> Tensor:
