@@ -114,7 +114,9 @@ def test_latest_store_is_the_newest_finished_one(tmp_path):
 def test_a_store_of_a_later_or_an_early_format_is_refused(tmp_path):
     store, _ = make_store(tmp_path)
     dataclasses.replace(store, format=JOINED_FORMAT + 1).save()
-    with pytest.raises(UserError, match=f"of format {JOINED_FORMAT + 1}, this version reads up to {JOINED_FORMAT}"):
+    with pytest.raises(
+        UserError, match=f"of format {JOINED_FORMAT + 1}, this version reads up to {JOINED_FORMAT}"
+    ):
         CropStore.open(store.uri)
     store.save()  # without a number: before there was one
     assert CropStore.open(store.uri).format == 0

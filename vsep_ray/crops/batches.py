@@ -58,9 +58,9 @@ class Window:
     not depend on the order of arrival; a longer one flows through: every draw replaces as many of the oldest
     rows by the next of the stream, pass after pass.
 
-    With weights, a member of a joined store is drawn in proportion to its weight, however many of its rows are
-    resident: p(row) = w_member / (rows of the member), over the sum of the weights of the members that are
-    there. Without, p(row) = 1 / rows.
+    With weights, a member of a joined store is drawn in proportion to its weight, however many of its rows
+    are resident: p(row) = w_member / (rows of the member), over the sum of the weights of the members that
+    are there. Without, p(row) = 1 / rows.
 
     Args:
         stream: one pass over the rows.

@@ -112,9 +112,7 @@ def _side_by_side(track: Sequence[str], offset: np.ndarray, audio: np.ndarray) -
     num, sources, channels, length = audio.shape
     pcm, gain = encode(audio.reshape(num, sources * channels, length))
     rows = [track, offset, gain, [item.tobytes() for item in pcm]]
-    return pa.table(
-        {n: pa.array(v, SCHEMA.field(n).type) for n, v in zip(COLUMNS, rows, strict=True)}
-    )
+    return pa.table({n: pa.array(v, SCHEMA.field(n).type) for n, v in zip(COLUMNS, rows, strict=True)})
 
 
 @functools.lru_cache(maxsize=16)
@@ -126,7 +124,7 @@ def _songs(uri: str, content: str, member: str) -> pa.Table:
 
 
 def _by_songs(table: pa.Table, store: CropStore, member: Member) -> pa.Table:
-    """Returns a member's rows under the ids of their songs, without those that the joined store leaves out."""
+    """Returns a member's rows under the ids of their songs, without those that are left out."""
     if not store.members:
         return table
     songs = _songs(store.uri, store.content, member.name)
@@ -136,12 +134,12 @@ def _by_songs(table: pa.Table, store: CropStore, member: Member) -> pa.Table:
 
 
 def _pieces(table: pa.Table, length: int, store: CropStore) -> pa.Table:
-    """Returns crops of ``length`` as crops of the store's, as many as hold all of it; the last two overlap."""
+    """Returns crops of ``length`` as crops of the store's, as many as hold all of it, evenly apart."""
     if length == store.length:
         return table
     starts = np.linspace(0, length - store.length, -(-length // store.length)).round().astype(int)
-    width = 2 * store.channels
-    audio = [row[width * s : width * (s + store.length)] for row in table["audio"].to_pylist() for s in starts]
+    cuts = [slice(2 * store.channels * s, 2 * store.channels * (s + store.length)) for s in starts]
+    audio = [row[cut] for row in table["audio"].to_pylist() for cut in cuts]
     rows = table.drop_columns("audio").take(np.repeat(np.arange(len(table)), len(starts)))
     offset = pc.add(rows["offset"], pa.array(np.tile(starts, len(table))))
     rows = rows.set_column(rows.schema.get_field_index("offset"), "offset", offset)
@@ -169,7 +167,8 @@ def _beginnings(
     """
     table = _unpacked(_rows(uris).take(pa.array(rows)), member)
     audio = _decode_table(table, store.channels)[..., : store.length]
-    return audio, table["silent"].to_numpy() if member.length == store.length else level_db(audio) < SILENCE_DB
+    silent = level_db(audio) < SILENCE_DB if member.length > store.length else table["silent"].to_numpy()
+    return audio, silent
 
 
 def _unpacked(table: pa.Table, member: Member) -> pa.Table:

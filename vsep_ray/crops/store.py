@@ -174,6 +174,14 @@ class CropStore:
         """Returns the folder that holds the crops of one source in one split."""
         return partition(self.uri, split, source)
 
+    def parts(self, split: str = "", source: str = "") -> list[dict[str, Any]]:
+        """Returns split, source, name and number of row groups of every part file, or of those of one split
+        and source.
+        """
+        filesystem, path = storage.open_filesystem(storage.join(self.uri, PARTS_FILE))
+        chosen = [("split", "=", split), ("source", "=", source)] if split else None
+        return pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
+
     def row_groups(self, split: str, source: str) -> list[tuple[str, int]]:
         """Returns all row groups of one source in one split, each as the name of the part file and the index
         in it.
@@ -181,7 +189,7 @@ class CropStore:
         Raises:
             UserError: the store has no such split or source.
         """
-        parts = self._parts(split, source)
+        parts = self.parts(split, source)
         if not parts:
             contents = f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
             raise UserError(
@@ -191,7 +199,7 @@ class CropStore:
 
     def holds(self, split: str, source: str) -> bool:
         """Returns whether there are crops of one source in one split."""
-        return bool(self._parts(split, source))
+        return bool(self.parts(split, source))
 
     def owner(self, name: str) -> Member:
         """Returns the member that holds a part file, this store itself where it is not joined."""
@@ -206,11 +214,6 @@ class CropStore:
     def weights(self) -> dict[str, float]:
         """The weights of the members by their names, none where crops are drawn as often as they are many."""
         return {m.name: m.weight for m in self.members if m.weight}
-
-    def _parts(self, split: str, source: str) -> list[dict[str, Any]]:
-        filesystem, path = storage.open_filesystem(storage.join(self.uri, PARTS_FILE))
-        chosen = [("split", "=", split), ("source", "=", source)]
-        return pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
 
 
 def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
