@@ -17,7 +17,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Literal, TypeVar
 
 T = TypeVar("T")
-FORMAT = 2
+FORMAT = 3
 """Files of configs, such as a sweep's best.json, have this number; format 1 has none in it (FORMATS.md)."""
 Role = Literal["place", "input", "budget", "resource", "manner"]
 """A field with a role decides nothing of the result by its value.
@@ -87,6 +87,8 @@ def from_dict(expected: Any, value: Any) -> Any:
         return None
     if isinstance(value, Mapping) and any(map(dataclasses.is_dataclass, members(expected))):
         return _dataclass_from_dict(expected, value)
+    if expected == tuple[str, ...] and isinstance(value, str):  # a field had one name before it had several
+        value = [value] if value else []
     if typing.get_origin(expected) is tuple and isinstance(value, (list, tuple)):
         args = typing.get_args(expected)
         inner = args[:1] * len(value) if args[-1] is Ellipsis else args

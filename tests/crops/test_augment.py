@@ -17,7 +17,7 @@ from vsep_ray.crops.encoding import encode
 
 RATE = 8_000
 EVERYTHING = AugmentConfig(
-    -20, 9, 1, polarity=True, channel_swap=True, silence=0.1, extra=(0.5, 0.5), limiter=1,
+    -20, 9, 1, polarity=True, channel_swap=True, silence=0.1, extra=(0.5, 0.5), limiter=1, align=0.5,
     **dict.fromkeys(EFFECTS, 0.5),
 )  # fmt: skip
 ON = [field.name for field in dataclasses.fields(AugmentConfig)]

@@ -11,7 +11,7 @@ from vsep_ray.audio.resampling import fit_length
 from vsep_ray.config import UserError
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import (
-    FORMAT,
+    JOINED_FORMAT,
     PARTS_FILE,
     SCHEMA,
     CropStore,
@@ -113,8 +113,10 @@ def test_latest_store_is_the_newest_finished_one(tmp_path):
 
 def test_a_store_of_a_later_or_an_early_format_is_refused(tmp_path):
     store, _ = make_store(tmp_path)
-    dataclasses.replace(store, format=FORMAT + 1).save()
-    with pytest.raises(UserError, match=f"of format {FORMAT + 1}, this version reads up to {FORMAT}"):
+    dataclasses.replace(store, format=JOINED_FORMAT + 1).save()
+    with pytest.raises(
+        UserError, match=f"of format {JOINED_FORMAT + 1}, this version reads up to {JOINED_FORMAT}"
+    ):
         CropStore.open(store.uri)
     store.save()  # without a number: before there was one
     assert CropStore.open(store.uri).format == 0

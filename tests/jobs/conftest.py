@@ -28,7 +28,7 @@ def toy_storage(ray_session, empty_database, tmp_path_factory):
     shutil.copy(empty_database, folder / "mlflow.db")
     place = {"storage": str(folder), "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
     crops = prepare_crops.prepare(dataclasses.replace(PREPARE_CROPS["smoke"], **place, dataset=TOY))
-    return {**place, "crops": crops["output"]}
+    return {**place, "crops": (crops["output"],)}
 
 
 @pytest.fixture(scope="session")
@@ -45,7 +45,7 @@ def priors(priors_config):
 @pytest.fixture(scope="session")
 def untrained_priors(toy_storage, priors_config):
     """A folder of priors as train_priors leaves one, which took no training."""
-    folder, store = Path(toy_storage["storage"], "untrained"), CropStore.open(toy_storage["crops"])
+    folder, store = Path(toy_storage["storage"], "untrained"), CropStore.open(toy_storage["crops"][0])
     torch.manual_seed(0)
     for source in TOY.shapes:
         prior = priors_config.prior.build(store.sample_rate, store.channels)

@@ -72,7 +72,7 @@ def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(confi
 )
 def test_a_regime_reads_what_it_may_and_no_more(config, regime, other, streams):
     config = dataclasses.replace(config, regime=regime, self_training=other)
-    task = separator.task_of(config, CropStore.open(config.crops))
+    task = separator.task_of(config, CropStore.open(config.crops[0]))
     read = task.streams()
     assert {name: spec.store.dataset for name, spec in read.items()} == streams
     assert all(spec.split == "train" for spec in read.values())
@@ -81,7 +81,7 @@ def test_a_regime_reads_what_it_may_and_no_more(config, regime, other, streams):
 def test_dreams_are_drawn_at_their_temperatures_once(config):
     def dreamed(*temperatures):
         asked = dataclasses.replace(config, regime="A", dreams=DreamConfig(16, temperatures=temperatures))
-        return separator.task_of(asked, CropStore.open(config.crops)).clips
+        return separator.task_of(asked, CropStore.open(config.crops[0])).clips
 
     cold, warm = dreamed(0.01), dreamed(1.0)
     spread = {c.uri: read_crops(c, "train", "sine").audio.std(0).mean() for c in (cold, warm)}
@@ -93,7 +93,7 @@ def test_dreams_that_no_prior_takes_for_their_source_are_refused(config):
     """Hardly trained, one of the two priors denoises everything better than the other."""
     asked = dataclasses.replace(config, regime="A", dreams=DreamConfig(64, agreement=0.3))
     with pytest.raises(UserError, match=r"of 64 dreams of \w+ are taken for it by the priors"):
-        separator.task_of(asked, CropStore.open(config.crops))
+        separator.task_of(asked, CropStore.open(config.crops[0]))
 
 
 def test_self_training_end_to_end_on_two_workers(config):
@@ -122,7 +122,7 @@ def test_a_run_starts_from_the_separator_that_it_is_given(config):
 
 def test_settings_that_an_objective_does_not_read_do_not_name_its_run(config):
     def named(**changes):
-        task = separator.task_of(dataclasses.replace(config, **changes), CropStore.open(config.crops))
+        task = separator.task_of(dataclasses.replace(config, **changes), CropStore.open(config.crops[0]))
         return run_name("x", task.config, *task.marks)
 
     assert named() == named(dreams=DreamConfig(99)) == named(storage="elsewhere", force=False)
@@ -134,7 +134,7 @@ def test_settings_that_an_objective_does_not_read_do_not_name_its_run(config):
 
 def test_mistakes_come_before_training(config, tmp_path):
     for change, words in [
-        ({"crops": str(tmp_path)}, "no finished crop store in"),
+        ({"crops": (str(tmp_path),)}, "no finished crop store in"),
         ({"priors": "nowhere", "regime": "A"}, "neither a folder nor the run id"),
         ({"dreams": DreamConfig(priors="nowhere"), "regime": "A"}, "neither a folder nor the run id"),
         ({"resources": ResourcesConfig(num_workers=9)}, "--fit.batch-size 8 is too small for 9 workers"),

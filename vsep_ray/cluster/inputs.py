@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from vsep_ray import checkpoint, storage
+from vsep_ray.cluster.join_crops import join
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.config import UserError
+from vsep_ray.crops.joining import contribution_table
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.joint import Joint
 from vsep_ray.presets import PREPARE_CROPS, CropsJobConfig
 from vsep_ray.separators import Separator
-from vsep_ray.tracking import exact_model, resolve_model
+from vsep_ray.tracking import Tracker, exact_model, resolve_model
 
 log = logging.getLogger(__name__)
 DISCRIMINATION = "discrimination.json"
@@ -24,14 +26,24 @@ CACHE = "models_cache"
 """Models from elsewhere are kept in this folder of the storage, or of the home beside a bucket."""
 
 
-def crop_store(config: CropsJobConfig) -> CropStore:
-    """Returns the store that ``--crops`` names, else the latest; toy crops are made where there are none.
+def crop_store(config: CropsJobConfig, length: int = 0) -> CropStore:
+    """Returns the store that ``--crops`` names, several of them joined, else the latest; toy crops are made
+    where there are none.
+
+    Args:
+        config: the job's.
+        length: samples of a training crop; 0: all of a stored one.
 
     Raises:
-        UserError: there is no store, and the preset's data cannot be made; the message has the command.
+        UserError: there is no store, and the preset's data cannot be made; the message has the command. Or
+            several do not fit together.
     """
-    if uri := config.crops or latest_store(config.storage):
-        return CropStore.open(uri)
+    if uris := config.crops or tuple(filter(None, [latest_store(config.storage)])):
+        stores = [CropStore.open(storage.absolute(uri)) for uri in uris]
+        store = _joined(stores, config, length) if len(stores) > 1 else stores[0]
+        if store.members:
+            log.info("%s is joined of\n%s", store.uri, contribution_table(store))
+        return store
     recipe = PREPARE_CROPS.get(config.preset.partition("-")[0], PREPARE_CROPS["toy"])
     if recipe.dataset.needs_files:
         raise UserError(
@@ -39,6 +51,23 @@ def crop_store(config: CropsJobConfig) -> CropStore:
             f"make one with jobs/prepare_crops.py --preset {config.preset} --root ..."
         )
     return CropStore.open(prepare(dataclasses.replace(recipe, storage=config.storage))["output"])
+
+
+def _joined(stores: list[CropStore], config: CropsJobConfig, length: int) -> CropStore:
+    shortest = min(stores, key=lambda store: store.length)
+    if length > shortest.length:
+        raise UserError(
+            f"--length {length} is more than the crops of {shortest.uri} have ({shortest.length}); say "
+            f"--length {shortest.length}, or prepare longer crops with jobs/prepare_crops.py --crop.length"
+        )
+    return join(stores, config)
+
+
+def log_crops(tracker: Tracker, store: CropStore) -> None:
+    """Records which crops a run reads, and where they are joined what each member contributes."""
+    tracker.dataset(store.dataset, store.mark, store.uri)
+    if store.members:
+        tracker.text(contribution_table(store), "crops.csv")
 
 
 def prior_directories(

@@ -37,10 +37,11 @@ def run(config: QuickstartConfig) -> dict[str, Any]:
         crops = prepare_crops.prepare(dataclasses.replace(config.crops, **below))
         store = CropStore.open(crops["output"])
         log.info("2/5 priors of %s", ", ".join(store.sources))
-        priors = train_priors.run(dataclasses.replace(config.priors, **below, crops=store.uri))
+        priors = train_priors.run(dataclasses.replace(config.priors, **below, crops=(store.uri,)))
         log.info("3/5 separators: regime A, then B")
+        inputs: dict[str, Any] = {"crops": (store.uri,), "priors": priors["priors"]}
         models = {
-            regime: separator.run(dataclasses.replace(job, **below, crops=store.uri, priors=priors["priors"]))
+            regime: separator.run(dataclasses.replace(job, **below, **inputs))
             for regime, job in config.regimes().items()
         }
         log.info("4/5 evaluation: one pass, and refined by the priors")

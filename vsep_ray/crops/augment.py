@@ -14,6 +14,9 @@ from vsep_ray.config import UserError
 from vsep_ray.crops.effects import EFFECTS, gain_curve
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
 
+REMIXING = ("silence", "extra", "limiter", "align")
+"""What is done to a remix, not to a clip."""
+
 
 @dataclass(frozen=True)
 class AugmentConfig:
@@ -39,6 +42,9 @@ class AugmentConfig:
     limiter: float = 0.0
     """A remix goes through a bus limiter with this probability: one gain curve for all sources, down to 1 to
     9 dB below the peak."""
+    align: float = 0.0
+    """The clips of a remix are chosen to fit each other in harmony and tempo with this probability, each the
+    best of eight: Jeon et al., 2024, and the chroma-aligned mixtures of Jeon, Moon & Lee, 2023."""
     speed: float = 0.0
     """A crop is played faster or slower, by up to three semitones, with this probability."""
     pitch: float = 0.0
@@ -53,7 +59,7 @@ class AugmentConfig:
     """A crop gets a room of 0.15 to 1 s, 3 to 20 dB below itself, with this probability."""
 
     def __post_init__(self) -> None:
-        for name in ("silence", "extra", "limiter", *EFFECTS):
+        for name in (*REMIXING, *EFFECTS):
             if not all(0 <= p <= 1 for p in np.atleast_1d(getattr(self, name))):
                 raise UserError(f"--augment.{name} takes probabilities, got {getattr(self, name)}")
         if self.level_spread < 0:

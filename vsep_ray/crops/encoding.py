@@ -25,7 +25,7 @@ def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Shape: float32 (N, C, T) -> int16 (N, T, C), float32 (N,).
     """
     scaled = crops * np.float32(32_768)  # exact: a power of two
-    high, low = np.rint(scaled.max(axis=(1, 2))), np.rint(scaled.min(axis=(1, 2)))
+    high, low = (np.rint(f(axis=(1, 2), initial=0)) for f in (scaled.max, scaled.min))
     gain = np.maximum(1, np.maximum(high / 32_767, -low / 32_768)).astype(np.float32)
     if gain.max(initial=1) > 1:
         scaled = (scaled.astype(np.float64) / gain[:, None, None]).clip(-32_768, 32_767)

@@ -1,6 +1,7 @@
 """Crops of a finished store are read, all that a split has or part file by part file."""
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,11 +12,13 @@ import pyarrow.dataset
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
-from vsep_ray.crops.encoding import decode, encode, unpack
-from vsep_ray.crops.store import SCHEMA, CropStore
+from vsep_ray.crops.encoding import SILENCE_DB, decode, encode, level_db, unpack
+from vsep_ray.crops.store import SCHEMA, SONGS_FILE, CropStore, Member
 
 PAIRED = "*"
 """This source stands for aligned crops of all sources."""
+COLUMNS = ["track", "offset", "gain", "audio"]
+"""Training reads these columns."""
 
 
 @dataclass(frozen=True)
@@ -37,32 +40,38 @@ class Crops:
 
 def read_crops(store: CropStore, split: str, source: str, limit: int | None = None) -> Crops:
     """Returns crops of one source, sorted by (track, offset): all, or ``limit`` spread evenly over the
-    split.
+    split. Of crops that are longer than the store's the beginning is returned.
 
     Raises:
         UserError: the store has no such split or source.
     """
-    filesystem, folder = storage.open_filesystem(store.partition(split, source))
-    paths = list(dict.fromkeys(f"{folder}/{name}" for name, _ in store.row_groups(split, source)))
-    rows = pyarrow.dataset.dataset(paths, filesystem=filesystem, format="parquet", schema=SCHEMA)
-    keys = rows.to_table(columns=["track", "offset"])
+    members: dict[Member, list[str]] = {}
+    for name in dict.fromkeys(name for name, _ in store.row_groups(split, source)):
+        members.setdefault(store.owner(name), []).append(store.part_file(split, source, name))
+    keys = pa.concat_tables(_keys(store, member, uris) for member, uris in members.items())
     order = pc.sort_indices(keys, sort_keys=[("track", "ascending"), ("offset", "ascending")]).to_numpy()
     if limit is not None and limit < len(order):
         order = order[np.linspace(0, len(order) - 1, limit).round().astype(int)]
-    table = _unpacked(rows.take(pa.array(order)), store)
-    return Crops(
-        track=table["track"].to_pylist(),
-        offset=table["offset"].to_numpy(),
-        silent=table["silent"].to_numpy(),
-        audio=_decode_table(table, store.channels),
-    )
+    chosen = keys.take(pa.array(order))
+    silent = np.zeros(len(order), bool)
+    audio = np.zeros((len(order), store.channels, store.length), np.float32)
+    for member, uris in members.items():
+        mine = pc.equal(chosen["member"], member.name).to_numpy()
+        if mine.any():
+            audio[mine], silent[mine] = _beginnings(store, member, uris, chosen["row"].to_numpy()[mine])
+    return Crops(chosen["track"].to_pylist(), chosen["offset"].to_numpy(), silent, audio)
 
 
 def read_part(store: CropStore, split: str, source: str, name: str, group: int | None = None) -> pa.Table:
-    """Returns one part file of one source, or a row group of it, as rows of `SCHEMA`, the audio as PCM."""
-    filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
+    """Returns one part file of one source, or a row group of it, as columns track, offset, gain and audio,
+    which is PCM. In a joined store tracks are named by their songs, and crops that are longer than the
+    store's are several.
+    """
+    member = store.owner(name)
+    filesystem, path = storage.open_filesystem(store.part_file(split, source, name))
     with pq.ParquetFile(path, filesystem=filesystem) as file:
-        return _unpacked(file.read() if group is None else file.read_row_group(group), store)
+        table = file.read(COLUMNS) if group is None else file.read_row_group(group, COLUMNS)
+    return _pieces(_unpacked(_by_songs(table, store, member), member), member.length, store)
 
 
 def read_aligned(
@@ -78,8 +87,8 @@ def read_aligned(
     return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
 
 
-def read_rows(batch: Mapping[str, Any], store: CropStore, split: str, source: str) -> Any:
-    """Returns a row group's columns track, offset, gain, audio, in the form that Ray Data takes.
+def read_rows(batch: Mapping[str, Any], store: CropStore, split: str, source: str) -> pa.Table:
+    """Returns a row group's columns track, offset, gain, audio, and member where the store is joined.
 
     Fresh processes of a cluster import this module before they read: it must not need PyTorch, which takes
     seconds.
@@ -89,18 +98,83 @@ def read_rows(batch: Mapping[str, Any], store: CropStore, split: str, source: st
         store, split, source: where they lie; `PAIRED` has the sources of a row one after the other.
     """
     name, group = batch["name"][0], int(batch["group"][0])
-    if source != PAIRED:
-        return read_part(store, split, source, name, group).select(["track", "offset", "gain", "audio"])
-    track, offset, audio = read_aligned(store, split, name, group)
-    pcm, gain = encode(audio.reshape(len(audio), -1, audio.shape[-1]))
-    columns = {"track": np.array(track), "offset": offset, "gain": gain}
-    return {**columns, "audio": np.array([item.tobytes() for item in pcm], object)}
-
-
-def _unpacked(table: pa.Table, store: CropStore) -> pa.Table:
-    if store.encoding == "pcm":
+    if source == PAIRED:
+        table = _side_by_side(*read_aligned(store, split, name, group))
+    else:
+        table = read_part(store, split, source, name, group)
+    if not store.members:
         return table
-    audio = pa.array([unpack(item.as_py(), store.encoding) for item in table["audio"]], pa.binary())
+    return table.append_column("member", pa.array([store.owner(name).name] * len(table), pa.string()))
+
+
+def _side_by_side(track: Sequence[str], offset: np.ndarray, audio: np.ndarray) -> pa.Table:
+    """Returns aligned crops (N, K, C, T) as rows of K C channels."""
+    num, sources, channels, length = audio.shape
+    pcm, gain = encode(audio.reshape(num, sources * channels, length))
+    rows = [track, offset, gain, [item.tobytes() for item in pcm]]
+    return pa.table({n: pa.array(v, SCHEMA.field(n).type) for n, v in zip(COLUMNS, rows, strict=True)})
+
+
+@functools.lru_cache(maxsize=16)
+def _songs(uri: str, content: str, member: str) -> pa.Table:
+    """Returns track and song of a member's tracks; the content is that of the joined store at ``uri``."""
+    filesystem, path = storage.open_filesystem(storage.join(uri, SONGS_FILE))
+    rows = pq.read_table(path, filesystem=filesystem, filters=[("member", "=", member)])
+    return rows.select(["track", "song"]).combine_chunks()
+
+
+def _by_songs(table: pa.Table, store: CropStore, member: Member) -> pa.Table:
+    """Returns a member's rows under the ids of their songs, without those that are left out."""
+    if not store.members:
+        return table
+    songs = _songs(store.uri, store.content, member.name)
+    found = pc.index_in(table["track"], songs["track"].chunk(0))
+    table = table.set_column(table.schema.get_field_index("track"), "track", songs["song"].take(found))
+    return table.filter(pc.is_valid(table["track"]))
+
+
+def _pieces(table: pa.Table, length: int, store: CropStore) -> pa.Table:
+    """Returns crops of ``length`` as crops of the store's, as many as hold all of it, evenly apart."""
+    if length == store.length:
+        return table
+    starts = np.linspace(0, length - store.length, -(-length // store.length)).round().astype(int)
+    cuts = [slice(2 * store.channels * s, 2 * store.channels * (s + store.length)) for s in starts]
+    audio = [row[cut] for row in table["audio"].to_pylist() for cut in cuts]
+    rows = table.drop_columns("audio").take(np.repeat(np.arange(len(table)), len(starts)))
+    offset = pc.add(rows["offset"], pa.array(np.tile(starts, len(table))))
+    rows = rows.set_column(rows.schema.get_field_index("offset"), "offset", offset)
+    return rows.append_column("audio", pa.array(audio, pa.binary()))
+
+
+def _rows(uris: Sequence[str]) -> pyarrow.dataset.Dataset:
+    filesystem, _ = storage.open_filesystem(uris[0])
+    paths = [storage.open_filesystem(uri)[1] for uri in uris]
+    return pyarrow.dataset.dataset(paths, filesystem=filesystem, format="parquet", schema=SCHEMA)
+
+
+def _keys(store: CropStore, member: Member, uris: Sequence[str]) -> pa.Table:
+    """Returns track, offset, number of the row, and member of the rows that are not left out."""
+    keys = _rows(uris).to_table(columns=["track", "offset"])
+    keys = keys.append_column("row", pa.array(np.arange(len(keys))))
+    return _by_songs(keys.append_column("member", pa.array([member.name] * len(keys))), store, member)
+
+
+def _beginnings(
+    store: CropStore, member: Member, uris: Sequence[str], rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the audio (N, C, T) of some rows of a member, cut to the store's length, and whether each is
+    silent (N,).
+    """
+    table = _unpacked(_rows(uris).take(pa.array(rows)), member)
+    audio = _decode_table(table, store.channels)[..., : store.length]
+    silent = level_db(audio) < SILENCE_DB if member.length > store.length else table["silent"].to_numpy()
+    return audio, silent
+
+
+def _unpacked(table: pa.Table, member: Member) -> pa.Table:
+    if member.encoding == "pcm":
+        return table
+    audio = pa.array([unpack(item.as_py(), member.encoding) for item in table["audio"]], pa.binary())
     return table.set_column(table.schema.get_field_index("audio"), "audio", audio)
 
 

@@ -35,6 +35,29 @@ class SourceStatistics:
 
 
 @dataclass(frozen=True)
+class Contribution:
+    """A member of a joined store contributes crops of one source to one split.
+
+    Attributes:
+        member: its name.
+        split: train, valid or test.
+        source: the class.
+        crops: number of crops.
+        minutes: their length together.
+        silence: share of crops that are silent.
+        level_db: mean RMS of the other crops, in dB re full scale.
+    """
+
+    member: str
+    split: str
+    source: str
+    crops: int
+    minutes: float
+    silence: float
+    level_db: float
+
+
+@dataclass(frozen=True)
 class SourceCount:
     """The crops of one source are counted per unit, or per row group of it.
 

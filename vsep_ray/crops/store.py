@@ -9,11 +9,17 @@
     <uri>/split=train/source=mixture/...            paired data only: sum_k a_k s_k of the aligned crops
     <uri>/split=train/source=mixture_published/...  where the data set has mixtures of its own
     <uri>/_plan.json, <uri>/_units/                 what `vsep_ray.crops.writing` needs to resume
+
+A joined store (`vsep_ray.crops.joining`) has no part files of its own, but names those of its members::
+
+    <uri>/_parts.parquet                            the same; a name is <member>/<name in the member>
+    <uri>/_songs.parquet                            member, track, split, seconds, song of every track
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +28,17 @@ import pyarrow.parquet as pq
 from vsep_ray import storage
 from vsep_ray.config import UserError, from_dict, to_dict
 from vsep_ray.crops.encoding import SILENCE_DB, activity, encode, level_db, pack
-from vsep_ray.crops.statistics import SourceStatistics, SplitStatistics
+from vsep_ray.crops.statistics import Contribution, SourceStatistics, SplitStatistics
 from vsep_ray.datasets.track import CropConfig, Encoding
 
 FORMAT = 3
 """The number of the store's layout and of its division into units: part of the fingerprint, so that stores of
 different numbers are never mixed; ``_store.json`` has it since 3 (FORMATS.md)."""
+JOINED_FORMAT = 4
+"""The number of joined stores, the highest that is read."""
 STORE_FILE = "_store.json"
 PARTS_FILE = "_parts.parquet"
+SONGS_FILE = "_songs.parquet"
 SCHEMA = pa.schema(
     [
         ("track", pa.string()),  # the song: excerpts of one song never meet in a training mixture of regime B
@@ -45,6 +54,27 @@ SCHEMA = pa.schema(
 
 COMPRESSION: dict[Encoding, str] = {"pcm": "lz4", "flac": "none"}
 """Parquet's compression of each encoding: of PCM it shrinks silence, and costs little."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A store is a member of the joined one that reads its part files.
+
+    Attributes:
+        name: begins the names of its part files and the ids of its songs.
+        uri: folder or s3://, gs:// URI.
+        content: its `CropStore.mark` when it was joined.
+        length: samples of its crops; longer ones are read in pieces of the joined store's length.
+        encoding: of its column ``audio``.
+        weight: relative frequency with which its crops are drawn; 0: as often as they are many.
+    """
+
+    name: str
+    uri: str
+    content: str
+    length: int
+    encoding: Encoding
+    weight: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +98,8 @@ class CropStore:
         encoding: of the column ``audio``.
         format: the number of the layout; 0: not stated.
         revision: git revision of the code that wrote it, or ``""``.
+        members: the stores whose part files a joined store reads, else none.
+        contributions: what each member has of each source in each split.
     """
 
     uri: str
@@ -86,13 +118,16 @@ class CropStore:
     content: str = ""
     revision: str = ""
     format: int = 0
+    members: tuple[Member, ...] = ()
+    contributions: tuple[Contribution, ...] = ()
 
     @classmethod
     def open(cls, uri: str) -> "CropStore":
         """Returns what ``<uri>/_store.json`` says.
 
         Raises:
-            UserError: there is no finished crop store at ``uri``, or one that this version cannot read.
+            UserError: there is no finished crop store at ``uri``, one that this version cannot read, or one
+                that was joined of stores which are gone or have changed.
         """
         path = storage.join(uri, STORE_FILE)
         if not storage.exists(path):
@@ -100,9 +135,10 @@ class CropStore:
                 f"no finished crop store in {uri}; make one with jobs/prepare_crops.py --output {uri}"
             )
         value = json.loads(storage.read_bytes(path))
-        if (found := value.get("format", 0)) > FORMAT:
+        if (found := value.get("format", 0)) > JOINED_FORMAT:
             raise UserError(
-                f"{uri} is a crop store of format {found}, this version reads up to {FORMAT}; update vsep_ray"
+                f"{uri} is a crop store of format {found}, this version reads up to {JOINED_FORMAT}; "
+                "update vsep_ray"
             )
         if not storage.exists(storage.join(uri, PARTS_FILE)):
             raise UserError(
@@ -110,11 +146,19 @@ class CropStore:
             )
         for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
             value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
-        return from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
+        store = from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
+        for member in store.members:
+            if cls.open(member.uri).mark != member.content:
+                raise UserError(
+                    f"{uri} was joined of {member.uri}, which has changed since; "
+                    "name the stores by --crops once more"
+                )
+        return store
 
     def save(self) -> None:
         """Writes ``_store.json``; from then on the store counts as finished."""
-        storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(to_dict(self), indent=1).encode())
+        value = {k: v for k, v in to_dict(self).items() if v != []}  # older code knows no members
+        storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(value, indent=1).encode())
 
     @property
     def crop(self) -> CropConfig:
@@ -130,6 +174,14 @@ class CropStore:
         """Returns the folder that holds the crops of one source in one split."""
         return partition(self.uri, split, source)
 
+    def parts(self, split: str = "", source: str = "") -> list[dict[str, Any]]:
+        """Returns split, source, name and number of row groups of every part file, or of those of one split
+        and source.
+        """
+        filesystem, path = storage.open_filesystem(storage.join(self.uri, PARTS_FILE))
+        chosen = [("split", "=", split), ("source", "=", source)] if split else None
+        return pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
+
     def row_groups(self, split: str, source: str) -> list[tuple[str, int]]:
         """Returns all row groups of one source in one split, each as the name of the part file and the index
         in it.
@@ -137,15 +189,31 @@ class CropStore:
         Raises:
             UserError: the store has no such split or source.
         """
-        filesystem, path = storage.open_filesystem(storage.join(self.uri, PARTS_FILE))
-        chosen = [("split", "=", split), ("source", "=", source)]
-        parts = pq.read_table(path, filesystem=filesystem, filters=chosen).to_pylist()
+        parts = self.parts(split, source)
         if not parts:
             contents = f"splits {', '.join(self.splits)} and sources {', '.join(self.statistics)}"
             raise UserError(
                 f"no crops of source {source!r} in split {split!r} of {self.uri}; it has {contents}"
             )
         return [(part["name"], i) for part in parts for i in range(part["groups"])]
+
+    def holds(self, split: str, source: str) -> bool:
+        """Returns whether there are crops of one source in one split."""
+        return bool(self.parts(split, source))
+
+    def owner(self, name: str) -> Member:
+        """Returns the member that holds a part file, this store itself where it is not joined."""
+        itself = Member("", self.uri, self.mark, self.length, self.encoding)
+        return next((m for m in self.members if m.name == name.rpartition("/")[0]), itself)
+
+    def part_file(self, split: str, source: str, name: str) -> str:
+        """Returns the URI of a part file of one source in one split."""
+        return storage.join(partition(self.owner(name).uri, split, source), name.rpartition("/")[2])
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights of the members by their names, none where crops are drawn as often as they are many."""
+        return {m.name: m.weight for m in self.members if m.weight}
 
 
 def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:

@@ -9,6 +9,7 @@ from vsep_ray.presets.crops import SMOKE_TOY, PrepareCropsConfig
 from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import JobConfig, set_above
 from vsep_ray.presets.training import (
+    JOINING,
     TrainPriorsConfig,
     TrainSeparatorConfig,
 )
@@ -41,8 +42,8 @@ class QuickstartConfig(JobConfig):
         """Returns what the quickstart sets for the jobs that it starts."""
         return {
             **set_above("crops"),
-            **set_above("priors", "crops"),
-            **set_above("separator", "crops", "priors"),
+            **set_above("priors", *JOINING),
+            **set_above("separator", *JOINING, "priors"),
         }
 
     def regimes(self) -> dict[str, TrainSeparatorConfig]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from vsep_ray.config import option, short_name
-from vsep_ray.crops.augment import AugmentConfig
+from vsep_ray.crops.augment import REMIXING, AugmentConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.objectives import NoneConfig, RemixConfig, SelfTrainingConfig
@@ -44,14 +44,29 @@ class ResourcesConfig:
     """A run survives this number of worker failures, and goes on from the last checkpoint each time."""
 
 
+JOINING = ("crops", "crop_weights", "duplicates")
+"""These fields say which crops a job trains on."""
+
+
 @dataclass(frozen=True)
 class CropsJobConfig(JobConfig):
     """A job that trains on the crops of a store has these fields."""
 
-    crops: str = option("", role="input")
-    """The crops are those of this store. Default: the latest in the storage; with presets toy and smoke it is
-    made if there is none."""
+    crops: tuple[str, ...] = option((), role="input")
+    """The crops are those of this store, or of several, which are joined. Default: the latest in the storage;
+    with presets toy and smoke it is made if there is none."""
+    crop_weights: tuple[float, ...] = option((), role="manner")
+    """Clips of a source are drawn from the stores that have it in these proportions, one number per store.
+    Default: as many from each as it has, as if all lay in one."""
+    duplicates: Literal["refuse", "drop"] = option("refuse", role="manner")
+    """A song that one store trains on and another one holds out (valid, test) stops the job, or is dropped
+    from the training."""
     resources: ResourcesConfig = option(default_factory=ResourcesConfig, role="resource")
+
+    def idle(self) -> dict[str, str]:
+        """Returns what acts only where several stores are joined, whose name then tells of it."""
+        why = "one crop store is read as it is; name several by --crops beside it"
+        return dict.fromkeys(("crop_weights", "duplicates"), why) if len(self.crops) < 2 else {}
 
 
 @dataclass(frozen=True)
@@ -83,7 +98,7 @@ class TrainPriorsConfig(TrainingConfig):
     def idle(self) -> dict[str, str]:
         """Returns what is done to a mixture, which a prior never sees."""
         why = "it is done to a mixture of sources; train_separator.py has it"
-        return {f"augment.{name}": why for name in ("silence", "extra", "limiter")}
+        return super().idle() | {f"augment.{name}": why for name in REMIXING}
 
 
 def _small(prior: PriorConfig, steps: int, batch_size: int, learning_rate: float) -> TrainPriorsConfig:
@@ -172,7 +187,7 @@ class TrainSeparatorConfig(TrainingConfig):
         dreams = "only regime A learns from the priors' dreams; say --regime A beside it"
         unasked = "nothing asks the priors; say --regime A or --self-training wake beside it"
         exact = "under exact mixing it only rescales the loss; say --separator.noise-std 0.02 beside it"
-        found = {} if self.regime == "A" else {"dreams": dreams}
+        found = super().idle() | ({} if self.regime == "A" else {"dreams": dreams})
         found |= {} if self.asks_priors else {"priors": unasked, "force": unasked}
         if self.regime == "C":
             return found | dict.fromkeys(("self_training", *AUGMENTATIONS), paired)

@@ -8,6 +8,7 @@ from vsep_ray.objectives import WakeConfig
 from vsep_ray.presets.job import set_above
 from vsep_ray.presets.training import (
     DREAMING,
+    JOINING,
     SMOKE_BACKBONE,
     SMOKE_FIT,
     TRAIN_PRIORS,
@@ -58,9 +59,9 @@ class TuneConfig(CropsJobConfig):
         exact = idle(self.separator).get("self_training.beta", "").replace("--", "--separator.")
         has_beta = any(f.name == "beta" for f in fields(self.separator.self_training))
         why = exact or "no objective of the trials has it; say --separator.self-training wake beside it"
-        inner = set_above("priors", "crops", "resources")
-        inner |= set_above("separator", "crops", "priors", "resources")
-        return {**inner, **({"betas": why} if exact or not has_beta else {})}
+        inner = set_above("priors", *JOINING, "resources")
+        inner |= set_above("separator", *JOINING, "priors", "resources")
+        return {**super().idle(), **inner, **({"betas": why} if exact or not has_beta else {})}
 
     @property
     def fit(self) -> FitConfig:

@@ -4,7 +4,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsep_ray import storage
 from vsep_ray.crops.augment import level_factors
 from vsep_ray.crops.reading import Crops, read_crops
 from vsep_ray.crops.store import CropStore
@@ -50,8 +49,7 @@ def remix_scores(
 
 def validation_crops(store: CropStore, source: str, limit: int) -> Crops:
     """Returns crops of split valid, or of train where there is none; every call returns the same."""
-    split = "valid" if storage.exists(store.partition("valid", source)) else "train"
-    return read_crops(store, split, source, limit)
+    return read_crops(store, "valid" if store.holds("valid", source) else "train", source, limit)
 
 
 def held_out_remix(store: CropStore, length: int = 0, level_lufs: float | None = None) -> Tensor:

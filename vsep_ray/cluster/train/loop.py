@@ -81,7 +81,9 @@ def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, 
     """
     streams = task.streams()
     windows = {
-        name: Window(_passes(name), launch.capacity(spec, len(streams)), task.length, spec.channels)
+        name: Window(
+            _passes(name), launch.capacity(spec, len(streams)), task.length, spec.channels, spec.store.weights
+        )
         for name, spec in streams.items()
     }
     device = ray.train.torch.get_device()

@@ -14,7 +14,7 @@ from torch import Tensor, from_numpy
 from typing_extensions import override
 
 from vsep_ray import checkpoint, storage
-from vsep_ray.cluster.inputs import DISCRIMINATION, crop_store
+from vsep_ray.cluster.inputs import DISCRIMINATION, crop_store, log_crops
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import start_run
@@ -136,7 +136,7 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
     Raises:
         UserError: the store has no such source.
     """
-    store = crop_store(config)
+    store = crop_store(config, config.length)
     sources = config.sources or store.sources
     if missing := set(sources) - set(store.sources):
         raise UserError(
@@ -163,7 +163,7 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         tracker.figure(noise_response_figure(result), "noise_response.png")
         tracker.text(json.dumps(figures, indent=1), DISCRIMINATION)
         storage.write_bytes(storage.join(target, DISCRIMINATION), json.dumps(figures, indent=1).encode())
-    return {"priors": target, **figures}
+    return {"priors": target, "crops": store.uri, **figures}
 
 
 def plan(config: TrainPriorsConfig) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _train_one(
     params = {"prior": config.prior, "fit": config.fit}
     tags = {"source": source, "crops": store.mark}
     with start_run(config, "priors", name, parent=parent, tags=tags, params=params) as tracker:
-        tracker.dataset(store.dataset, store.mark, store.uri)
+        log_crops(tracker, store)
         task = PriorTask(
             config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds
         )

@@ -16,6 +16,7 @@ from vsep_ray.cluster.inputs import (
     crop_store,
     find_separator,
     load_joint,
+    log_crops,
     prior_directories,
     prior_marks,
     prior_runs,
@@ -112,7 +113,7 @@ class SeparatorTask(Task[Separator]):
 
 def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Trains, publishes and registers a separator, and returns the figures of the JSON line."""
-    store = crop_store(config)
+    store = crop_store(config, config.length)
     workers = default_workers(config.resources, config.fit, side_by_side=False)
     task = task_of(config, store)
     name = run_name(f"train_separator-{config.regime}", task.config, *task.marks)
@@ -121,7 +122,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
     target = storage.join(config.storage, "models", name)
     tags = {"regime": config.regime, "crops": store.mark}
     with start_run(config, "separator", name, tags=tags | prior_runs(task.priors)) as tracker:
-        tracker.dataset(store.dataset, store.mark, store.uri)
+        log_crops(tracker, store)
         launch = Launch.of(
             config, name, tracker.run_id, workers, **tags, objective=task.objective, priors=task.priors,
             start=task.start, clips=task.clips.uri, dream_priors=config.dreams.priors,
@@ -134,6 +135,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
         "regime": config.regime,
         "model": target,
         "model_uri": model_uri,
+        "crops": store.uri,
         "steps": int(metrics["step"]),
         **{k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")},
     }

@@ -15,7 +15,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from vsep_ray import storage
-from vsep_ray.cluster.inputs import crop_store
+from vsep_ray.cluster.inputs import crop_store, log_crops
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.cluster.train import priors as train_priors
@@ -47,7 +47,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
         UserError: an axis is no field or decides nothing, or regime A has a store without mixtures.
     """
     config = settled(config)
-    store = crop_store(config)
+    store = crop_store(config, max(config.priors.length, config.separator.length))
     points = grid(config)  # refuses axes that are no fields, before anything is trained
     _check_mixtures(config, store)
     # Tune restores trials as they were: with another budget it is another sweep, whose trials go on
@@ -57,6 +57,7 @@ def run(config: TuneConfig) -> dict[str, Any]:
         forget(config.storage, name)
         storage.delete_folder(storage.join(config.storage, "sweeps", name))
     with _begin(config, name, {}, crops=store.mark) as parent:
+        log_crops(parent, store)
         experiment = config.experiment or "vsep/sweeps"
         below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
         by_priors = {label(priors_of(p)): p for p in points}
@@ -100,7 +101,7 @@ def plan(config: TuneConfig) -> dict[str, Any]:
 
 def _priors(config: TuneConfig, store: CropStore, point: Point) -> str:
     priors, _ = configs_of(config, point)
-    priors = dataclasses.replace(priors, crops=store.uri, resources=config.resources)
+    priors = dataclasses.replace(priors, crops=(store.uri,), resources=config.resources)
     return train_priors.run(priors, "sweeps/priors")["priors"]  # jobs do not find them there by default
 
 
@@ -109,7 +110,7 @@ def _trial(
 ) -> dict[str, Any]:
     _, separator = configs_of(config, point)
     separator = dataclasses.replace(
-        separator, crops=store.uri, priors=priors[label(priors_of(point))], resources=config.resources
+        separator, crops=(store.uri,), priors=priors[label(priors_of(point))], resources=config.resources
     )
     task = task_of(separator, store)
     name = run_name("trial", task.config, *task.marks)

@@ -65,7 +65,7 @@ def export(
 
     `train_priors.py` and `train_separator.py` take the file by ``--config``.
     """
-    here: dict[str, Any] = {**dict.fromkeys(config.places(), ""), "fresh": False, "crops": store.uri}
+    here: dict[str, Any] = {**dict.fromkeys(config.places(), ""), "fresh": False, "crops": (store.uri,)}
     prior, separator = configs_of(config, best["point"])
     content = {
         "format": FORMAT,

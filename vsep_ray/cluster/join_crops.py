@@ -1,0 +1,47 @@
+"""Several crop stores are joined to one, once; their part files are listened to in parallel."""
+
+import logging
+from collections.abc import Sequence
+
+import ray
+
+from vsep_ray import storage
+from vsep_ray.cluster.runtime.progress import gathered
+from vsep_ray.cluster.runtime.tracked_run import git_revision
+from vsep_ray.crops import joining, writing
+from vsep_ray.crops.songs import hear
+from vsep_ray.crops.store import STORE_FILE, CropStore
+from vsep_ray.presets import CropsJobConfig
+
+log = logging.getLogger(__name__)
+
+
+def join(stores: Sequence[CropStore], config: CropsJobConfig) -> CropStore:
+    """Returns the joined store of some stores; what an earlier call has made is used as it is.
+
+    Nothing is written before all members have been listened to, so that a kill leaves nothing half-made.
+
+    Args:
+        stores: the members.
+        config: it has their weights, what to do with songs that are held out elsewhere, and the storage.
+
+    Raises:
+        UserError: the stores do not fit together, or a song is trained on that another one holds out.
+    """
+    drop = config.duplicates == "drop"
+    folder = storage.join(config.storage, "crops")
+    joined = joining.layout(stores, config.crop_weights, drop, folder, git_revision())
+    if storage.exists(storage.join(joined.uri, STORE_FILE)):
+        return CropStore.open(joined.uri)
+    for words in joining.strangers(stores):
+        log.warning("%s", words)
+    by_uri = {store.uri: store for store in stores}
+    task = ray.remote(hear)
+    tasks = [
+        task.remote(by_uri[m.uri], m.name, part["split"], part["source"], part["name"])
+        for m in joined.members
+        for part in by_uri[m.uri].parts()
+    ]
+    heard = [h for each in gathered(tasks, "part files listened to") for h in each]
+    writing.begin(joined, fresh=False)
+    return joining.finish(joined, stores, heard, drop)

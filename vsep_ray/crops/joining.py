@@ -1,0 +1,247 @@
+"""Several crop stores are joined to one, which holds no audio and names the part files of its members."""
+
+import csv
+import io
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from vsep_ray import storage
+from vsep_ray.config import UserError, fingerprint
+from vsep_ray.crops.songs import (
+    Heard,
+    held_out_elsewhere,
+    refuse,
+    same_by_name,
+    same_by_sound,
+    songs_of,
+    tracks_of,
+)
+from vsep_ray.crops.statistics import Contribution, SourceCount, SplitStatistics, add_up, source_statistics
+from vsep_ray.crops.store import JOINED_FORMAT, SONGS_FILE, CropStore, Member, write_index
+
+Key = tuple[str, str]
+
+
+def layout(
+    stores: Sequence[CropStore], weights: Sequence[float], drop: bool, folder: str, revision: str = ""
+) -> CropStore:
+    """Returns what the joined store of some stores is to be; their order does not matter.
+
+    Its sources are those of all members, in their common order, else sorted. It is paired where all members
+    are, with the same sources.
+
+    Args:
+        stores: the members.
+        weights: of each; none, or all above 0.
+        drop: whether songs that another member holds out are left out of split train.
+        folder: it is to lie in this one.
+        revision: git revision of the code.
+
+    Raises:
+        UserError: the stores do not fit together, or the weights not to them.
+    """
+    _check(stores, weights)
+    shares = weights or [0.0] * len(stores)
+    pairs = sorted(zip(stores, shares, strict=True), key=lambda pair: (pair[0].dataset, pair[0].mark))
+    members = _members(pairs)
+    sources = _sources(stores)
+    scales = {s: a for store in stores for s, a in zip(store.sources, store.scales, strict=True)}
+    mark = fingerprint([JOINED_FORMAT, drop, [[m.content, m.weight] for m in members]])
+    return CropStore(
+        storage.join(folder, f"joined-{mark}"),
+        "+".join(m.name for m in members),
+        stores[0].sample_rate,
+        stores[0].channels,
+        min(store.length for store in stores),
+        sources,
+        tuple(scales[s] for s in sources),
+        all(store.paired and set(store.sources) == set(sources) for store in stores),
+        mark,
+        quarantined=sum(store.quarantined for store in stores),
+        format=JOINED_FORMAT,
+        revision=revision,
+        members=tuple(members),
+    )
+
+
+def _members(pairs: Iterable[tuple[CropStore, float]]) -> list[Member]:
+    """Returns the members, named by their data sets, and numbered from the second of one kind on."""
+    members: list[Member] = []
+    for store, weight in pairs:
+        count = sum(m.name.partition("-")[0] == store.dataset for m in members)
+        name = f"{store.dataset}-{count + 1}" if count else store.dataset
+        members.append(Member(name, store.uri, store.mark, store.length, store.encoding, weight))
+    return members
+
+
+def _sources(stores: Sequence[CropStore]) -> tuple[str, ...]:
+    if all(store.sources == stores[0].sources for store in stores):
+        return stores[0].sources
+    return tuple(sorted({s for store in stores for s in store.sources}))
+
+
+def _check(stores: Sequence[CropStore], weights: Sequence[float]) -> None:
+    if weights and (len(weights) != len(stores) or min(weights) <= 0):
+        raise UserError(
+            f"--crop-weights needs a number above 0 for each of the {len(stores)} stores of --crops, "
+            f"got {' '.join(f'{w:g}' for w in weights)}"
+        )
+    if again := [s.uri for i, s in enumerate(stores) if s.mark in [t.mark for t in stores[:i]]]:
+        raise UserError(f"--crops names the crops of {again[0]} twice; name every store once")
+    for store in stores:
+        if store.members:
+            parts = " ".join(m.uri for m in store.members)
+            raise UserError(f"{store.uri} is itself joined; name its members in its place: --crops {parts}")
+    first = stores[0]
+    for other in stores[1:]:
+        if (other.sample_rate, other.channels) != (first.sample_rate, first.channels):
+            raise UserError(
+                f"{other.uri} has {other.sample_rate} Hz and {other.channels} channels, {first.uri} "
+                f"{first.sample_rate} and {first.channels}; prepare it once more with jobs/prepare_crops.py "
+                f"--crop.sample-rate {first.sample_rate} --crop.channels {first.channels}"
+            )
+    _check_scales(stores)
+
+
+def _check_scales(stores: Sequence[CropStore]) -> None:
+    scales: dict[str, tuple[float, str]] = {}
+    for store in stores:
+        for source, scale in zip(store.sources, store.scales, strict=True):
+            known, uri = scales.setdefault(source, (scale, store.uri))
+            if known != scale:
+                raise UserError(
+                    f"{source} is {scale:g} of the mixture in {store.uri} and {known:g} in {uri}; "
+                    "join stores that are mixed alike"
+                )
+
+
+def strangers(stores: Sequence[CropStore]) -> list[str]:
+    """Returns a sentence for each store that shares no source with any other: perhaps a name to map."""
+    words = []
+    for store in stores:
+        others = {s for other in stores if other is not store for s in other.sources}
+        if not others & set(store.sources):
+            words.append(
+                f"{store.uri} has {', '.join(store.sources)}, the other stores have "
+                f"{', '.join(sorted(others))}: if these are the same under other names, prepare it once more "
+                "with --map"
+            )
+    return words
+
+
+def finish(joined: CropStore, stores: Sequence[CropStore], heard: Sequence[Heard], drop: bool) -> CropStore:
+    """Writes the songs, the list of part files and, last of all, ``_store.json``.
+
+    Args:
+        joined: its `layout`.
+        stores: the members.
+        heard: all of their part files.
+        drop: whether songs that another member holds out are left out of split train.
+
+    Raises:
+        UserError: a song is trained on that is held out, or a source has nothing left to train on.
+    """
+    tracks = tracks_of(heard)
+    tolerance = {m.name: m.length / joined.sample_rate for m in joined.members}
+    pairs = same_by_name(tracks, tolerance) + same_by_sound(heard)
+    songs = songs_of(tracks, pairs)
+    leaks = held_out_elsewhere(tracks, songs)
+    if not drop:
+        refuse(leaks, pairs)
+    kept = [h for h in heard if h.key not in leaks]
+    _check_audible(joined, kept)
+    named = {key: None if key in leaks else song for key, song in songs.items()}
+    rows = [{**vars(t), "song": named[t.member, t.track]} for t in tracks]
+    done = replace(
+        joined,
+        splits=_splits(joined, kept, songs),
+        statistics=source_statistics(_counts(joined, kept)),
+        contributions=_contributions(joined, kept),
+        content=fingerprint([joined.fingerprint, rows]),
+    )
+    _write_songs(done, rows)
+    write_index(done.uri, _parts(done, stores, kept))
+    done.save()
+    return done
+
+
+def _counts(joined: CropStore, heard: Iterable[Heard]) -> list[SourceCount]:
+    """Returns the counts in crops of the joined store's length."""
+    pieces = {m.name: -(-m.length // joined.length) for m in joined.members}
+    return [_times(h.count, pieces[h.member]) for h in heard]
+
+
+def _times(count: SourceCount, factor: int) -> SourceCount:
+    return add_up([count] * factor)
+
+
+def _contributions(joined: CropStore, heard: Sequence[Heard]) -> tuple[Contribution, ...]:
+    groups: dict[tuple[str, str, str], list[SourceCount]] = {}
+    for h in heard:
+        groups.setdefault((h.member, h.split, h.count.source), []).append(h.count)
+    lengths = {m.name: m.length for m in joined.members}
+    return tuple(
+        Contribution(member, split, source, s.crops, minutes, round(s.silence, 4), s.level_db)
+        for (member, split, source), counts in sorted(groups.items())
+        for s in source_statistics(counts).values()
+        for minutes in (round(s.crops * lengths[member] / joined.sample_rate / 60, 2),)
+    )
+
+
+def _splits(
+    joined: CropStore, heard: Sequence[Heard], songs: Mapping[Key, str]
+) -> dict[str, SplitStatistics]:
+    found = {}
+    for split in sorted({h.split for h in heard}):
+        mine = [h for h in heard if h.split == split]
+        counted = _counts(joined, (h for h in mine if h.count.source in joined.sources))
+        crops = sum(c.crops for c in counted)
+        seconds = crops * joined.length / joined.sample_rate
+        found[split] = SplitStatistics(len({songs[h.key] for h in mine}), crops, seconds)
+    return found
+
+
+def _check_audible(joined: CropStore, heard: Collection[Heard]) -> None:
+    for source in joined.sources:
+        mine = [h.count for h in heard if h.split == "train" and h.count.source == source]
+        if not sum(c.crops - c.silent for c in mine):
+            raise UserError(
+                f"source {source!r} has no audible crop to train on in {joined.dataset}, once the songs that "
+                "are held out are dropped; join other stores"
+            )
+
+
+def _write_songs(joined: CropStore, rows: list[dict[str, object]]) -> None:
+    schema = pa.schema([
+        ("member", pa.string()), ("track", pa.string()), ("split", pa.string()),
+        ("seconds", pa.float64()), ("song", pa.string()),
+    ])  # fmt: skip
+    with storage.write_local(storage.join(joined.uri, SONGS_FILE)) as path:
+        pq.write_table(pa.Table.from_pylist(rows, schema), path)
+
+
+def _parts(
+    joined: CropStore, stores: Sequence[CropStore], heard: Iterable[Heard]
+) -> list[tuple[str, str, str, int]]:
+    """Returns split, source, name and row groups of the part files that hold something of what is kept."""
+    by_uri = {store.uri: store for store in stores}
+    kept = {(h.member, h.split, h.count.source, h.part) for h in heard}
+    return [
+        (p["split"], p["source"], f"{m.name}/{p['name']}", p["groups"])
+        for m in joined.members
+        for p in by_uri[m.uri].parts()
+        if (m.name, p["split"], p["source"], p["name"]) in kept
+    ]
+
+
+def contribution_table(store: CropStore) -> str:
+    """Returns what each member contributes, as CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["source", "member", "split", "minutes", "silence", "level_db"])
+    for c in sorted(store.contributions, key=lambda c: (c.source, c.member, c.split)):
+        writer.writerow([c.source, c.member, c.split, c.minutes, c.silence, c.level_db])
+    return text.getvalue()

@@ -1,0 +1,229 @@
+"""The same song in two crop stores is found by its name and length, and by its sound.
+
+No training mixture of regime B may hold two stems of one song, from whatever stores, and no song may be
+trained on that is held out elsewhere.
+"""
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from vsep_ray import storage
+from vsep_ray.config import UserError
+from vsep_ray.crops.encoding import decode, unpack
+from vsep_ray.crops.landmarks import NOTHING, Landmarks, landmarks, likenesses
+from vsep_ray.crops.statistics import SourceCount
+from vsep_ray.crops.store import CropStore
+from vsep_ray.datasets.folders import without_ending
+
+SHORTEST_SECONDS = 5.0
+"""Less of a track says nothing: one-shots and single notes are alike, and so are their names."""
+LISTEN_SECONDS = 240.0
+"""At most this much of a track is listened to, from its beginning."""
+LETTERS = 6
+"""A name with fewer letters, such as track 01, says nothing."""
+SHOWN = 5
+"""A refusal names at most this number of songs."""
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A part file of a member holds this of one track.
+
+    Attributes:
+        member: the member's name in the joined store.
+        split: train, valid or test.
+        part: the name of the part file.
+        track: its id in the member.
+        seconds: until the end of its last crop.
+        count: how many crops there are, how loud, and how many of them silent.
+        marks: what its sound is known by.
+    """
+
+    member: str
+    split: str
+    part: str
+    track: str
+    seconds: float
+    count: SourceCount
+    marks: Landmarks
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Member and track."""
+        return self.member, self.track
+
+
+@dataclass(frozen=True)
+class Known:
+    """A track is known by this: what it has been heard of in all sources."""
+
+    member: str
+    track: str
+    split: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Same:
+    """Two tracks of different members are one song, as ``by`` says."""
+
+    one: tuple[str, str]
+    other: tuple[str, str]
+    by: str
+
+
+def hear(store: CropStore, member: str, split: str, source: str, part: str) -> list[Heard]:
+    """Returns what a part file of a store holds of each track, listening to a row group at a time."""
+    filesystem, path = storage.open_filesystem(store.part_file(split, source, part))
+    with pq.ParquetFile(path, filesystem=filesystem) as file:
+        rows = file.read(["track", "offset", "silent", "rms_db", "activity"])
+        found = _count(rows, source).to_pylist()
+        long = {r["track"] for r in found if _audible_seconds(r, store) >= SHORTEST_SECONDS}
+        sounds = itertools.groupby(_sounds(file, store, long), key=lambda pair: pair[0])
+        marks = {t: landmarks(np.concatenate([a for _, a in g]), store.sample_rate) for t, g in sounds}
+    return [
+        Heard(
+            member, split, part, r["track"], (r["offset_max"] + store.length) / store.sample_rate,
+            SourceCount(source, r["crops"], r["silent_sum"], r["audible_db_sum"], r["activity_sum"]),
+            marks.get(r["track"], NOTHING),
+        )
+        for r in found
+    ]  # fmt: skip
+
+
+def _count(rows: pa.Table, source: str) -> pa.Table:
+    audible = pc.if_else(rows["silent"], 0.0, rows["rms_db"])
+    rows = rows.append_column("audible_db", audible).append_column("one", pa.array([1] * len(rows)))
+    sums = [(name, "sum") for name in ("silent", "audible_db", "activity", "one")]
+    return (
+        rows.group_by("track", use_threads=False)
+        .aggregate([("offset", "max"), *sums])
+        .rename_columns({"one_sum": "crops"})
+    )
+
+
+def _audible_seconds(row: Mapping[str, float], store: CropStore) -> float:
+    return row["activity_sum"] * store.length / store.sample_rate
+
+
+def _sounds(file: pq.ParquetFile, store: CropStore, tracks: set[str]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields track and mono audio of the crops that are listened to, in their order."""
+    last = LISTEN_SECONDS * store.sample_rate
+    left = dict.fromkeys(tracks, -(-int(last) // store.length))  # of all its clips together
+    for group in range(file.num_row_groups):
+        keys = file.read_row_group(group, ["track", "offset"])
+        known = pc.is_in(keys["track"], pa.array(sorted(tracks), pa.string()))
+        wanted = pc.and_(known, pc.less(keys["offset"], last))
+        if not pc.any(wanted).as_py():
+            continue
+        rows = file.read_row_group(group, ["track", "gain", "audio"]).filter(wanted)
+        for track, gain, audio in zip(*(c.to_pylist() for c in rows.columns), strict=True):
+            left[track] -= 1
+            if left[track] >= 0:
+                pcm = unpack(audio, store.encoding)
+                yield track, decode([pcm], np.array([gain]), store.channels)[0].mean(axis=0)
+
+
+def tracks_of(heard: Iterable[Heard]) -> list[Known]:
+    """Returns the tracks, sorted by member and id, each as long as its longest source."""
+    found: dict[tuple[str, str], Known] = {}
+    for h in heard:
+        longest = max(h.seconds, found[h.key].seconds if h.key in found else 0.0)
+        found[h.key] = Known(*h.key, h.split, longest)
+    return [found[key] for key in sorted(found)]
+
+
+def same_by_name(tracks: Sequence[Known], tolerance: Mapping[str, float]) -> list[Same]:
+    """Returns pairs of tracks of different members whose names have the same letters and digits, whatever
+    their case, and whose lengths differ by no more than a crop.
+
+    Args:
+        tracks: of all members.
+        tolerance: seconds of a crop, by member.
+    """
+    by_name: dict[str, list[Known]] = {}
+    for track in tracks:
+        name = plain(track.track)
+        if track.seconds >= SHORTEST_SECONDS and sum(c.isalpha() for c in name) >= LETTERS:
+            by_name.setdefault(name, []).append(track)
+    return [
+        Same((a.member, a.track), (b.member, b.track), "name and length")
+        for alike in by_name.values()
+        for a, b in itertools.combinations(alike, 2)
+        if a.member != b.member
+        and abs(a.seconds - b.seconds) <= max(tolerance[a.member], tolerance[b.member])
+    ]
+
+
+def plain(name: str) -> str:
+    """Returns the letters and digits of the last part of a name, in lower case.
+
+    Example:
+        >>> plain("A Classic Education - NightOwl"), plain("pop/AClassicEducation_NightOwl.wav")
+        ('aclassiceducationnightowl', 'aclassiceducationnightowl')
+    """
+    last = without_ending(name.rpartition("/")[2])
+    return "".join(c for c in last.casefold() if c.isalnum())
+
+
+def same_by_sound(heard: Sequence[Heard]) -> list[Same]:
+    """Returns pairs of tracks of different members that have a source, or the mixture, in common."""
+    members = list(dict.fromkeys(h.member for h in heard))
+    known = {m: [h for h in heard if h.member == m and len(h.marks.words)] for m in members}
+    found: dict[tuple[tuple[str, str], tuple[str, str]], str] = {}
+    for a, b in itertools.combinations(members, 2):
+        alike = likenesses([h.marks for h in known[a]], [h.marks for h in known[b]])
+        for like in alike:
+            one, other = known[a][like.one], known[b][like.other]
+            found.setdefault((one.key, other.key), f"sound of {one.count.source}")
+    return [Same(one, other, by) for (one, other), by in found.items()]
+
+
+def songs_of(tracks: Sequence[Known], pairs: Sequence[Same]) -> dict[tuple[str, str], str]:
+    """Returns the song of each track, ``<member>/<track>`` of the first of those that are the same."""
+    first = {(t.member, t.track): (t.member, t.track) for t in tracks}
+
+    def root(key: tuple[str, str]) -> tuple[str, str]:
+        while first[key] != key:
+            key = first[key]
+        return key
+
+    for pair in pairs:
+        low, high = sorted((root(pair.one), root(pair.other)))
+        first[high] = low
+    return {key: "/".join(root(key)) for key in first}
+
+
+def held_out_elsewhere(
+    tracks: Sequence[Known], songs: Mapping[tuple[str, str], str]
+) -> dict[tuple[str, str], Known]:
+    """Returns the tracks of split train whose song another member holds out: key -> the track there."""
+    held = {songs[t.member, t.track]: t for t in tracks if t.split != "train"}
+    keys = [(t.member, t.track) for t in tracks if t.split == "train"]
+    return {key: held[songs[key]] for key in keys if songs[key] in held}
+
+
+def refuse(leaks: Mapping[tuple[str, str], Known], pairs: Sequence[Same]) -> None:
+    """Refuses songs that are trained on and held out.
+
+    Raises:
+        UserError: there is one; the message names the first of them, and the cure.
+    """
+    if not leaks:
+        return
+    by = {key: pair.by for pair in pairs for key in (pair.one, pair.other)}
+    words = [
+        f"{'/'.join(key)} is {t.member}/{t.track} of split {t.split} (by {by[key]})"
+        for key, t in itertools.islice(leaks.items(), SHOWN)
+    ]
+    more = f" and {len(leaks) - SHOWN} more" if len(leaks) > SHOWN else ""
+    raise UserError(
+        f"{len(leaks)} tracks of split train are held out in another store: {'; '.join(words)}{more}; "
+        "--duplicates drop leaves them out of the training"
+    )
