@@ -24,12 +24,16 @@ def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Shape: float32 (N, C, T) -> int16 (N, T, C), float32 (N,).
     """
-    scaled = crops * np.float32(32_768)  # exact: a power of two
-    high, low = np.rint(scaled.max(axis=(1, 2))), np.rint(scaled.min(axis=(1, 2)))
+    full_scale = np.float32(32_768)  # products by it are exact: a power of two
+    high, low = (np.rint(peak * full_scale) for peak in (crops.max(axis=(1, 2)), crops.min(axis=(1, 2))))
     gain = np.maximum(1, np.maximum(high / 32_767, -low / 32_768)).astype(np.float32)
-    if gain.max(initial=1) > 1:
-        scaled = (scaled.astype(np.float64) / gain[:, None, None]).clip(-32_768, 32_767)
-    return np.ascontiguousarray(np.rint(scaled).swapaxes(1, 2), "<i2"), gain
+    pcm = np.empty((len(crops), crops.shape[2], crops.shape[1]), "<i2")
+    for channel in range(crops.shape[1]):  # three times as fast as a copy of the transpose
+        scaled = crops[:, channel] * full_scale
+        if gain.max(initial=1) > 1:
+            scaled = (scaled.astype(np.float64) / gain[:, None]).clip(-32_768, 32_767)
+        pcm[..., channel] = np.rint(scaled, out=scaled)
+    return pcm, gain
 
 
 def decode(audio: Sequence[bytes] | np.ndarray, gain: np.ndarray, channels: int) -> np.ndarray:
