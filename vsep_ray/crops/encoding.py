@@ -1,5 +1,6 @@
 """Crops are encoded as 16-bit PCM or FLAC, decoded, and measured."""
 
+import functools
 import io
 from collections.abc import Sequence
 
@@ -14,6 +15,9 @@ FLOOR_DB = -120.0
 """RMS in dB that stands for digital silence."""
 FRAME_SECONDS = 0.05
 """Length of the frames whose levels decide about `activity` (s)."""
+
+FLAC_LEVEL = 0.5
+"""FLAC's level 4 of 8: music takes 1 % more bytes than at its default, and a seventh less time."""
 
 
 def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -48,9 +52,19 @@ def pack(pcm: np.ndarray, encoding: Encoding, sample_rate: int) -> bytes:
     """Returns what the store keeps of one crop: int16 (T, C) as it is, or a FLAC file (lossless)."""
     if encoding == "pcm":
         return pcm.tobytes()
+    return _flac(pcm, sample_rate) if pcm.any() else _flac_of_silence(pcm.shape, sample_rate)
+
+
+def _flac(pcm: np.ndarray, sample_rate: int) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, pcm, sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(file, pcm, sample_rate, format="FLAC", subtype="PCM_16", compression_level=FLAC_LEVEL)
     return file.getvalue()
+
+
+@functools.lru_cache(maxsize=8)
+def _flac_of_silence(shape: tuple[int, int], sample_rate: int) -> bytes:
+    """Returns the same as `_flac`; many crops of rendered sources are silent."""
+    return _flac(np.zeros(shape, "<i2"), sample_rate)
 
 
 def unpack(content: bytes, encoding: Encoding) -> bytes:
