@@ -31,6 +31,11 @@ def test_what_is_packed_comes_back(encoding, channels):
     assert unpack(pack(pcm, encoding, 44_100), encoding) == pcm.tobytes()
 
 
+def test_silence_comes_back_in_any_shape():
+    for shape in [(500, 2), (300, 1), (500, 2)]:
+        assert unpack(pack(np.zeros(shape, "<i2"), "flac", 44_100), "flac") == bytes(2 * shape[0] * shape[1])
+
+
 def test_flac_takes_fewer_bytes_of_what_can_be_predicted():
     pcm = np.rint(9_000 * np.sin(np.arange(8_000) / 30)).astype("<i2")[:, None]
     assert len(pack(pcm, "flac", 8_000)) < len(pack(pcm, "pcm", 8_000)) / 2

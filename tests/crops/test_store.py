@@ -9,6 +9,7 @@ import pytest
 
 from vsep_ray.audio.resampling import fit_length
 from vsep_ray.config import UserError
+from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import (
     JOINED_FORMAT,
@@ -30,7 +31,8 @@ RNG = np.random.default_rng(0)
 def table_of(track, audio, length, encoding="pcm"):
     starts = range(0, audio.shape[1], length)
     crops = np.stack([fit_length(audio[:, i:], length) for i in starts])
-    return to_table([track] * len(crops), list(starts), crops, CropConfig(8_000, 2, length, encoding))
+    config = CropConfig(8_000, 2, length, encoding)
+    return to_table([track] * len(crops), list(starts), crops, *encode(crops), config)
 
 
 def make_store(uri, paired=True, num=3, encoding="pcm"):

@@ -187,10 +187,10 @@ def test_a_source_without_audible_crops_is_refused(tmp_path):
         CropStore.open(plan.uri)
 
 
-def test_the_content_is_that_of_the_rows(tmp_path):
+def test_the_content_is_that_of_the_rows_whatever_their_encoding(tmp_path):
     stores = []
-    for name, change in (("a", 0), ("b", 0), ("c", 1e-3)):
-        plan = layout(tmp_path, uri=str(tmp_path / name))
+    for name, change, encoding in (("a", 0, "pcm"), ("b", 0, "flac"), ("c", 1e-3, "pcm")):
+        plan = layout(tmp_path, uri=str(tmp_path / name), encoding=encoding)
         begin(plan, fresh=False)
         audio = {s: a + np.float32(change) for s, a in AUDIO["song 0"].items()}
         done = [write_unit(plan, unit, lambda track, a=audio: pieces(a)) for unit in pairs(TRACKS)]

@@ -17,7 +17,10 @@ def test_every_case_is_a_row(ray_session, tmp_path, tracking_uri, capsys):
     place = {"storage": str(tmp_path), "tracking_uri": tracking_uri, "toy": toy}
     figures = job.run(dataclasses.replace(BENCHMARK["smoke"], **place))
     rows = {row["case"]: row for row in figures["rows"]}
-    assert list(rows) == job.plan(BENCHMARK["smoke"])["cases"] and len(rows) == 8
+    cases, printed = job.plan(BENCHMARK["smoke"])["cases"], capsys.readouterr().out
+    if "the case rendering is left out" in printed:
+        cases.remove("rendering")
+    assert list(rows) == cases
     assert all(row["ratio"] == pytest.approx(row["system"] / row["bare"], rel=0.01) for row in rows.values())
     assert 0 <= rows["training"]["data_wait"] < 1 and rows["training"]["start_up_seconds"] > 0
     assert rows["reading"]["ratio"] < 1
@@ -25,6 +28,6 @@ def test_every_case_is_a_row(ray_session, tmp_path, tracking_uri, capsys):
     assert rows["separation"]["start_up_seconds"] > 0 and rows["scaling"]["ratio"] > 0
     assert rows["ledger"]["driver_mib"] > 50 and rows["ledger"]["seconds_of_a_second_run"] > 0
     assert 50 < rows["memory"]["bare"] < 4_000  # MiB: a process that has imported torch
-    assert len([line for line in capsys.readouterr().out.splitlines() if line.startswith("| ")]) == 1 + 8
+    assert len([line for line in printed.splitlines() if line.startswith("| ")]) == 1 + len(cases)
     logged = client(tracking_uri).get_run(figures["run_id"]).data.metrics
     assert logged["training/ratio"] == pytest.approx(rows["training"]["ratio"], rel=0.01)

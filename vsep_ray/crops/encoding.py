@@ -1,5 +1,6 @@
 """Crops are encoded as 16-bit PCM or FLAC, decoded, and measured."""
 
+import functools
 import io
 from collections.abc import Sequence
 
@@ -15,6 +16,9 @@ FLOOR_DB = -120.0
 FRAME_SECONDS = 0.05
 """Length of the frames whose levels decide about `activity` (s)."""
 
+FLAC_LEVEL = 0.5
+"""FLAC's level 4 of 8: music takes 1 % more bytes than at its default, and a seventh less time."""
+
 
 def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Returns 16-bit PCM and the gain that brings it back: audio = gain * pcm / 32768.
@@ -24,12 +28,16 @@ def encode(crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
     Shape: float32 (N, C, T) -> int16 (N, T, C), float32 (N,).
     """
-    scaled = crops * np.float32(32_768)  # exact: a power of two
-    high, low = (np.rint(f(axis=(1, 2), initial=0)) for f in (scaled.max, scaled.min))
+    full_scale = np.float32(32_768)  # products by it are exact: a power of two
+    high, low = (np.rint(f(axis=(1, 2), initial=0) * full_scale) for f in (crops.max, crops.min))
     gain = np.maximum(1, np.maximum(high / 32_767, -low / 32_768)).astype(np.float32)
-    if gain.max(initial=1) > 1:
-        scaled = (scaled.astype(np.float64) / gain[:, None, None]).clip(-32_768, 32_767)
-    return np.ascontiguousarray(np.rint(scaled).swapaxes(1, 2), "<i2"), gain
+    pcm = np.empty((len(crops), crops.shape[2], crops.shape[1]), "<i2")
+    for channel in range(crops.shape[1]):  # three times as fast as a copy of the transpose
+        scaled = crops[:, channel] * full_scale
+        if gain.max(initial=1) > 1:
+            scaled = (scaled.astype(np.float64) / gain[:, None]).clip(-32_768, 32_767)
+        pcm[..., channel] = np.rint(scaled, out=scaled)
+    return pcm, gain
 
 
 def decode(audio: Sequence[bytes] | np.ndarray, gain: np.ndarray, channels: int) -> np.ndarray:
@@ -44,9 +52,19 @@ def pack(pcm: np.ndarray, encoding: Encoding, sample_rate: int) -> bytes:
     """Returns what the store keeps of one crop: int16 (T, C) as it is, or a FLAC file (lossless)."""
     if encoding == "pcm":
         return pcm.tobytes()
+    return _flac(pcm, sample_rate) if pcm.any() else _flac_of_silence(pcm.shape, sample_rate)
+
+
+def _flac(pcm: np.ndarray, sample_rate: int) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, pcm, sample_rate, format="FLAC", subtype="PCM_16")
+    soundfile.write(file, pcm, sample_rate, format="FLAC", subtype="PCM_16", compression_level=FLAC_LEVEL)
     return file.getvalue()
+
+
+@functools.lru_cache(maxsize=8)
+def _flac_of_silence(shape: tuple[int, int], sample_rate: int) -> bytes:
+    """Returns the same as `_flac`; many crops of rendered sources are silent."""
+    return _flac(np.zeros(shape, "<i2"), sample_rate)
 
 
 def unpack(content: bytes, encoding: Encoding) -> bytes:

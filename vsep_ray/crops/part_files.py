@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 
 from vsep_ray import storage
 from vsep_ray.audio.resampling import Audio
+from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.statistics import SourceCount, add_up, count_crops
 from vsep_ray.crops.store import COMPRESSION, SCHEMA, to_table
 from vsep_ray.datasets.streams import Stream, aligned
@@ -32,7 +33,7 @@ class Part:
         count: what has been written.
         crop: format of the crops.
         pending: song id, offset (samples) and (C, T) of crops that wait for their row group.
-        digest: of the rows so far.
+        digest: of the rows so far, whatever the encoding.
     """
 
     file: pq.ParquetWriter
@@ -52,10 +53,13 @@ class Part:
         if not self.pending:
             return
         tracks, offsets, crops = zip(*self.pending, strict=True)
-        table = to_table(tracks, offsets, np.stack(crops), self.crop)
+        audio = np.stack(crops)
+        pcm, gain = encode(audio)
+        table = to_table(tracks, offsets, audio, pcm, gain, self.crop)
         self.file.write_table(table)
-        for row in table.select(["track", "offset", "gain", "audio"]).to_pylist():
-            self.digest.update("{track}\0{offset}\0{gain}\0".format_map(row).encode() + row["audio"])
+        for track, offset, factor, item in zip(tracks, offsets, gain.tolist(), pcm, strict=True):
+            self.digest.update(f"{track}\0{offset}\0{factor}\0".encode())
+            self.digest.update(item)  # not the FLAC file, which another libFLAC makes otherwise
         added = add_up([self.count, count_crops(self.count.source, table)])
         self.count = replace(added, digest=self.digest.hexdigest())
         self.pending.clear()

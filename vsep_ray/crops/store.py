@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from vsep_ray import storage
 from vsep_ray.config import UserError, from_dict, to_dict
-from vsep_ray.crops.encoding import SILENCE_DB, activity, encode, level_db, pack
+from vsep_ray.crops.encoding import SILENCE_DB, activity, level_db, pack
 from vsep_ray.crops.statistics import Contribution, SourceStatistics, SplitStatistics
 from vsep_ray.datasets.track import CropConfig, Encoding
 
@@ -94,7 +94,7 @@ class CropStore:
         statistics: statistics per source, ``mixture`` included where it is stored.
         quarantined: number of rows in the quarantine table.
         fingerprint: hash of the options and of the listing of the inputs.
-        content: hash of all rows.
+        content: hash of all rows and their PCM, whatever the encoding.
         encoding: of the column ``audio``.
         format: the number of the layout; 0: not stated.
         revision: git revision of the code that wrote it, or ``""``.
@@ -230,10 +230,16 @@ def partition(uri: str, split: str, source: str) -> str:
 
 
 def to_table(
-    tracks: Sequence[str], offsets: Sequence[int], crops: np.ndarray, config: CropConfig
+    tracks: Sequence[str],
+    offsets: Sequence[int],
+    crops: np.ndarray,
+    pcm: np.ndarray,
+    gain: np.ndarray,
+    config: CropConfig,
 ) -> pa.Table:
-    """Returns crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T)."""
-    pcm, gain = encode(crops)
+    """Returns crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T), and what
+    `vsep_ray.crops.encoding.encode` made of them.
+    """
     rms_db = level_db(crops)
     return pa.table({
         "track": tracks,

@@ -4,7 +4,6 @@ They are to music what the toy waves are to waves: they need no data, and the sa
 songs.
 """
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,7 +15,7 @@ from vsep_ray.datasets.dataset import Dataset, Inventory
 from vsep_ray.datasets.streams import Stream, delayed
 from vsep_ray.datasets.track import CropConfig, Stem, Track
 from vsep_ray.music.band.composer import VERSION, compose
-from vsep_ray.music.score import read
+from vsep_ray.music.score import score_of
 from vsep_ray.music.stems import StemsRecipe
 
 SPLITS = ("train", "valid", "test")
@@ -77,10 +76,9 @@ class BandConfig(StemsRecipe, Dataset):
         return Inventory([self.name, VERSION, *self.ingredients()], [size] * len(tracks))
 
     def _render(self, track: Track, crop: CropConfig) -> dict[str, Audio]:
-        file = io.BytesIO()
-        compose(self._song_seed(track), self.song_seconds).save(file=file)
+        score = score_of(compose(self._song_seed(track), self.song_seconds))
         sources = [stem.source for stem in track.stems]
-        return self.stems(read(file.getvalue()), track.id, sources, crop.sample_rate, crop.channels)
+        return self.stems(score, track.id, sources, crop.sample_rate, crop.channels)
 
     def _song_seed(self, track: Track) -> int:
         index = int(track.id.rpartition("-")[2])

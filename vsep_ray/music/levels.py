@@ -4,6 +4,7 @@ What is done to a source is a gain or a matrix of gains, and the last gain is th
 sources is the mixture, exactly.
 """
 
+import functools
 import math
 import random
 from collections.abc import Sequence
@@ -84,8 +85,8 @@ def place(audio: Audio, pan: float, width: float) -> Audio:
 
 def common_gain(stems: Sequence[Audio]) -> np.float32:
     """Returns the gain that keeps (C, T) sources and their sum below `CEILING`; 1 where they are."""
-    mixture = np.zeros_like(stems[0])
-    for audio in stems:
-        mixture += audio
-    peak = max(max(float(audio.max()), -float(audio.min())) for audio in (*stems, mixture))
-    return np.float32(min(1.0, CEILING / peak)) if peak else np.float32(1)
+    peak = 0.0
+    for start in range(0, stems[0].shape[1], PASS):
+        parts = [audio[:, start : start + PASS] for audio in stems]
+        peak = max(peak, *(max(p.max(), -p.min()) for p in (*parts, functools.reduce(np.add, parts))))
+    return np.float32(min(1.0, CEILING / float(peak))) if peak else np.float32(1)

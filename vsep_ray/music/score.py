@@ -9,11 +9,14 @@ import itertools
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from vsep_ray.audio.formats import AudioError
+
+if TYPE_CHECKING:
+    import mido
 
 CHANNELS = 16
 PITCH = -1
@@ -71,10 +74,19 @@ def read(content: bytes) -> Score:
     Raises:
         AudioError: stage ``decode``, if it is empty, damaged, no MIDI, or has no notes.
     """
-    reader = _Reader()
     if not content:
         raise AudioError("decode", "the file is empty (0 bytes)")
-    for time, message in _messages(content):
+    return score_of(_parsed(content))
+
+
+def score_of(file: "mido.MidiFile") -> Score:
+    """Returns the score of a song that mido holds.
+
+    Raises:
+        AudioError: stage ``decode``, if it has no notes.
+    """
+    reader = _Reader()
+    for time, message in _messages(file):
         reader.take(time, message)
     score = reader.score()
     if not score.notes:
@@ -112,8 +124,7 @@ def _playing(notes: Sequence[Note], length: int) -> np.ndarray:
     return playing
 
 
-def _messages(content: bytes) -> list[tuple[float, Any]]:
-    """Returns times (s) and messages of all tracks, in their order."""
+def _parsed(content: bytes) -> "mido.MidiFile":
     import mido
     from mido.midifiles.meta import KeySignatureError
 
@@ -121,13 +132,18 @@ def _messages(content: bytes) -> list[tuple[float, Any]]:
         file = mido.MidiFile(file=io.BytesIO(content), clip=True)
         if file.type > 1 or file.ticks_per_beat <= 0:
             raise ValueError("its tracks are songs of their own, or its time is in frames (SMPTE)")
-        ticks = [itertools.accumulate(m.time for m in track) for track in file.tracks]
     except (*DAMAGE, KeySignatureError) as error:
         why = f"{type(error).__name__} {error}".strip()
         raise AudioError("decode", f"no MIDI file of type 0 or 1, or damaged: {why}") from error
+    return file
+
+
+def _messages(file: "mido.MidiFile") -> Iterator[tuple[float, Any]]:
+    """Yields times (s) and messages of all tracks, in their order."""
+    ticks = (itertools.accumulate(m.time for m in track) for track in file.tracks)
     tracks = (zip(t, track, strict=True) for t, track in zip(ticks, file.tracks, strict=True))
     merged = sorted(itertools.chain.from_iterable(tracks), key=lambda pair: pair[0])
-    return list(_timed(merged, file.ticks_per_beat))
+    return _timed(merged, file.ticks_per_beat)
 
 
 def _timed(messages: Iterable[tuple[int, Any]], ticks_per_beat: int) -> Iterator[tuple[float, Any]]:

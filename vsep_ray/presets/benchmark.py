@@ -44,6 +44,10 @@ class BenchmarkConfig(JobConfig):
     """Each track has this length (s)."""
     copies: int = 10
     """Each track is listed this often, under a name of its own, where a store is written and read."""
+    band_songs: int = 3
+    """The rendering case has this number of band songs."""
+    band_seconds: float = 90.0
+    """Each band song has this length (s)."""
     repeats: int = 3
     """Each side is timed this often, in turns; the median counts."""
 
@@ -67,6 +71,8 @@ BENCHMARK = {
         tracks=8,
         track_seconds=2.5,
         copies=1,
+        band_songs=1,
+        band_seconds=5.0,
         repeats=1,
     ),
 }

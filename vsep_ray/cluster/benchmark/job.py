@@ -6,6 +6,7 @@ case       system                                                  bare
 writing    files into a crop store, by Ray Data                    decode + resample + encode alone
 reading    a batch remixed from the store                          a batch decoded from .stem.mp4 by musdb
 preparing  peak of the process that cuts the long file             the same for the short file
+rendering  band songs into a crop store, CPU seconds                FluidSynth alone, which plays their notes
 separation songs through ``separate_catalog.py``, steady state     decode + resample + model + encode alone
 scaling    the same by two actors on two cores                     by one actor on one
 ledger     rows per second of a catalog of very many               the 2,000 that are wanted
@@ -28,12 +29,14 @@ from vsep_ray import checkpoint
 from vsep_ray.cluster.benchmark.cases import Row, memory, training
 from vsep_ray.cluster.benchmark.catalog import ledger, scaling, separation, songs
 from vsep_ray.cluster.benchmark.data import make_music, preparing, reading, writing
+from vsep_ray.cluster.benchmark.rendering import rendering
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.cluster.separate.settings import WorkerSettings
 from vsep_ray.cluster.train.launch import with_format
 from vsep_ray.config import UserError
 from vsep_ray.crops.store import CropStore
+from vsep_ray.datasets.band import BandConfig
 from vsep_ray.presets import PREPARE_CROPS, BenchmarkConfig, SeparateCatalogConfig
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
@@ -71,6 +74,7 @@ def plan(config: BenchmarkConfig) -> dict[str, Any]:
             "writing",
             "reading",
             "preparing",
+            "rendering",
             "separation",
             "scaling",
             "ledger",
@@ -92,10 +96,12 @@ def _measure(config: BenchmarkConfig, store: CropStore, music: Path, tracker: Tr
     folder = music.parent
     settings = _settings(config, store, folder, tracker.run_id)
     songs(config, music, Path(settings.config.catalog))
+    band = BandConfig(train_songs=config.band_songs, song_seconds=config.band_seconds)
     return [
         writing(config, music),
         reading(config, music),
         preparing(config, folder),
+        *rendering(band, folder, config.repeats),
         separation(settings, CORES, config.repeats),
         scaling(settings.config),
         ledger(config, settings.config, folder),
