@@ -21,6 +21,7 @@ from vsep_ray.crops.songs import (
 )
 from vsep_ray.crops.statistics import Contribution, SourceCount, SplitStatistics, add_up, source_statistics
 from vsep_ray.crops.store import JOINED_FORMAT, SONGS_FILE, CropStore, Member, write_index
+from vsep_ray.crops.writing import begin
 
 Key = tuple[str, str]
 
@@ -162,6 +163,7 @@ def finish(joined: CropStore, stores: Sequence[CropStore], heard: Sequence[Heard
         contributions=_contributions(joined, kept),
         content=fingerprint([joined.fingerprint, rows]),
     )
+    begin(done, fresh=False)
     _write_songs(done, rows)
     write_index(done.uri, _parts(done, stores, kept))
     done.save()
