@@ -15,6 +15,7 @@ from vsep_ray.config import UserError
 from vsep_ray.crops import joining
 from vsep_ray.crops.batches import AugmentConfig, Window, draw_remix
 from vsep_ray.crops.reading import PAIRED, read_crops, read_rows
+from vsep_ray.crops.statistics import contribution_table
 from vsep_ray.crops.store import JOINED_FORMAT, CropStore
 from vsep_ray.datasets.track import MIXTURE
 
@@ -64,7 +65,7 @@ def test_a_joined_store_describes_itself(joined, stores):
     bass = [(c.member, c.split, c.minutes) for c in joined.contributions if c.source == "bass"]
     assert bass == [("musdb18", "train", 0.4), ("sources", "train", 0.2), ("sources", "valid", 0.1)]
     assert joined.statistics["bass"].crops == 24 + 12 + 6
-    assert "bass,sources,valid,0.1," in joining.contribution_table(joined)
+    assert "bass,sources,valid,0.1," in contribution_table(joined.contributions)
 
 
 def test_the_same_song_has_one_id_whatever_its_name(joined):

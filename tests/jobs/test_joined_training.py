@@ -29,22 +29,27 @@ def crops(toy_storage):
     return (*toy_storage["crops"], prepare_crops.prepare(config)["output"])
 
 
-def test_priors_and_a_separator_train_on_two_stores(priors_config, crops):
-    job = {"crops": crops, "crop_weights": (1.0, 2.0)}
-    figures = train_priors.run(dataclasses.replace(priors_config, **job))
+WEIGHTS = (1.0, 2.0)
+
+
+def test_priors_train_on_two_stores(priors_config, crops):
+    figures = train_priors.run(dataclasses.replace(priors_config, crops=crops, crop_weights=WEIGHTS))
     store = CropStore.open(figures["crops"])
-    assert {m.uri: m.weight for m in store.members} == dict(zip(crops, (1.0, 2.0), strict=True))
+    assert {m.uri: m.weight for m in store.members} == dict(zip(crops, WEIGHTS, strict=True))
     assert set(figures["steps"].values()) == {4}
-    place = {name: getattr(priors_config, name) for name in ("storage", "tracking_uri", "fit")}
-    config = dataclasses.replace(TRAIN_SEPARATOR["smoke"], **place, **job)
+
+
+def test_a_separator_trains_on_two_stores_and_is_scored_on_both(priors_config, crops):
+    place = {name: getattr(priors_config, name) for name in ("storage", "tracking_uri")}
+    config = dataclasses.replace(
+        TRAIN_SEPARATOR["smoke"], **place, fit=priors_config.fit, crops=crops, crop_weights=WEIGHTS
+    )
     trained = separator.run(config)
-    assert trained["crops"] == store.uri and trained["steps"] == 4
-    provenance = checkpoint.read_provenance(trained["model"])
-    assert provenance["crops"] == store.mark
+    store = CropStore.open(trained["crops"])
+    assert trained["steps"] == 4 and len(store.members) == 2
+    assert checkpoint.read_provenance(trained["model"])["crops"] == store.mark
     names = [f.path for f in client(config.tracking_uri).list_artifacts(trained["run_id"])]
     assert "crops.csv" in names
-    assert separator.run(config)["model"] == trained["model"]
     asked = {"model": (trained["model"],), "dataset": CropsConfig(store.uri), "max_tracks": 6}
-    place.pop("fit")
     scores = evaluate.run(dataclasses.replace(EVALUATE["smoke"], **place, **asked))
     assert scores["tracks"] == 6 and scores["failed"] == 0
