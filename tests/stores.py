@@ -2,7 +2,10 @@
 
 import numpy as np
 
+from vsep_ray.audio.resampling import rechunk
+from vsep_ray.crops import joining
 from vsep_ray.crops.reading import read_crops
+from vsep_ray.crops.songs import hear
 from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import UNIT_BYTES, begin, divide, finish, write_unit
 from vsep_ray.datasets.track import Stem, Track
@@ -26,6 +29,50 @@ def noise_store(uri, *, paired=True, encoding="pcm", length=64):
 
     units = divide(tracks, [UNIT_BYTES] * len(tracks))
     return finish(layout, [write_unit(layout, unit, open_track) for unit in units], "")
+
+
+def tune(seed, seconds=8, rate=8_000):
+    """A melody of a seed, (1, T): every quarter of a second a decaying note of four harmonics."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(rate // 4) / rate
+    notes = [
+        sum(np.sin(2 * np.pi * hz * k * time) / k for k in range(1, 5)) * np.exp(-6 * time)
+        for hz in rng.uniform(100, 700, 4 * seconds)
+    ]
+    return (0.2 * np.concatenate(notes)).astype(np.float32)[None]
+
+
+def song_store(uri, songs, *, dataset="stems", length=8_000, paired=True, rate=8_000, **changes):
+    """A store of given songs, mono: name -> (split, source -> audio (1, T)).
+
+    Where they are paired each song has all sources."""
+    sources = tuple(sorted({s for _, stems in songs.values() for s in stems}))
+    values = {"scales": (1.0,) * len(sources), "fingerprint": str(uri), **changes}
+    layout = CropStore(str(uri), dataset, rate, 1, length, sources, paired=paired, **values)
+    tracks = [
+        Track(n, stems=tuple(Stem(s, (f"{n}:{s}",)) for s in a), split=p) for n, (p, a) in songs.items()
+    ]
+    tracks.sort(key=lambda track: track.split)
+    begin(layout, fresh=False)
+
+    def open_track(track):
+        return {s: rechunk([audio], length) for s, audio in songs[track.id][1].items()}
+
+    units = divide(tracks, [UNIT_BYTES] * len(tracks))
+    return finish(layout, [write_unit(layout, unit, open_track) for unit in units], "")
+
+
+def joined_store(uri, stores, weights=(), *, drop=False):
+    """The stores joined below a folder, without Ray."""
+    layout = joining.layout(stores, weights, drop, str(uri))
+    by_uri = {store.uri: store for store in stores}
+    heard = [
+        h
+        for m in layout.members
+        for p in by_uri[m.uri].parts()
+        for h in hear(by_uri[m.uri], m.name, p["split"], p["source"], p["name"])
+    ]
+    return joining.finish(layout, stores, heard, drop)
 
 
 def read_paired(store, split):

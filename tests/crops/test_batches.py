@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.stats
 import torch
 
 from vsep_ray.config import UserError
@@ -136,6 +137,58 @@ def test_the_assertion_itself_catches_two_stems_of_one_song(monkeypatch):
     monkeypatch.setattr(batches.np, "any", lambda *a, **k: np.zeros(4, bool))  # a blind search for clashes
     with pytest.raises(AssertionError, match="two stems of one song"):
         draw_remix(remix_windows(["a"], ["a"]), rng(), 4, AugmentConfig(), RATE)
+
+
+def members(**sizes):
+    """A stream whose members have rows of these numbers, of one song each."""
+
+    def one_pass():
+        for name, size in sizes.items():
+            (block,) = stream([name])()
+            rows = {key: np.repeat(np.asarray(value, object), size) for key, value in block.items()}
+            yield {**rows, "member": np.array([name] * size, object)}
+
+    return one_pass
+
+
+@pytest.mark.parametrize(
+    ("weights", "shares"),
+    [
+        ({"a": 1.0, "b": 2.0, "c": 1.0}, (0.25, 0.5, 0.25)),
+        (
+            {"a": 1.0, "b": 2.0, "c": 1.0, "elsewhere": 9.0},
+            (0.25, 0.5, 0.25),
+        ),  # a source lacks it
+        ({}, (0.05, 0.2, 0.75)),
+    ],
+)
+def test_members_are_drawn_by_their_weights_else_by_their_size(weights, shares):
+    window = Window(members(a=5, b=20, c=75), 1_000, 0, 1, weights)
+    names, _ = window.draw(rng(), 4_000)
+    counts = [int((names == name).sum()) for name in "abc"]
+    assert scipy.stats.chisquare(counts, 4_000 * np.array(shares)).pvalue > 0.01
+    rows = Window(members(a=5, b=20, c=75), 1_000, 0, 1, weights)
+    for row, number in zip(rows.resident, range(100), strict=True):
+        rows.resident[number] = row._replace(track=f"{row.member}{number}")
+    counts = np.unique(rows.draw(rng(), 20_000)[0], return_counts=True)
+    mine = [count for name, count in zip(*counts, strict=True) if name.startswith("b")]
+    assert len(mine) == 20 and scipy.stats.chisquare(mine).pvalue > 0.01
+
+
+def test_weights_follow_what_is_resident_while_a_stream_flows_through():
+    window = Window(members(a=10, b=90), 20, 0, 1, {"a": 1.0, "b": 1.0})
+    generator = rng()
+    for _ in range(300):
+        window.draw(generator, 7)
+        assert window.members.tolist() == [row.member for row in window.resident]
+        names, _ = window.pick(generator, 50)
+        assert set(names) == set(window.members)
+
+
+def test_equal_draws_without_weights_whether_or_not_a_row_names_its_member():
+    plain, named = stream(songs(3)), members(**{f"song-{i}": 1 for i in range(3)})
+    drawn = [Window(s, 9, 0, 1).draw(rng(), 30)[0].tolist() for s in (plain, named)]
+    assert drawn[0] == drawn[1]
 
 
 def test_workers_take_equally_many_rows_of_divided_streams_however_often_songs_clash():

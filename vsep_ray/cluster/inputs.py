@@ -12,7 +12,7 @@ from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.join_crops import join
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.config import UserError
-from vsep_ray.crops.joining import contribution_table
+from vsep_ray.crops.statistics import contribution_table
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.joint import Joint
 from vsep_ray.presets import PREPARE_CROPS, CropsJobConfig
@@ -42,7 +42,7 @@ def crop_store(config: CropsJobConfig, length: int = 0) -> CropStore:
         stores = [CropStore.open(storage.absolute(uri)) for uri in uris]
         store = _joined(stores, config, length) if len(stores) > 1 else stores[0]
         if store.members:
-            log.info("%s is joined of\n%s", store.uri, contribution_table(store))
+            log.info("%s is joined of\n%s", store.uri, contribution_table(store.contributions))
         return store
     recipe = PREPARE_CROPS.get(config.preset.partition("-")[0], PREPARE_CROPS["toy"])
     if recipe.dataset.needs_files:
@@ -67,7 +67,7 @@ def log_crops(tracker: Tracker, store: CropStore) -> None:
     """Records which crops a run reads, and where they are joined what each member contributes."""
     tracker.dataset(store.dataset, store.mark, store.uri)
     if store.members:
-        tracker.text(contribution_table(store), "crops.csv")
+        tracker.text(contribution_table(store.contributions), "crops.csv")
 
 
 def prior_directories(

@@ -8,7 +8,7 @@ import ray
 from vsep_ray import storage
 from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import git_revision
-from vsep_ray.crops import joining, writing
+from vsep_ray.crops import joining
 from vsep_ray.crops.songs import hear
 from vsep_ray.crops.store import STORE_FILE, CropStore
 from vsep_ray.presets import CropsJobConfig
@@ -43,5 +43,4 @@ def join(stores: Sequence[CropStore], config: CropsJobConfig) -> CropStore:
         for part in by_uri[m.uri].parts()
     ]
     heard = [h for each in gathered(tasks, "part files listened to") for h in each]
-    writing.begin(joined, fresh=False)
     return joining.finish(joined, stores, heard, drop)

@@ -1,7 +1,5 @@
 """Several crop stores are joined to one, which holds no audio and names the part files of its members."""
 
-import csv
-import io
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -12,6 +10,7 @@ from vsep_ray import storage
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.crops.songs import (
     Heard,
+    Known,
     held_out_elsewhere,
     refuse,
     same_by_name,
@@ -21,6 +20,7 @@ from vsep_ray.crops.songs import (
 )
 from vsep_ray.crops.statistics import Contribution, SourceCount, SplitStatistics, add_up, source_statistics
 from vsep_ray.crops.store import JOINED_FORMAT, SONGS_FILE, CropStore, Member, write_index
+from vsep_ray.crops.writing import begin
 
 Key = tuple[str, str]
 
@@ -44,37 +44,30 @@ def layout(
         UserError: the stores do not fit together, or the weights not to them.
     """
     _check(stores, weights)
-    shares = weights or [0.0] * len(stores)
-    pairs = sorted(zip(stores, shares, strict=True), key=lambda pair: (pair[0].dataset, pair[0].mark))
-    members = _members(pairs)
+    members = _members(stores, weights or [0.0] * len(stores))
     sources = _sources(stores)
     scales = {s: a for store in stores for s, a in zip(store.sources, store.scales, strict=True)}
-    mark = fingerprint([JOINED_FORMAT, drop, [[m.content, m.weight] for m in members]])
+    # the places too: a joined store whose members were moved is made once more, with the same content
+    mark = fingerprint([JOINED_FORMAT, drop, [[m.uri, m.content, m.weight] for m in members]])
     return CropStore(
-        storage.join(folder, f"joined-{mark}"),
-        "+".join(m.name for m in members),
-        stores[0].sample_rate,
-        stores[0].channels,
-        min(store.length for store in stores),
-        sources,
-        tuple(scales[s] for s in sources),
-        all(store.paired and set(store.sources) == set(sources) for store in stores),
-        mark,
-        quarantined=sum(store.quarantined for store in stores),
-        format=JOINED_FORMAT,
-        revision=revision,
-        members=tuple(members),
-    )
+        storage.join(folder, f"joined-{mark}"), "+".join(m.name for m in members),
+        stores[0].sample_rate, stores[0].channels, min(store.length for store in stores),
+        sources, tuple(scales[s] for s in sources),
+        paired=all(store.paired and set(store.sources) == set(sources) for store in stores),
+        fingerprint=mark, quarantined=sum(store.quarantined for store in stores), revision=revision,
+        format=JOINED_FORMAT, members=members,
+    )  # fmt: skip
 
 
-def _members(pairs: Iterable[tuple[CropStore, float]]) -> list[Member]:
+def _members(stores: Sequence[CropStore], weights: Sequence[float]) -> tuple[Member, ...]:
     """Returns the members, named by their data sets, and numbered from the second of one kind on."""
-    members: list[Member] = []
-    for store, weight in pairs:
-        count = sum(m.name.partition("-")[0] == store.dataset for m in members)
-        name = f"{store.dataset}-{count + 1}" if count else store.dataset
-        members.append(Member(name, store.uri, store.mark, store.length, store.encoding, weight))
-    return members
+    pairs = sorted(zip(stores, weights, strict=True), key=lambda pair: (pair[0].dataset, pair[0].mark))
+    kinds = [store.dataset for store, _ in pairs]
+    names = [f"{kind}-{n}" if (n := kinds[: i + 1].count(kind)) > 1 else kind for i, kind in enumerate(kinds)]
+    return tuple(
+        Member(name, s.uri, s.mark, s.length, s.encoding, weight)
+        for name, (s, weight) in zip(names, pairs, strict=True)
+    )
 
 
 def _sources(stores: Sequence[CropStore]) -> tuple[str, ...]:
@@ -91,10 +84,14 @@ def _check(stores: Sequence[CropStore], weights: Sequence[float]) -> None:
         )
     if again := [s.uri for i, s in enumerate(stores) if s.mark in [t.mark for t in stores[:i]]]:
         raise UserError(f"--crops names the crops of {again[0]} twice; name every store once")
-    for store in stores:
-        if store.members:
-            parts = " ".join(m.uri for m in store.members)
-            raise UserError(f"{store.uri} is itself joined; name its members in its place: --crops {parts}")
+    if joined := [store for store in stores if store.members]:
+        parts = " ".join(m.uri for m in joined[0].members)
+        raise UserError(f"{joined[0].uri} is itself joined; name its members in its place: --crops {parts}")
+    _check_formats(stores)
+    _check_scales(stores)
+
+
+def _check_formats(stores: Sequence[CropStore]) -> None:
     first = stores[0]
     for other in stores[1:]:
         if (other.sample_rate, other.channels) != (first.sample_rate, first.channels):
@@ -103,7 +100,6 @@ def _check(stores: Sequence[CropStore], weights: Sequence[float]) -> None:
                 f"{first.sample_rate} and {first.channels}; prepare it once more with jobs/prepare_crops.py "
                 f"--crop.sample-rate {first.sample_rate} --crop.channels {first.channels}"
             )
-    _check_scales(stores)
 
 
 def _check_scales(stores: Sequence[CropStore]) -> None:
@@ -144,6 +140,27 @@ def finish(joined: CropStore, stores: Sequence[CropStore], heard: Sequence[Heard
     Raises:
         UserError: a song is trained on that is held out, or a source has nothing left to train on.
     """
+    tracks, kept, songs = _known(joined, heard, drop)
+    _check_audible(joined, kept)
+    rows = [{**vars(t), "song": songs.get((t.member, t.track))} for t in tracks]
+    done = replace(
+        joined,
+        splits=_splits(joined, kept, songs),
+        statistics=source_statistics(_counts(joined, kept)),
+        contributions=_contributions(joined, kept),
+        content=fingerprint([[[m.content, m.weight] for m in joined.members], rows]),
+    )
+    begin(done, fresh=False)
+    _write_songs(done, rows)
+    write_index(done.uri, _parts(done, stores, kept))
+    done.save()
+    return done
+
+
+def _known(
+    joined: CropStore, heard: Sequence[Heard], drop: bool
+) -> tuple[list[Known], list[Heard], dict[Key, str]]:
+    """Returns all tracks, what is heard of those that are kept, and the songs of these."""
     tracks = tracks_of(heard)
     tolerance = {m.name: m.length / joined.sample_rate for m in joined.members}
     pairs = same_by_name(tracks, tolerance) + same_by_sound(heard)
@@ -152,20 +169,7 @@ def finish(joined: CropStore, stores: Sequence[CropStore], heard: Sequence[Heard
     if not drop:
         refuse(leaks, pairs)
     kept = [h for h in heard if h.key not in leaks]
-    _check_audible(joined, kept)
-    named = {key: None if key in leaks else song for key, song in songs.items()}
-    rows = [{**vars(t), "song": named[t.member, t.track]} for t in tracks]
-    done = replace(
-        joined,
-        splits=_splits(joined, kept, songs),
-        statistics=source_statistics(_counts(joined, kept)),
-        contributions=_contributions(joined, kept),
-        content=fingerprint([joined.fingerprint, rows]),
-    )
-    _write_songs(done, rows)
-    write_index(done.uri, _parts(done, stores, kept))
-    done.save()
-    return done
+    return tracks, kept, {key: song for key, song in songs.items() if key not in leaks}
 
 
 def _counts(joined: CropStore, heard: Iterable[Heard]) -> list[SourceCount]:
@@ -235,13 +239,3 @@ def _parts(
         for p in by_uri[m.uri].parts()
         if (m.name, p["split"], p["source"], p["name"]) in kept
     ]
-
-
-def contribution_table(store: CropStore) -> str:
-    """Returns what each member contributes, as CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["source", "member", "split", "minutes", "silence", "level_db"])
-    for c in sorted(store.contributions, key=lambda c: (c.source, c.member, c.split)):
-        writer.writerow([c.source, c.member, c.split, c.minutes, c.silence, c.level_db])
-    return text.getvalue()

@@ -100,6 +100,13 @@ def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatisti
     return {source: _mean(add_up([c for c in found if c.source == source])) for source in sources}
 
 
+def contribution_table(contributions: Iterable[Contribution]) -> str:
+    """Returns what the members of a joined store contribute, as CSV, by source, member and split."""
+    rows = sorted((c.source, c.member, c.split, c.minutes, c.silence, c.level_db) for c in contributions)
+    lines = [("source", "member", "split", "minutes", "silence", "level_db"), *rows]
+    return "".join(",".join(map(str, line)) + "\n" for line in lines)
+
+
 def add_up(counts: list[SourceCount]) -> SourceCount:
     """Returns the counts of one source together; the digests are left out."""
     return SourceCount(

@@ -147,12 +147,11 @@ class CropStore:
         for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
             value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
         store = from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
-        for member in store.members:
-            if cls.open(member.uri).mark != member.content:
-                raise UserError(
-                    f"{uri} was joined of {member.uri}, which has changed since; "
-                    "name the stores by --crops once more"
-                )
+        if changed := [m.uri for m in store.members if cls.open(m.uri).mark != m.content]:
+            raise UserError(
+                f"{uri} was joined of {changed[0]}, which has changed since; "
+                "name the stores by --crops once more"
+            )
         return store
 
     def save(self) -> None:
