@@ -34,6 +34,16 @@ def loudness(audio: Audio, sample_rate: int) -> float:
     return _lufs(loud[loud > loud.mean() * 10 ** (GATE / 10)].mean())
 
 
+def short_loudness(audio: Audio, sample_rate: int) -> float:
+    """Returns the `loudness` (LUFS) of (C, T) samples; of less than a block, which BS.1770 does not measure,
+    the K-weighted level without gates; -inf for silence.
+    """
+    if audio.shape[1] >= BLOCK * round(HOP * sample_rate):
+        return loudness(audio, sample_rate)
+    energy = sum(_energies(audio, sample_rate, audio.shape[1]))
+    return _lufs(energy) if energy > _energy(AUDIBLE_LUFS) else -math.inf
+
+
 def _energies(audio: Audio, sample_rate: int, hop: int) -> Iterator[float]:
     """Yields the weighted energy of each hop, summed over channels, in constant memory."""
     from scipy.signal import sosfilt

@@ -1,6 +1,6 @@
 """Crops of a finished store are read, all that a split has or part file by part file."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,15 +54,25 @@ def read_crops(store: CropStore, split: str, source: str, limit: int | None = No
         track=table["track"].to_pylist(),
         offset=table["offset"].to_numpy(),
         silent=table["silent"].to_numpy(),
-        audio=_decode_table(table, store.channels),
+        audio=decode_table(table, store.channels),
     )
 
 
-def read_part(store: CropStore, split: str, source: str, name: str, group: int | None = None) -> pa.Table:
-    """Returns one part file of one source, or a row group of it, as rows of `SCHEMA`, the audio as PCM."""
+def read_part(
+    store: CropStore,
+    split: str,
+    source: str,
+    name: str,
+    group: int | None = None,
+    rows: Sequence[int] | None = None,
+) -> pa.Table:
+    """Returns one part file of one source, or a row group of it, as rows of `SCHEMA`, the audio as PCM; all
+    its rows, or those at these places.
+    """
     filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
     with pq.ParquetFile(path, filesystem=filesystem) as file:
-        return _unpacked(file.read() if group is None else file.read_row_group(group), store)
+        table = file.read() if group is None else file.read_row_group(group)
+    return _unpacked(table if rows is None else table.take(pa.array(rows, pa.int64())), store)
 
 
 def read_aligned(
@@ -74,7 +84,7 @@ def read_aligned(
     tables = [read_part(store, split, source, name, group) for source in store.sources]
     keys = [t.select(["track", "offset"]) for t in tables]
     assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"
-    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
+    audio = np.stack([decode_table(t, store.channels) for t in tables], axis=1)
     return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
 
 
@@ -97,12 +107,13 @@ def read_rows(batch: Mapping[str, Any], store: CropStore, split: str, source: st
     return {**columns, "audio": np.array([item.tobytes() for item in pcm], object)}
 
 
+def decode_table(table: pa.Table, channels: int) -> np.ndarray:
+    """Returns the audio of rows that `read_part` gave, float32 (N, C, T)."""
+    return decode(table["audio"].to_pylist(), table["gain"].to_numpy(), channels)
+
+
 def _unpacked(table: pa.Table, store: CropStore) -> pa.Table:
     if store.encoding == "pcm":
         return table
     audio = pa.array([unpack(item.as_py(), store.encoding) for item in table["audio"]], pa.binary())
     return table.set_column(table.schema.get_field_index("audio"), "audio", audio)
-
-
-def _decode_table(table: pa.Table, channels: int) -> np.ndarray:
-    return decode(table["audio"].to_pylist(), table["gain"].to_numpy(), channels)
