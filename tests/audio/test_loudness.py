@@ -6,7 +6,7 @@ import numpy as np
 import pyloudnorm
 import pytest
 
-from vsep_ray.audio.loudness import loudness
+from vsep_ray.audio.loudness import loudness, short_loudness
 
 RATE = 16_000
 NOISE = np.random.default_rng(0).normal(0, 0.05, (2, RATE)).astype(np.float32)
@@ -27,3 +27,11 @@ def test_loudness_is_that_of_pyloudnorm(rate):
     for channels in (1, 2):
         meter = pyloudnorm.Meter(rate).integrated_loudness(audio[:channels].T.astype(np.float64))
         assert loudness(audio[:channels], rate) == pytest.approx(meter, abs=0.001)
+
+
+def test_less_than_a_block_has_the_loudness_that_it_would_have_if_it_went_on():
+    time = np.arange(RATE) / RATE
+    sine = (0.1 * np.sin(2 * np.pi * 1_000 * time)).astype(np.float32)[None]
+    assert short_loudness(sine, RATE) == loudness(sine, RATE)
+    assert short_loudness(sine[:, : RATE // 8], RATE) == pytest.approx(loudness(sine, RATE), abs=0.1)
+    assert short_loudness(0 * sine[:, : RATE // 8], RATE) == -math.inf

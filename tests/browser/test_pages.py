@@ -12,8 +12,11 @@ import pytest
 from matplotlib.figure import Figure
 from mlflow_server import MlflowServer, free_port
 
+from vsep_ray.crops.findings import Finding
+from vsep_ray.crops.survey import Song, survey
 from vsep_ray.evaluation.scores import Score
 from vsep_ray.report.catalog import catalog_page
+from vsep_ray.report.data_page import SourceSection, SplitCount, data_page, source_html
 from vsep_ray.report.media import Clip
 from vsep_ray.report.page import page
 from vsep_ray.tracking import Tracker
@@ -42,6 +45,16 @@ def catalog():
     row = {"audio_seconds": LONG, "sample_rate": 8000, "channels": 1, "gain": 1.0, "remainder_db": -40.0}
     row |= {"track": "a song", "confidence_db": [8.0], "lowest_confidence_db": 8.0}
     return catalog_page("Separated", {"tracks": 1}, [], [row], ["bass"], clips())
+
+
+def data():
+    song = "a song of a_name_that_is_long_and_cannot_be_broken"
+    audio = 0.1 * np.random.default_rng(0).standard_normal((1, 1, int(LONG * 8000))).astype(np.float32)
+    found = survey("bass", [Song(song, "train", (0,), audio, audio)], 8000)
+    html = source_html(found, [Clip(song, "train, from 0.0 s", "crop", audio[0], 8000)] * 10)
+    counts = (SplitCount("bass", "train", 1, 1, LONG / 60, 0.0, 1.0),)
+    leaks = [Finding("leak", song, "bass", "31 % of it is also in drums", 6.2)]
+    return data_page("Data", {"content": 9 * "0123456789"}, [SourceSection(found, counts, html)], leaks)
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +152,33 @@ def test_the_report_works_inside_mlflow(tab, runs):
     check_players(place)
 
 
+def complaints(tab, path, html):
+    """Opens a page from disk, and returns a list that its requests and errors come into."""
+    path.write_text(html)
+    found = []
+    inside = ("data:", "blob:", path.as_uri())
+    tab.on("request", lambda r: None if r.url.startswith(inside) else found.append(r.url))
+    tab.on("console", lambda m: found.append(m.text) if m.type in ("error", "warning") else None)
+    tab.on("pageerror", lambda e: found.append(str(e)))
+    tab.goto(path.as_uri())
+    return found
+
+
 @pytest.mark.parametrize("make", [evaluation, catalog])
 def test_a_page_from_disk_asks_for_nothing_and_reports_no_error(tab, tmp_path, make):
-    path = tmp_path / "page.html"
-    path.write_text(make())
-    requests, errors = [], []
-    tab.on("request", lambda r: requests.append(r.url))
-    tab.on("console", lambda m: errors.append(m.text) if m.type in ("error", "warning") else None)
-    tab.on("pageerror", lambda e: errors.append(str(e)))
-    tab.goto(path.as_uri())
+    found = complaints(tab, tmp_path / "page.html", make())
     check_players(tab)
-    outside = [u for u in requests if not u.startswith(("data:", "blob:")) and u != path.as_uri()]
-    assert (outside, errors) == ([], [])
+    assert found == []
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_crops_are_heard_and_seen_on_a_desk_and_on_a_telephone(tab, tmp_path, width):
+    tab.set_viewport_size({"width": width, "height": 844})
+    found = complaints(tab, tmp_path / "data.html", data())
+    assert tab.evaluate("document.documentElement.scrollWidth") == width
+    assert all(i.evaluate("i => i.naturalWidth > 20 && i.width > 150") for i in tab.locator("img").all())
+    sounds = tab.locator("audio").all()
+    assert len(sounds) == 10
+    sounds[0].evaluate("a => a.play()")
+    wait_until(lambda: sounds[0].evaluate("a => a.currentTime > 0.2 && Math.abs(a.duration - 4) < 0.1"))
+    assert found == []

@@ -43,7 +43,17 @@ def test_a_dry_run_touches_nothing(tmp_path):
     done, line = start(tmp_path, "--dry-run")
     assert (done.returncode, line["status"]) == (0, "planned")
     assert line["tracks"] == {"train": 1_024, "valid": 64, "test": 64}
-    assert not (tmp_path / "storage").exists()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_says_what_the_data_set_holds(tmp_path):
+    done, line = start(tmp_path, "--dry-run", "--sources", "sine", "square")
+    *_, head, first, second = (
+        x.split() for x in done.stdout.splitlines() if x.startswith(("split", "train"))
+    )
+    assert head[:5] == ["split", "source", "songs", "tracks", "read"]
+    assert first[:6] == ["train", "sine", "1024", "1024", "3", "~2.2"] and second[1] == "square"
+    assert line["sources"] == ["sine", "square"]
 
 
 def test_mistakes_exit_with_2_and_one_line(tmp_path):

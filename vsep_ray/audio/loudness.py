@@ -49,6 +49,16 @@ def crop_loudness(crops: NDArray[np.float32], sample_rate: int) -> NDArray[np.fl
     return OFFSET + 10 * np.log10(np.maximum(energy, SILENT))
 
 
+def short_loudness(audio: Audio, sample_rate: int) -> float:
+    """Returns the `loudness` (LUFS) of (C, T) samples, or of less than a block the `crop_loudness`; -inf for
+    silence.
+    """
+    if audio.shape[1] >= BLOCK * round(HOP * sample_rate):
+        return loudness(audio, sample_rate)
+    found = float(crop_loudness(audio, sample_rate))
+    return found if found > AUDIBLE_LUFS else -math.inf
+
+
 def _energies(audio: Audio, sample_rate: int, hop: int) -> Iterator[float]:
     """Yields the weighted energy of each hop, summed over channels, in constant memory."""
     from scipy.signal import sosfilt

@@ -11,14 +11,16 @@ from typing import Any
 import ray.data
 
 from vsep_ray import storage
+from vsep_ray.cluster.data_page import write_page
 from vsep_ray.cluster.runtime.progress import EVERY_SECONDS
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.config import fingerprint, to_dict
+from vsep_ray.crops import preview, writing
 from vsep_ray.crops import store as crops
-from vsep_ray.crops import writing
 from vsep_ray.crops.part_files import Open
 from vsep_ray.crops.store import FORMAT
 from vsep_ray.datasets import registry
+from vsep_ray.datasets.track import Track
 from vsep_ray.presets import PrepareCropsConfig
 
 log = logging.getLogger(__name__)
@@ -30,8 +32,9 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     """Cuts a data set into a crop store, in parallel over tracks; what an earlier run finished is kept.
 
     Returns:
-        The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, content, output and
-        statistics per source; status ``failed`` if more than ``max_failed`` of the tracks are quarantined.
+        The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, content, output,
+        statistics per source, and the page to look at and listen to; status ``failed`` if more than
+        ``max_failed`` of the tracks are quarantined.
 
     Raises:
         UserError: nothing found at the root, a class without audible crops, or an output folder with other
@@ -47,19 +50,33 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
         log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
         write_units(layout, missing, functools.partial(config.dataset.open, crop=config.crop))
         store = writing.finish(layout, writing.records(layout.uri), git_revision())
-    return _figures(store, units, config.max_failed)
+    return {**_figures(store, units, config.max_failed), "page": write_page(store)}
 
 
 def plan(config: PrepareCropsConfig) -> dict[str, Any]:
-    """Returns what `prepare` would do, and writes nothing: tracks per split, sources, fingerprint, output."""
+    """Returns what `prepare` would do, and writes nothing: tracks per split, sources, fingerprint, output. It
+    prints a table of what the data set holds, from the beginnings of a few songs.
+    """
     layout, units = _layout(config)
     names = dict.fromkeys(unit.split for unit in units)
+    print(_preview(layout, [track for unit in units for track in unit.tracks], config), flush=True)
     return {
         "tracks": {s: len({t.id for unit in units if unit.split == s for t in unit.tracks}) for s in names},
         "sources": list(layout.sources),
         "fingerprint": layout.fingerprint,
         "output": layout.uri,
     }
+
+
+def _preview(layout: crops.CropStore, tracks: Sequence[Track], config: PrepareCropsConfig) -> str:
+    chosen, looks = preview.choose(tracks), []
+    said = time.monotonic()
+    for track in chosen:
+        looks.append(preview.look_at(track, layout, functools.partial(config.dataset.open, crop=config.crop)))
+        if time.monotonic() > said + EVERY_SECONDS:
+            said = time.monotonic()
+            log.info("read %d of %d songs", len(looks), len(chosen))
+    return preview.describe(tracks, looks)
 
 
 def _layout(config: PrepareCropsConfig) -> tuple[crops.CropStore, list[writing.Unit]]:

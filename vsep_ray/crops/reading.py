@@ -62,15 +62,23 @@ def read_crops(store: CropStore, split: str, source: str, limit: int | None = No
     return Crops(chosen["track"].to_pylist(), chosen["offset"].to_numpy(), silent, audio)
 
 
-def read_part(store: CropStore, split: str, source: str, name: str, group: int | None = None) -> pa.Table:
+def read_part(
+    store: CropStore,
+    split: str,
+    source: str,
+    name: str,
+    group: int | None = None,
+    rows: Sequence[int] | None = None,
+) -> pa.Table:
     """Returns one part file of one source, or a row group of it, as columns track, offset, gain and audio,
-    which is PCM. In a joined store tracks are named by their songs, and crops that are longer than the
-    store's are several.
+    which is PCM; all its rows, or those at these places. In a joined store tracks are named by their songs,
+    and crops that are longer than the store's are several.
     """
     member = store.owner(name)
     filesystem, path = storage.open_filesystem(store.part_file(split, source, name))
     with pq.ParquetFile(path, filesystem=filesystem) as file:
         table = file.read(COLUMNS) if group is None else file.read_row_group(group, COLUMNS)
+    table = table if rows is None else table.take(pa.array(rows, pa.int64()))
     return _pieces(_unpacked(_by_songs(table, store, member), member), member.length, store)
 
 
@@ -83,7 +91,7 @@ def read_aligned(
     tables = [read_part(store, split, source, name, group) for source in store.sources]
     keys = [t.select(["track", "offset"]) for t in tables]
     assert all(k.equals(keys[0]) for k in keys), "a unit writes the crops of all its sources in one order"
-    audio = np.stack([_decode_table(t, store.channels) for t in tables], axis=1)
+    audio = np.stack([decode_table(t, store.channels) for t in tables], axis=1)
     return keys[0]["track"].to_pylist(), keys[0]["offset"].to_numpy(), audio
 
 
@@ -166,7 +174,7 @@ def _beginnings(
     silent (N,).
     """
     table = _unpacked(_rows(uris).take(pa.array(rows)), member)
-    audio = _decode_table(table, store.channels)[..., : store.length]
+    audio = decode_table(table, store.channels)[..., : store.length]
     silent = level_db(audio) < SILENCE_DB if member.length > store.length else table["silent"].to_numpy()
     return audio, silent
 
@@ -178,5 +186,6 @@ def _unpacked(table: pa.Table, member: Member) -> pa.Table:
     return table.set_column(table.schema.get_field_index("audio"), "audio", audio)
 
 
-def _decode_table(table: pa.Table, channels: int) -> np.ndarray:
+def decode_table(table: pa.Table, channels: int) -> np.ndarray:
+    """Returns the audio of rows that `read_part` gave, float32 (N, C, T)."""
     return decode(table["audio"].to_pylist(), table["gain"].to_numpy(), channels)

@@ -9,6 +9,7 @@
     <uri>/split=train/source=mixture/...            paired data only: sum_k a_k s_k of the aligned crops
     <uri>/split=train/source=mixture_published/...  where the data set has mixtures of its own
     <uri>/_plan.json, <uri>/_units/                 what `vsep_ray.crops.writing` needs to resume
+    <uri>/data.html                                 a page to look at and listen to; nothing reads it
 
 A joined store (`vsep_ray.crops.joining`) has no part files of its own, but names those of its members::
 

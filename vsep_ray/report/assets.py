@@ -20,7 +20,14 @@ anywhere; } .scroll { overflow-x: auto; }
 button { font: inherit; border: 1px solid var(--line); border-radius: .3rem; background: none; color: inherit;
 cursor: pointer; } button[aria-pressed=true] { background: var(--accent); color: white; }
 .muted { opacity: .45; }
-@media (max-width: 50rem) { .sound { grid-template-columns: 1fr 1fr; } .sound audio { width: 100%; } }
+.pictures, .crops { display: grid; gap: .7rem; grid-template-columns: repeat(auto-fill,
+minmax(min(100%, 16rem), 1fr)); }
+.pictures img { width: 100%; } figure { margin: 0; min-width: 0; border: 1px solid var(--line); border-radius:
+.5rem; padding: .5rem; } figcaption { overflow-wrap: anywhere; line-height: 1.3; } figure img { width: 100%;
+height: 4rem; } figure audio { width: 100%; height: 2rem; }
+.words :is(th, td):not(:last-child) { text-align: left; }
+@media (max-width: 50rem) { .sound { grid-template-columns: 1fr 1fr; } .sound audio { width: 100%; }
+th, td { padding: .25rem .4rem; } }
 """
 
 # All sounds of a track are decoded once and started at the same instant of one audio clock; solo and mute

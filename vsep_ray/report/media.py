@@ -1,15 +1,19 @@
 """Audio and spectrograms as data URIs, so that a page needs nothing but itself."""
 
 import base64
-import io
+import tempfile
 from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch.nn.functional import adaptive_avg_pool2d
 
-from vsep_ray.audio.io import BLOCK
-from vsep_ray.transforms.stft import stft
+from vsep_ray.audio import io
+from vsep_ray.crops.features import power_of, windows
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WAV_SECONDS = 2.0  # shorter clips are wav: lossless, and no codec delay where every millisecond shows
 IMAGE = (96, 400)  # rows and columns of a spectrogram, at most
@@ -37,33 +41,48 @@ class Clip:
     sample_rate: int
 
 
-def audio_uri(clip: Clip, gain: float) -> str:
-    """Returns the sound, times a gain, as a data URI: 16-bit wav if it is short, else Ogg Vorbis."""
-    import soundfile
-
-    frames = np.clip(gain * clip.audio.T, -1, 1)
-    short = len(frames) <= WAV_SECONDS * clip.sample_rate
-    kind = {"format": "WAV", "subtype": "PCM_16"} if short else {"format": "OGG", "subtype": "VORBIS"}
-    buffer = io.BytesIO()
-    with soundfile.SoundFile(buffer, "w", clip.sample_rate, clip.audio.shape[0], **kind) as file:
-        for start in range(0, len(frames), BLOCK):  # libsndfile's Vorbis encoder overflows on long writes
-            file.write(frames[start : start + BLOCK])
-    return _uri(buffer.getvalue(), "audio/wav" if short else "audio/ogg")
+def audio_uri(clip: Clip, gain: float, lossless_seconds: float = WAV_SECONDS) -> str:
+    """Returns the sound, times a gain, as a data URI: 16-bit wav if it is short, else Ogg Vorbis. The same
+    sound gives the same bytes.
+    """
+    short = clip.audio.shape[1] <= lossless_seconds * clip.sample_rate
+    format, subtype = ("wav", "16") if short else ("ogg", "auto")
+    audio = np.clip(gain * clip.audio, -1, 1).astype(np.float32)
+    with tempfile.NamedTemporaryFile() as file:
+        io.write(file.name, audio, clip.sample_rate, format=format, subtype=subtype)
+        content = Path(file.name).read_bytes()
+    return _uri(content, "audio/wav" if short else "audio/ogg")
 
 
 def spectrogram_uri(clip: Clip) -> str:
     """Returns the log-magnitude spectrogram of the channels' mean as a PNG data URI, low tones below."""
     from matplotlib import image
 
-    signal = torch.from_numpy(clip.audio.mean(0))
+    signal = clip.audio.mean(0)
     size = min(1024, max(64, 1 << (len(signal) // 8).bit_length()))
-    power = stft(signal, size, size // 4).abs().square()
-    rows, columns = (min(most, there) for most, there in zip(IMAGE, power.shape, strict=True))
-    level = 10 * np.log10(adaptive_avg_pool2d(power[None], (rows, columns))[0].numpy() + LOWEST**2)
+    power = power_of(windows(np.pad(signal, size // 2), size, size // 4)).T / size
+    for axis, most in enumerate(IMAGE):
+        power = _pooled(power, most, axis)
+    level = 10 * np.log10(power + LOWEST**2)
     low, high = level.max() - RANGE_DB, level.max() + 1e-3
-    buffer = io.BytesIO()
+    buffer = BytesIO()
     image.imsave(buffer, level[::-1], format="png", cmap="magma", vmin=low, vmax=high)
     return _uri(buffer.getvalue(), "image/png")
+
+
+def figure_uri(figure: "Figure") -> str:
+    """Returns a figure as a PNG data URI, transparent, with two pixels for each of the page."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=160, transparent=True)
+    return _uri(buffer.getvalue(), "image/png")
+
+
+def _pooled(values: np.ndarray, most: int, axis: int) -> np.ndarray:
+    """Returns means of neighbours, ``most`` along an axis, or all of them where there are fewer."""
+    there = values.shape[axis]
+    edges = np.linspace(0, there, min(most, there), endpoint=False).astype(int)
+    counts = np.diff(edges, append=there)
+    return np.add.reduceat(values, edges, axis) / np.expand_dims(counts, 1 - axis)
 
 
 def _uri(content: bytes, kind: str) -> str:
