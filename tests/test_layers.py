@@ -29,7 +29,7 @@ LAYERS = [
     {"cluster", "pyfunc"},
 ]
 MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}
-LAZY = {"museval", "musdb", "stempeg", "av", "mido", "pyloudnorm", "fluidsynth"}
+LAZY = {"museval", "musdb", "stempeg", "av", "mido", "pyloudnorm", "fluidsynth", "pyworld"}
 
 
 def modules():

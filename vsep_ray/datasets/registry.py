@@ -15,12 +15,13 @@ from vsep_ray.datasets.musdb import MUSDB18Config, MUSDB18HQConfig
 from vsep_ray.datasets.slakh import SlakhConfig
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.datasets.track import Track
+from vsep_ray.datasets.voices import VoicesConfig
 
 # The union of all data sets: a new one is one file and one name here.
 DatasetConfig = (
     ToyConfig | StemsConfig | SourcesConfig | ManifestConfig
     | MUSDB18Config | MUSDB18HQConfig | SlakhConfig | MoisesDBConfig | MedleyDBConfig
-    | MidiConfig | BandConfig
+    | MidiConfig | BandConfig | VoicesConfig
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ class PrepareCropsConfig(JobConfig):
     """This data set is cut. toy: toy waves. stems: a folder per track. sources: a folder per source, no
     pairing. manifest: a CSV or Parquet table. musdb18: .stem.mp4. musdb18hq: wav. slakh: Slakh2100.
     moisesdb: MoisesDB. medleydb: MedleyDB 1 and 2. midi: MIDI files, rendered by SoundFonts. band: songs
-    composed by seed, rendered likewise."""
+    composed by seed, rendered likewise. voices: recordings of solo voices and variants of them."""
     output: str = option("", role="place")
     """The crop store goes to this folder. Default: <storage>/crops/<dataset>-<fingerprint>"""
     sources: tuple[str, ...] = ()
