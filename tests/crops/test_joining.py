@@ -13,7 +13,8 @@ from stores import joined_store, read_paired, song_store, tune
 
 from vsep_ray.config import UserError
 from vsep_ray.crops import joining
-from vsep_ray.crops.batches import AugmentConfig, Window, draw_remix
+from vsep_ray.crops.augment import AugmentConfig
+from vsep_ray.crops.batches import Window, draw_remix
 from vsep_ray.crops.reading import PAIRED, read_crops, read_rows
 from vsep_ray.crops.statistics import contribution_table
 from vsep_ray.crops.store import JOINED_FORMAT, CropStore
@@ -221,7 +222,7 @@ def test_no_mixture_holds_two_stems_of_one_song_whatever_the_stores_share(
                 near = min(truth, key=lambda t: np.abs(np.frombuffer(t, np.float32) - start).max())
                 assert names.setdefault(row.track, truth[near]) == truth[near]
     assert len(set(names.values())) == len(names)  # so that what differs in its id is another song
-    draw_remix(windows, np.random.default_rng(seed), 200, AugmentConfig())  # asserts the law itself
+    draw_remix(windows, np.random.default_rng(seed), 200, AugmentConfig(), 8_000)  # asserts the law itself
 
 
 def columns(rows):

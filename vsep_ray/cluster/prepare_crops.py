@@ -28,13 +28,22 @@ MAX_TASKS = 1_000
 """A plan of Ray Data has at most this number of blocks: a million tracks do not make a million tasks."""
 
 
+def run(config: PrepareCropsConfig) -> dict[str, Any]:
+    """Does what `prepare` does, and makes the store's page to look at and listen to.
+
+    Returns:
+        The figures of `prepare`, and the page.
+    """
+    figures = prepare(config)
+    return {**figures, "page": write_page(crops.CropStore.open(figures["output"]))}
+
+
 def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     """Cuts a data set into a crop store, in parallel over tracks; what an earlier run finished is kept.
 
     Returns:
-        The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, content, output,
-        statistics per source, and the page to look at and listen to; status ``failed`` if more than
-        ``max_failed`` of the tracks are quarantined.
+        The figures of the JSON line: tracks, crops, seconds, quarantined, fingerprint, content, output and
+        statistics per source; status ``failed`` if more than ``max_failed`` of the tracks are quarantined.
 
     Raises:
         UserError: nothing found at the root, a class without audible crops, or an output folder with other
@@ -50,7 +59,7 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
         log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
         write_units(layout, missing, functools.partial(config.dataset.open, crop=config.crop))
         store = writing.finish(layout, writing.records(layout.uri), git_revision())
-    return {**_figures(store, units, config.max_failed), "page": write_page(store)}
+    return _figures(store, units, config.max_failed)
 
 
 def plan(config: PrepareCropsConfig) -> dict[str, Any]:
