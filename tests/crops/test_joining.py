@@ -131,6 +131,9 @@ def test_what_is_dropped_is_in_no_stream_and_in_no_figure(tmp_path):
     for source in (*store.sources, MIXTURE, PAIRED):
         songs = {r["track"] for r in rows_of(store, "train", source)}
         assert songs == {"stems/one", "stems/three", "sources/four"}
+        gone = {"name": ["stems/part-0000001.parquet"], "group": [0]}  # as where other groups of it are kept
+        nothing = {name: [] for name in ("track", "offset", "gain", "audio", "member")}
+        assert read_rows(gone, store, "train", source).to_pydict() == nothing
     assert set(read_crops(store, "train", "drums").track) == songs
     assert set(read_crops(store, "test", "drums").track) == {"sources/elsewhere"}
     assert store.splits["train"].tracks == 3 and store.statistics["bass"].crops == 24

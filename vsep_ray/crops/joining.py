@@ -230,12 +230,15 @@ def _write_songs(joined: CropStore, rows: list[dict[str, object]]) -> None:
 def _parts(
     joined: CropStore, stores: Sequence[CropStore], heard: Iterable[Heard]
 ) -> list[tuple[str, str, str, int]]:
-    """Returns split, source, name and row groups of the part files that hold something of what is kept."""
+    """Returns split, source, name and row groups of the part files that hold something of what is kept; those
+    of the members take turns, so that the first of them are of all.
+    """
     by_uri = {store.uri: store for store in stores}
     kept = {(h.member, h.split, h.count.source, h.part) for h in heard}
-    return [
+    found = [
         (p["split"], p["source"], f"{m.name}/{p['name']}", p["groups"])
         for m in joined.members
         for p in by_uri[m.uri].parts()
         if (m.name, p["split"], p["source"], p["name"]) in kept
     ]
+    return sorted(found, key=lambda part: part[2].rpartition("/")[2])
