@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from vsep_ray.audio.loudness import crop_loudness
 from vsep_ray.config import UserError
 from vsep_ray.crops.augment import AugmentConfig, augmented, level_factors, limited, silenced
-from vsep_ray.crops.batches import Window, draw_remix
+from vsep_ray.crops.batches import draw_remix
 from vsep_ray.crops.effects import EFFECTS
 from vsep_ray.crops.encoding import encode
+from vsep_ray.crops.windows import Window
 
 RATE = 8_000
 EVERYTHING = AugmentConfig(

@@ -23,8 +23,9 @@ from vsep_ray.cluster.train.launch import default_workers, forget, run_name, tra
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
 from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import Window, draw_clips
+from vsep_ray.crops.batches import draw_clips
 from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.windows import Window
 from vsep_ray.datasets.toy import SHAPES
 from vsep_ray.evaluation.likelihood import (
     NATS_PER_BIT,

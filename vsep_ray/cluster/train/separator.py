@@ -29,9 +29,10 @@ from vsep_ray.cluster.train.launch import default_workers, forget, run_name, tra
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError, settled, short_name
 from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import Window, draw_clips, draw_remix
+from vsep_ray.crops.batches import draw_clips, draw_remix
 from vsep_ray.crops.reading import PAIRED
 from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.windows import Window
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.objectives import Objective, Supervised
 from vsep_ray.presets import TrainSeparatorConfig
