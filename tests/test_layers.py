@@ -16,6 +16,7 @@ LAYERS = [
     {"music"},
     {"datasets"},
     {"crops", "catalog"},
+    {"batches", "survey"},
     {"nn"},
     {"mixing"},
     {"priors", "separators"},
@@ -30,6 +31,7 @@ LAYERS = [
 ]
 MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}
 LAZY = {"museval", "musdb", "stempeg", "av", "mido", "pyloudnorm", "fluidsynth", "pyworld"}
+LAZY |= {"numpy_audio_limiter", "python_stretch"}
 
 
 def modules():

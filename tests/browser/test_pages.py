@@ -12,13 +12,13 @@ import pytest
 from matplotlib.figure import Figure
 from mlflow_server import MlflowServer, free_port
 
-from vsep_ray.crops.findings import Finding
-from vsep_ray.crops.survey import Song, survey
 from vsep_ray.evaluation.scores import Score
 from vsep_ray.report.catalog import catalog_page
 from vsep_ray.report.data_page import SourceSection, SplitCount, data_page, source_html
 from vsep_ray.report.media import Clip
 from vsep_ray.report.page import page
+from vsep_ray.survey.findings import Finding
+from vsep_ray.survey.sources import Song, survey
 from vsep_ray.tracking import Tracker
 from vsep_ray.tracking.client import experiment_id
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from stores import joined_store, song_store, tune
 
+from vsep_ray.batches.windows import Window
 from vsep_ray.cluster.inputs import crop_store
 from vsep_ray.cluster.train.task import StreamSpec
 from vsep_ray.config import UserError
 from vsep_ray.crops import joining
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.windows import Window
 from vsep_ray.presets import CropsJobConfig
 
 pytestmark = pytest.mark.ray

@@ -11,14 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import joined_store, read_paired, song_store, tune
 
+from vsep_ray.batches.augment import AugmentConfig
+from vsep_ray.batches.remixing import draw_remix
+from vsep_ray.batches.windows import Window
 from vsep_ray.config import UserError
 from vsep_ray.crops import joining
-from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import draw_remix
 from vsep_ray.crops.reading import PAIRED, read_crops, read_rows
 from vsep_ray.crops.statistics import contribution_table
 from vsep_ray.crops.store import JOINED_FORMAT, CropStore
-from vsep_ray.crops.windows import Window
 from vsep_ray.datasets.track import MIXTURE
 
 BEAT = 1_000

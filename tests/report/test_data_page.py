@@ -7,10 +7,10 @@ import re
 import numpy as np
 import soundfile
 
-from vsep_ray.crops.findings import Finding
-from vsep_ray.crops.survey import Song, survey
 from vsep_ray.report.data_page import MOST, Contribution, SourceSection, SplitCount, data_page, source_html
 from vsep_ray.report.media import Clip
+from vsep_ray.survey.findings import Finding
+from vsep_ray.survey.sources import Song, survey
 
 RATE = 8_000
 TONE = (0.1 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)[None]

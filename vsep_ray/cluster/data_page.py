@@ -10,13 +10,13 @@ import ray
 
 from vsep_ray import storage
 from vsep_ray.cluster.runtime.progress import gathered
-from vsep_ray.crops.findings import Finding
-from vsep_ray.crops.leakage import leaks
-from vsep_ray.crops.sampling import list_crops, sample, sample_aligned
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.survey import Song, survey
 from vsep_ray.report.data_page import Contribution, SourceSection, SplitCount, data_page, source_html
 from vsep_ray.report.media import Clip
+from vsep_ray.survey.findings import Finding
+from vsep_ray.survey.leakage import leaks
+from vsep_ray.survey.sampling import list_crops, sample, sample_aligned
+from vsep_ray.survey.sources import Song, survey
 
 PAGE_FILE = "data.html"
 HEARD = 10

@@ -15,13 +15,14 @@ from vsep_ray.cluster.data_page import write_page
 from vsep_ray.cluster.runtime.progress import EVERY_SECONDS
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.config import fingerprint, to_dict
-from vsep_ray.crops import preview, writing
 from vsep_ray.crops import store as crops
+from vsep_ray.crops import writing
 from vsep_ray.crops.part_files import Open
 from vsep_ray.crops.store import FORMAT
 from vsep_ray.datasets import registry
 from vsep_ray.datasets.track import Track
 from vsep_ray.presets import PrepareCropsConfig
+from vsep_ray.survey import preview
 
 log = logging.getLogger(__name__)
 MAX_TASKS = 1_000

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
+from vsep_ray.batches.augment import REMIXING, AugmentConfig
 from vsep_ray.config import option, short_name
-from vsep_ray.crops.augment import REMIXING, AugmentConfig
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
 from vsep_ray.objectives import NoneConfig, RemixConfig, SelfTrainingConfig

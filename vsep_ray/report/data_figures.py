@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vsep_ray.crops.survey import Survey
+from vsep_ray.survey.sources import Survey
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from vsep_ray.audio.loudness import short_loudness
-from vsep_ray.crops.findings import Finding, worst_first
-from vsep_ray.crops.survey import Survey
 from vsep_ray.report import parts
 from vsep_ray.report.data_figures import data_figures
 from vsep_ray.report.media import Clip, audio_uri, figure_uri, spectrogram_uri
+from vsep_ray.survey.findings import Finding, worst_first
+from vsep_ray.survey.sources import Survey
 
 MOST = 40
 """Findings on the page, at most."""

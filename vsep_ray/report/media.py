@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsep_ray.audio import io
-from vsep_ray.crops.features import power_of, windows
+from vsep_ray.survey.features import power_of, windows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -11,13 +11,13 @@ from ray.train.v2._internal.execution import train_fn_utils
 from stores import noise_store
 
 from vsep_ray import checkpoint
+from vsep_ray.batches.augment import AugmentConfig
 from vsep_ray.cluster.train import loop
 from vsep_ray.cluster.train.held_out import BOUND
 from vsep_ray.cluster.train.priors import PriorTask
 from vsep_ray.cluster.train.separator import SeparatorTask
 from vsep_ray.cluster.train.task import Launch
 from vsep_ray.config import UserError, members, short_name
-from vsep_ray.crops.augment import AugmentConfig
 from vsep_ray.objectives import SelfTrainingConfig
 from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
 from vsep_ray.priors import FlowConfig

@@ -13,14 +13,14 @@ import numpy as np
 
 from vsep_ray.audio import io
 from vsep_ray.audio.resampling import Audio, map_channels, rechunk, resample
+from vsep_ray.batches.augment import AugmentConfig
+from vsep_ray.batches.remixing import draw_remix
+from vsep_ray.batches.windows import Window
 from vsep_ray.cluster.benchmark.cases import RATE, Row, medians, peaks
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.cluster.train.task import StreamSpec
-from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import draw_remix
 from vsep_ray.crops.encoding import encode
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.windows import Window
 from vsep_ray.crops.writing import Unit, write_unit
 from vsep_ray.datasets.manifest import ManifestConfig
 from vsep_ray.datasets.musdb import SOURCES

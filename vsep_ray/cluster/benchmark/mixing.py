@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import draw_remix
-from vsep_ray.crops.effects import EFFECTS
+from vsep_ray.batches.augment import AugmentConfig
+from vsep_ray.batches.effects import EFFECTS
+from vsep_ray.batches.remixing import draw_remix
+from vsep_ray.batches.windows import Window
 from vsep_ray.crops.encoding import encode
-from vsep_ray.crops.windows import Window
 
 FORMATS = ((16_000, 1, 4), (44_100, 2, 6))
 """Sample rate (Hz), channels and length (s) of the clips."""

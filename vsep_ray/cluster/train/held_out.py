@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vsep_ray.crops.augment import level_factors
+from vsep_ray.batches.augment import level_factors
 from vsep_ray.crops.reading import Crops, read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE

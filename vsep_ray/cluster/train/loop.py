@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from vsep_ray import checkpoint
+from vsep_ray.batches.windows import Block, Window
 from vsep_ray.cluster.runtime.tracked_run import spool
 from vsep_ray.cluster.train.task import Launch, Task
 from vsep_ray.config import UserError
-from vsep_ray.crops.windows import Block, Window
 from vsep_ray.nn.precision import resolve
 from vsep_ray.objectives.alarms import alarms
 from vsep_ray.parallel import collectives

@@ -14,6 +14,9 @@ from torch import Tensor, from_numpy
 from typing_extensions import override
 
 from vsep_ray import checkpoint, storage
+from vsep_ray.batches.augment import AugmentConfig
+from vsep_ray.batches.remixing import draw_clips
+from vsep_ray.batches.windows import Window
 from vsep_ray.cluster.inputs import DISCRIMINATION, crop_store, log_crops
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.progress import gathered
@@ -22,10 +25,7 @@ from vsep_ray.cluster.train.held_out import validation_crops
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError
-from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import draw_clips
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.windows import Window
 from vsep_ray.datasets.toy import SHAPES
 from vsep_ray.evaluation.likelihood import (
     NATS_PER_BIT,

@@ -12,6 +12,9 @@ from torch import Tensor
 from typing_extensions import override
 
 from vsep_ray import checkpoint, storage
+from vsep_ray.batches.augment import AugmentConfig
+from vsep_ray.batches.remixing import draw_clips, draw_remix
+from vsep_ray.batches.windows import Window
 from vsep_ray.cluster.inputs import (
     crop_store,
     find_separator,
@@ -28,11 +31,8 @@ from vsep_ray.cluster.train.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart, with_format
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
 from vsep_ray.config import UserError, settled, short_name
-from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import draw_clips, draw_remix
 from vsep_ray.crops.reading import PAIRED
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.windows import Window
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.objectives import Objective, Supervised
 from vsep_ray.presets import TrainSeparatorConfig

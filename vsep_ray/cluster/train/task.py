@@ -11,12 +11,12 @@ import numpy as np
 import ray.data
 from torch import Tensor
 
+from vsep_ray.batches.windows import Window
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.ray_private import seed_of_passes
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.crops.reading import PAIRED, read_rows
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.windows import Window
 from vsep_ray.objectives import Objective
 from vsep_ray.presets import ResourcesConfig, TrainingConfig
 from vsep_ray.priors import Prior

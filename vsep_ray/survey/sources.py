@@ -8,8 +8,8 @@ import numpy as np
 
 from vsep_ray.audio.loudness import short_loudness
 from vsep_ray.audio.resampling import Audio
-from vsep_ray.crops.features import Figures, key_histogram, onsets, power_spectrum
-from vsep_ray.crops.findings import Finding, findings
+from vsep_ray.survey.features import Figures, key_histogram, onsets, power_spectrum
+from vsep_ray.survey.findings import Finding, findings
 
 LONGEST_SECONDS = 10.0
 """Of a longer crop the beginning (s) is looked at."""

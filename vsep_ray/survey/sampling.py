@@ -8,10 +8,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
-from vsep_ray.crops.findings import FULL_SCALE
 from vsep_ray.crops.reading import decode_table, read_aligned, read_part
 from vsep_ray.crops.store import PARTS_FILE, CropStore
-from vsep_ray.crops.survey import LONGEST_SECONDS, Song, excerpt
+from vsep_ray.survey.findings import FULL_SCALE
+from vsep_ray.survey.sources import LONGEST_SECONDS, Song, excerpt
 
 SONGS, CROPS, SECONDS = 200, 400, 300.0
 """Songs, crops and seconds of audio of one source that are looked at, at most."""

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from vsep_ray.batches.alignment import describe
 from vsep_ray.config import UserError
-from vsep_ray.crops.alignment import describe
 from vsep_ray.crops.encoding import decode
 
 Block = Mapping[str, np.ndarray]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vsep_ray.audio.resampling import Audio
-from vsep_ray.crops.features import Figures
+from vsep_ray.survey.features import Figures
 
 FULL_SCALE, RUN = 0.9999, 3
 """A sample is at full scale from here to 1 (three steps of 16 bits); three in a row are an over, as meters

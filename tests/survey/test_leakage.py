@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.signal import lfilter
 
-from vsep_ray.crops.leakage import LEAK, explained, leaks
+from vsep_ray.survey.leakage import LEAK, explained, leaks
 
 RATE = 8_000
 DICE = np.random.default_rng(0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vsep_ray.crops.effects import EFFECTS, SEMITONES, gain_curve
+from vsep_ray.batches.effects import EFFECTS, SEMITONES, gain_curve
 
 RATE = 16_000
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vsep_ray.crops.alignment import describe
+from vsep_ray.batches.alignment import describe
 
 RATE, SECONDS = 16_000, 4
 TIME = np.arange(RATE * SECONDS) / RATE

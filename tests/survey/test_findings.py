@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vsep_ray.audio.resampling import resample
-from vsep_ray.crops.features import power_spectrum
-from vsep_ray.crops.findings import Finding, band_edge, clipped, dc_offset, findings, worst_first
+from vsep_ray.survey.features import power_spectrum
+from vsep_ray.survey.findings import Finding, band_edge, clipped, dc_offset, findings, worst_first
 
 RATE = 16_000
 NOISE = np.random.default_rng(0).normal(0, 0.1, (2, 2, RATE)).astype(np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vsep_ray.crops.features import key_histogram, onsets, power_spectrum
+from vsep_ray.survey.features import key_histogram, onsets, power_spectrum
 
 RATE = 16_000
 TIME = np.arange(2 * RATE) / RATE

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from vsep_ray.audio.formats import AudioError
-from vsep_ray.crops import preview
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.datasets.track import Stem, Track
+from vsep_ray.survey import preview
 
 RATE = 8_000
 NOISE = np.random.default_rng(0).normal(0, 0.1, (1, RATE // 2)).astype(np.float32)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vsep_ray.crops.survey import LONGEST_SECONDS, Song, survey
+from vsep_ray.survey.sources import LONGEST_SECONDS, Song, survey
 
 RATE = 8_000
 TONE = (0.1 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)).astype(np.float32)

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vsep_ray.audio.loudness import crop_loudness
-from vsep_ray.config import UserError
-from vsep_ray.crops.effects import EFFECTS, gain_curve
+from vsep_ray.batches.effects import EFFECTS, gain_curve
+from vsep_ray.config import UserError, option
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
 
 REMIXING = ("silence", "extra", "limiter", "align")
@@ -22,11 +22,11 @@ REMIXING = ("silence", "extra", "limiter", "align")
 class AugmentConfig:
     """Crops are changed at random, by what leaves a source what it is."""
 
-    level_lufs: float | None = None
+    level_lufs: float | None = option(None, was=("level_db",))
     """Audible crops are first brought to this loudness (LUFS; K-weighted as in ITU-R BS.1770, over the whole
     crop); None leaves them as they are. Clips of single instruments come at levels that say nothing of their
     place in a mixture."""
-    level_spread: float = 0.0
+    level_spread: float = option(0.0, later=True)
     """Each crop gets a gain drawn from a normal distribution of this standard deviation (dB)."""
     gain_db: float = 0.0
     """Each crop gets a random gain, uniform between minus and plus this number (dB)."""
@@ -36,26 +36,26 @@ class AugmentConfig:
     """Half of the stereo crops swap left and right."""
     silence: float = 0.0
     """A source is silent in a remix with this probability."""
-    extra: tuple[float, ...] = ()
+    extra: tuple[float, ...] = option((), later=True)
     """A source of a remix gets a second clip of its class, of another song, with the first probability, a
-    third one with the second, and so on: 0.2 0.02 in Solovyev et al., 2023."""
-    limiter: float = 0.0
+    third one with the second, and so on; 0.2 0.02 in MSST (Solovyev et al., 2023)."""
+    limiter: float = option(0.0, later=True)
     """A remix goes through a bus limiter with this probability: one gain curve for all sources, down to 1 to
-    9 dB below the peak."""
-    align: float = 0.0
+    9 dB below the peak (Jeon & Lee, 2022)."""
+    align: float = option(0.0, later=True)
     """The clips of a remix are chosen to fit each other in harmony and tempo with this probability, each the
-    best of eight: Jeon et al., 2024, and the chroma-aligned mixtures of Jeon, Moon & Lee, 2023."""
-    speed: float = 0.0
+    best of eight. Random mixtures lack what the parts of a song share: Jeon et al., 2024."""
+    speed: float = option(0.0, later=True)
     """A crop is played faster or slower, by up to three semitones, with this probability."""
-    pitch: float = 0.0
+    pitch: float = option(0.0, later=True)
     """A crop is transposed by up to three semitones with this probability."""
-    equaliser: float = 0.0
+    equaliser: float = option(0.0, later=True)
     """A crop goes through two shelves and a peak of N(0, 4 dB) with this probability."""
-    saturation: float = 0.0
+    saturation: float = option(0.0, later=True)
     """A crop is driven into tanh, by up to 20 dB, with this probability."""
-    compression: float = 0.0
+    compression: float = option(0.0, later=True)
     """A crop is compressed, from 6 to 20 dB below its peak on, with this probability."""
-    reverberation: float = 0.0
+    reverberation: float = option(0.0, later=True)
     """A crop gets a room of 0.15 to 1 s, 3 to 20 dB below itself, with this probability."""
 
     def __post_init__(self) -> None:

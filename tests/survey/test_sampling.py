@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from stores import SOURCES, noise_store
 
-from vsep_ray.crops import sampling
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import begin, divide, finish, write_unit
 from vsep_ray.datasets.track import Stem, Track
+from vsep_ray.survey import sampling
 
 
 def rows_of(store, source):

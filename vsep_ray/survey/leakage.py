@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from vsep_ray.audio.resampling import Audio
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
-from vsep_ray.crops.features import Figures, power_of, window_of, windows
-from vsep_ray.crops.findings import Finding
+from vsep_ray.survey.features import Figures, power_of, window_of, windows
+from vsep_ray.survey.findings import Finding
 
 WINDOW_SECONDS = 0.03
 """Length of the filters (s), at most: 10 m on the way from one instrument to another's microphone."""

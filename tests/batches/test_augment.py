@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsep_ray.audio.loudness import crop_loudness
+from vsep_ray.batches.augment import AugmentConfig, augmented, level_factors, limited, silenced
+from vsep_ray.batches.effects import EFFECTS
+from vsep_ray.batches.remixing import draw_remix
+from vsep_ray.batches.windows import Window
 from vsep_ray.config import UserError
-from vsep_ray.crops.augment import AugmentConfig, augmented, level_factors, limited, silenced
-from vsep_ray.crops.batches import draw_remix
-from vsep_ray.crops.effects import EFFECTS
 from vsep_ray.crops.encoding import encode
-from vsep_ray.crops.windows import Window
 
 RATE = 8_000
 EVERYTHING = AugmentConfig(

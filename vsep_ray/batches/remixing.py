@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vsep_ray.batches.augment import AugmentConfig, augmented, limited, silenced
+from vsep_ray.batches.windows import Fit, Window
 from vsep_ray.config import UserError
-from vsep_ray.crops.augment import AugmentConfig, augmented, limited, silenced
-from vsep_ray.crops.windows import Fit, Window
 
 TRIES = 50
 

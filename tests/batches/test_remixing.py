@@ -5,11 +5,11 @@ import pytest
 import torch
 from streams_of_crops import LENGTH, songs, stream
 
+from vsep_ray.batches import remixing
+from vsep_ray.batches.augment import AugmentConfig
+from vsep_ray.batches.remixing import draw_remix
+from vsep_ray.batches.windows import Window
 from vsep_ray.config import UserError
-from vsep_ray.crops import batches
-from vsep_ray.crops.augment import AugmentConfig
-from vsep_ray.crops.batches import draw_remix
-from vsep_ray.crops.windows import Window
 
 RATE = 8_000
 
@@ -61,7 +61,7 @@ def test_sources_that_share_their_only_song_cannot_be_remixed():
 
 
 def test_the_assertion_itself_catches_two_stems_of_one_song(monkeypatch):
-    monkeypatch.setattr(batches.np, "any", lambda *a, **k: np.zeros(4, bool))  # a blind search for clashes
+    monkeypatch.setattr(remixing.np, "any", lambda *a, **k: np.zeros(4, bool))  # a blind search for clashes
     with pytest.raises(AssertionError, match="two stems of one song"):
         draw_remix(remix_windows(["a"], ["a"]), rng(), 4, AugmentConfig(), RATE)
 

@@ -5,9 +5,9 @@ import pytest
 import scipy.stats
 from streams_of_crops import LENGTH, songs, stream
 
+from vsep_ray.batches.windows import Window
 from vsep_ray.config import UserError
 from vsep_ray.crops.encoding import encode
-from vsep_ray.crops.windows import Window
 
 
 def values_of(clips):

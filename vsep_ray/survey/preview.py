@@ -12,13 +12,13 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
-from vsep_ray.crops.findings import Finding, worst_first
-from vsep_ray.crops.leakage import leaks
 from vsep_ray.crops.part_files import Open, cut
 from vsep_ray.crops.store import CropStore
-from vsep_ray.crops.survey import Song, Survey, excerpt, survey
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.datasets.track import Track
+from vsep_ray.survey.findings import Finding, worst_first
+from vsep_ray.survey.leakage import leaks
+from vsep_ray.survey.sources import Song, Survey, excerpt, survey
 
 SONGS = 3
 """Songs of every split and source that are read."""

@@ -1,0 +1,1 @@
+"""What a data set holds, how it sounds, and what is wrong with it."""
