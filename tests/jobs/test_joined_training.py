@@ -32,6 +32,7 @@ def crops(toy_storage):
 WEIGHTS = (1.0, 2.0)
 
 
+@pytest.mark.slow
 def test_priors_train_on_two_stores(priors_config, crops):
     figures = train_priors.run(dataclasses.replace(priors_config, crops=crops, crop_weights=WEIGHTS))
     store = CropStore.open(figures["crops"])
