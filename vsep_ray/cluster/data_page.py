@@ -1,7 +1,7 @@
 """The page of a crop store is made by Ray's tasks: one per source, and one for leaks between them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pyarrow as pa
@@ -11,7 +11,7 @@ import ray
 from vsep_ray import storage
 from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.crops.store import CropStore
-from vsep_ray.report.data_page import Contribution, SourceSection, SplitCount, data_page, source_html
+from vsep_ray.report.data_page import SourceSection, SplitCount, data_page, source_html
 from vsep_ray.report.media import Clip
 from vsep_ray.survey.findings import Finding
 from vsep_ray.survey.leakage import leaks
@@ -23,13 +23,9 @@ HEARD = 10
 """Crops of a source to hear."""
 
 
-def write_page(store: CropStore, contributions: Sequence[Contribution] = ()) -> str:
+def write_page(store: CropStore) -> str:
     """Writes ``<store>/data.html`` of a finished store, unless it is there, and returns its URI. The same
     store gives the same bytes.
-
-    Args:
-        store: the store.
-        contributions: what each data set gives, where it is joined of several.
     """
     uri = storage.join(store.uri, PAGE_FILE)
     if storage.exists(uri):
@@ -37,7 +33,7 @@ def write_page(store: CropStore, contributions: Sequence[Contribution] = ()) -> 
     leaking = [_leaks.remote(store)] if store.paired else []
     sections = gathered([_section.remote(store, s) for s in store.statistics], "sources of the data page")
     found = [finding for task in leaking for finding in ray.get(task)]
-    html = data_page(f"Data: {store.dataset}", _facts(store), sections, found, contributions)
+    html = data_page(f"Data: {store.dataset}", _facts(store), sections, found)
     storage.write_bytes(uri, html.encode())
     return uri
 

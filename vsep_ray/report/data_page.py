@@ -19,7 +19,6 @@ LOSSLESS_SECONDS = 0.5
 """Longer crops are Ogg Vorbis: with ten of every source, a page of wav files would be too large to send."""
 SPLIT = ("source", "split", "songs", "crops", "minutes", "silent crops", "active")
 FOUND = ("song", "source", "what", "how much", "times the threshold")
-GIVEN = ("source", "data set", "minutes", "silence", "LUFS")
 
 
 @dataclass(frozen=True)
@@ -44,24 +43,6 @@ class SplitCount:
 
 
 @dataclass(frozen=True)
-class Contribution:
-    """What one data set gives to one source of a store that is joined of several.
-
-    Attributes:
-        source, dataset: the class and the data set.
-        minutes: of all crops.
-        silence: share of crops that are silent.
-        lufs: loudness; None where no crop is audible.
-    """
-
-    source: str
-    dataset: str
-    minutes: float
-    silence: float
-    lufs: float | None
-
-
-@dataclass(frozen=True)
 class SourceSection:
     """A section of the page, made where the crops were read.
 
@@ -81,7 +62,6 @@ def data_page(
     facts: Mapping[str, Any],
     sections: Sequence[SourceSection],
     leaks: Sequence[Finding],
-    contributions: Sequence[Contribution] = (),
 ) -> str:
     """Returns one HTML document that makes no request.
 
@@ -90,7 +70,6 @@ def data_page(
         facts: figures of the store, shown as a list.
         sections: one per source, by `source_html`.
         leaks: what was found between stems.
-        contributions: of a store that is joined of several data sets, what each gives.
     """
     found = worst_first([*leaks, *(f for s in sections for f in s.survey.findings)])
     refused = [f for f in found if not f.note]
@@ -98,8 +77,6 @@ def data_page(
         parts.facts(facts),
         "<h2>What the splits hold</h2>",
         parts.table(SPLIT, [("", _counted(c)) for s in sections for c in s.counts]),
-        "<h2>What each data set gives</h2>" if contributions else "",
-        parts.table(GIVEN, [("", _given(c)) for c in contributions]),
         "<h2>What a gate would refuse</h2>",
         f"<p>{parts.text(_summary(refused, sections))}</p>",
         f'<div class="words">{parts.table(FOUND, [("", _found(f)) for f in refused[:MOST]])}</div>',
@@ -162,11 +139,6 @@ def _notes(found: Iterable[Finding]) -> Iterator[str]:
 def _counted(count: SplitCount) -> list[Any]:
     shares = (f"{100 * share:.0f} %" for share in (count.silence, count.activity))
     return [count.source, count.split, count.songs, count.crops, f"{count.minutes:.1f}", *shares]
-
-
-def _given(given: Contribution) -> list[Any]:
-    lufs = "-" if given.lufs is None else f"{given.lufs:.1f}"
-    return [given.source, given.dataset, f"{given.minutes:.1f}", f"{100 * given.silence:.0f} %", lufs]
 
 
 def _found(found: Finding) -> list[Any]:
