@@ -10,6 +10,7 @@ import pytest
 from vsep_ray.audio.resampling import fit_length
 from vsep_ray.config import UserError
 from vsep_ray.crops.encoding import encode
+from vsep_ray.crops.part_files import to_table
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import (
     JOINED_FORMAT,
@@ -19,7 +20,6 @@ from vsep_ray.crops.store import (
     SourceStatistics,
     SplitStatistics,
     latest_store,
-    to_table,
     write_index,
 )
 from vsep_ray.datasets.track import CropConfig

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
 from vsep_ray.audio.resampling import Audio
-from vsep_ray.crops.encoding import encode
+from vsep_ray.crops.encoding import SILENCE_DB, activity, encode, level_db, pack
 from vsep_ray.crops.statistics import SourceCount, add_up, count_crops
-from vsep_ray.crops.store import COMPRESSION, SCHEMA, to_table
+from vsep_ray.crops.store import COMPRESSION, SCHEMA
 from vsep_ray.datasets.streams import Stream, aligned
 from vsep_ray.datasets.track import MIXTURE, PUBLISHED, CropConfig, Track
 
@@ -110,6 +111,30 @@ def cut(
                 mixture = sum(a * crops[s] for a, s in zip(scales, sources, strict=True))
                 crops[MIXTURE] = np.asarray(mixture, np.float32)
             yield track.id, i * length, crops
+
+
+def to_table(
+    tracks: Sequence[str],
+    offsets: Sequence[int],
+    crops: np.ndarray,
+    pcm: np.ndarray,
+    gain: np.ndarray,
+    config: CropConfig,
+) -> pa.Table:
+    """Returns crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T), and what
+    `vsep_ray.crops.encoding.encode` made of them.
+    """
+    rms_db = level_db(crops)
+    return pa.table({
+        "track": tracks,
+        "offset": offsets,
+        "rms_db": rms_db,
+        "peak": np.maximum(pcm.max(axis=(1, 2)) / 32_768, pcm.min(axis=(1, 2)) / -32_768) * gain,
+        "silent": rms_db < SILENCE_DB,
+        "activity": activity(crops, config.sample_rate),
+        "gain": gain,
+        "audio": [pack(item, config.encoding, config.sample_rate) for item in pcm],
+    }, schema=SCHEMA)  # fmt: skip
 
 
 @contextlib.contextmanager

@@ -22,13 +22,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
 from vsep_ray.config import UserError, from_dict, to_dict
-from vsep_ray.crops.encoding import SILENCE_DB, activity, level_db, pack
 from vsep_ray.crops.statistics import Contribution, SourceStatistics, SplitStatistics
 from vsep_ray.datasets.track import CropConfig, Encoding
 
@@ -227,30 +225,6 @@ def write_index(uri: str, parts: Sequence[tuple[str, str, str, int]]) -> None:
 def partition(uri: str, split: str, source: str) -> str:
     """Returns the folder of one source in one split of the store at ``uri``."""
     return storage.join(uri, f"split={split}", f"source={source}")
-
-
-def to_table(
-    tracks: Sequence[str],
-    offsets: Sequence[int],
-    crops: np.ndarray,
-    pcm: np.ndarray,
-    gain: np.ndarray,
-    config: CropConfig,
-) -> pa.Table:
-    """Returns crops as rows of `SCHEMA`: song ids, offsets (samples), float32 (N, C, T), and what
-    `vsep_ray.crops.encoding.encode` made of them.
-    """
-    rms_db = level_db(crops)
-    return pa.table({
-        "track": tracks,
-        "offset": offsets,
-        "rms_db": rms_db,
-        "peak": np.maximum(pcm.max(axis=(1, 2)) / 32_768, pcm.min(axis=(1, 2)) / -32_768) * gain,
-        "silent": rms_db < SILENCE_DB,
-        "activity": activity(crops, config.sample_rate),
-        "gain": gain,
-        "audio": [pack(item, config.encoding, config.sample_rate) for item in pcm],
-    }, schema=SCHEMA)  # fmt: skip
 
 
 def latest_store(root: str) -> str | None:
