@@ -40,6 +40,7 @@ def test_priors_train_on_two_stores(priors_config, crops):
     assert set(figures["steps"].values()) == {4}
 
 
+@pytest.mark.slow
 def test_a_separator_trains_on_two_stores_and_is_scored_on_both(priors_config, crops):
     place = {name: getattr(priors_config, name) for name in ("storage", "tracking_uri")}
     config = dataclasses.replace(

@@ -79,6 +79,7 @@ def make_library(root, num):
     return damaged
 
 
+@pytest.mark.slow
 @pytest.mark.ray
 def test_of_200_tracks_10_damaged_ones_are_quarantined_and_the_rest_is_stored(tmp_path):
     damaged = make_library(tmp_path / "music", 200)

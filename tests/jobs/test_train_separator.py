@@ -96,6 +96,7 @@ def test_dreams_that_no_prior_takes_for_their_source_are_refused(config):
         separator.task_of(asked, CropStore.open(config.crops[0]))
 
 
+@pytest.mark.slow
 def test_self_training_end_to_end_on_two_workers(config):
     """A teacher in the checkpoint, priors on each worker, batches divided: what asks most of Ray."""
     resources = dataclasses.replace(config.resources, num_workers=2)
