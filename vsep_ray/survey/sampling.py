@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from vsep_ray import storage
 from vsep_ray.crops.reading import decode_table, read_aligned, read_part
-from vsep_ray.crops.store import PARTS_FILE, CropStore
+from vsep_ray.crops.store import CropStore
 from vsep_ray.survey.findings import FULL_SCALE
 from vsep_ray.survey.sources import LONGEST_SECONDS, Song, excerpt
 
@@ -24,8 +24,7 @@ def list_crops(store: CropStore, source: str) -> pa.Table:
     """Returns all crops of a source without their audio: split, part file, row group and place in it, track,
     offset, silent, peak, activity.
     """
-    filesystem, path = storage.open_filesystem(storage.join(store.uri, PARTS_FILE))
-    parts = pq.read_table(path, filesystem=filesystem, filters=[("source", "=", source)]).to_pylist()
+    parts = [part for part in store.parts() if part["source"] == source]
     return pa.concat_tables([_list_part(store, source, part["split"], part["name"]) for part in parts])
 
 
@@ -74,7 +73,7 @@ def sample_aligned(store: CropStore, listing: pa.Table) -> Iterator[tuple[str, d
 
 
 def _list_part(store: CropStore, source: str, split: str, name: str) -> pa.Table:
-    filesystem, path = storage.open_filesystem(storage.join(store.partition(split, source), name))
+    filesystem, path = storage.open_filesystem(store.part_file(split, source, name))
     with pq.ParquetFile(path, filesystem=filesystem) as file:
         table = file.read(columns=list(COLUMNS))
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
