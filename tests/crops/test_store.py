@@ -20,6 +20,7 @@ from vsep_ray.crops.store import (
     SourceStatistics,
     SplitStatistics,
     latest_store,
+    partition,
     write_index,
 )
 from vsep_ray.datasets.track import CropConfig
@@ -56,7 +57,7 @@ def make_store(uri, paired=True, num=3, encoding="pcm"):
     }
     for (source, i), samples in audio.items():
         # part names in another order than track ids, as parallel writers leave them
-        with write_local(f"{store.partition('train', source)}/part-{9 - i}.parquet") as path:
+        with write_local(f"{partition(store.uri, 'train', source)}/part-{9 - i}.parquet") as path:
             pq.write_table(table_of(f"song {i}", samples, 64, encoding), path)
     parts = [("train", source, f"part-{9 - i}.parquet", 1) for source in store.sources for i in range(num)]
     write_index(store.uri, parts)

@@ -168,10 +168,6 @@ class CropStore:
         """What tells the data from other data: runs on it are named by it."""
         return self.content or self.fingerprint
 
-    def partition(self, split: str, source: str) -> str:
-        """Returns the folder that holds the crops of one source in one split."""
-        return partition(self.uri, split, source)
-
     def parts(self, split: str = "", source: str = "") -> list[dict[str, Any]]:
         """Returns split, source, name and number of row groups of every part file, or of those of one split
         and source.
