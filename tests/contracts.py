@@ -31,7 +31,7 @@ from vsep_ray.mixing import LinearMixing
 from vsep_ray.music.stems import StemsRecipe
 from vsep_ray.nn.bijections import Bijection
 from vsep_ray.nn.precision import computing
-from vsep_ray.objectives import MaximumLikelihood, RemixConfig, SelfTrainingConfig
+from vsep_ray.objectives import LogErrorConfig, MaximumLikelihood, RemixConfig, SelfTrainingConfig
 from vsep_ray.priors import FlowConfig, PriorConfig
 from vsep_ray.separators import (
     BackboneConfig,
@@ -395,7 +395,7 @@ def build_objective(config):
     """The objective of a training, its separator, and the priors if it asks them."""
     q = separator()
     joint = Joint(flows(), q.mixing) if config.asks_priors else None
-    return config.build(q, joint, 0.5), q, joint
+    return config.build(q, joint, LogErrorConfig(0.5)), q, joint
 
 
 def a_config_comes_back_from_json(config):

@@ -59,3 +59,19 @@ def warmup_cosine(step: int, steps: int, warmup: int) -> float:
         return (step + 1) / (warmup + 1)
     t = min((step - warmup) / max(steps - warmup, 1), 1.0)
     return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * t))
+
+
+def warmup_decay(step: int, steps: int, warmup: int, decay: int) -> float:
+    """Returns the factor of the learning rate: a linear warm-up from 0, then 1, then 1 - sqrt(t) over the
+    last ``decay`` steps, t in [0, 1]. A training that stops before its decay goes on as if it had not.
+
+    Reference: Hagele et al., Scaling laws and compute-optimal training beyond fixed training durations, 2024,
+    eq. 2.
+
+    Example:
+        >>> [round(warmup_decay(step, 100, 10, 20), 2) for step in (0, 50, 85, 100)]
+        [0.09, 1.0, 0.5, 0.0]
+    """
+    if step < warmup:
+        return (step + 1) / (warmup + 1)
+    return 1 - math.sqrt(min(max(step - (steps - decay), 0) / decay, 1.0))

@@ -1,20 +1,23 @@
 """fit(): the one training loop. It knows neither Ray nor MLflow: they see it through ``report``."""
 
+import contextlib
 import functools
 import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vsep_ray.config import option
 from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.parallel import collectives, random
-from vsep_ray.schedules import warmup_cosine
+from vsep_ray.schedules import warmup_cosine, warmup_decay
 
 Report = Callable[["FitState", dict[str, float]], None]
 
@@ -31,11 +34,17 @@ class FitConfig:
     """The learning rate of Adam rises to this peak."""
     warmup: int = 50
     """The learning rate rises linearly over this number of steps."""
+    decay: int = option(0, role="budget")
+    """The learning rate falls to nothing over the last steps, this number of them, and is constant before, so
+    that one may go on from before and decay later; at 0 it falls by a cosine from the beginning."""
     clip: float = 1.0
     """A gradient whose norm is larger than this is scaled down to it."""
     ema: float = 0.995
     """The moving average of the weights, which is saved and evaluated, keeps this share of its value at each
     step; 0 averages nothing."""
+    micro_batch: int = option(0, role="resource")
+    """A worker computes this number of items at a time, and takes a step by the sum of their gradients: less
+    memory, and on a CPU, whose caches then suffice, more speed. At 0 all at once."""
     log_every: int = option(50, role="budget")
     """Scalars are averaged over this number of steps and reported."""
     checkpoint_every: int = option(500, role="budget")
@@ -45,6 +54,12 @@ class FitConfig:
     precision: Precision = option("auto", later=True)
     """Networks multiply in float32 or bf16 (weights, losses and sums stay float32); auto means bf16 where the
     hardware has it."""
+
+    def factor(self, step: int) -> float:
+        """Returns what the learning rate is multiplied by at a step."""
+        if self.decay:
+            return warmup_decay(step, self.steps, self.warmup, self.decay)
+        return warmup_cosine(step, self.steps, self.warmup)
 
 
 @dataclass
@@ -145,13 +160,16 @@ def _step(
     objective: nn.Module, batch: dict[str, Tensor], config: FitConfig, state: FitState, part: slice
 ) -> dict[str, Tensor]:
     """Takes one step and returns its scalars; nothing where the gradient is not finite."""
-    # DDP averages over workers; what counts is the mean over items
-    weight = collectives.count() * (part.stop - part.start) / config.batch_size
     torch.manual_seed(step_seed(config.seed, state.step, part.start))
-    with random.by_item(functools.partial(item_seed, config.seed, state.step), part.start):
-        metrics = {name: weight * value for name, value in objective(batch, state.step).items()}
     state.optimizer.zero_grad(set_to_none=True)
-    metrics["loss"].backward()
+    metrics: dict[str, Tensor] = {}
+    size = config.micro_batch or part.stop - part.start
+    for start in range(part.start, part.stop, size):
+        piece = slice(start, min(start + size, part.stop))
+        mine = slice(piece.start - part.start, piece.stop - part.start)
+        with _synchronised(objective, piece.stop == part.stop):
+            found = _gradients(objective, {k: v[mine] for k, v in batch.items()}, config, state.step, piece)
+        metrics = {name: metrics.get(name, 0) + value for name, value in found.items()}
     trained = [p for group in state.optimizer.param_groups for p in group["params"]]
     norm = nn.utils.clip_grad_norm_(trained, config.clip)
     is_finite = bool(torch.isfinite(norm))
@@ -162,9 +180,28 @@ def _step(
     return metrics | {"grad_norm": norm} if is_finite else {}
 
 
+def _gradients(
+    objective: nn.Module, batch: dict[str, Tensor], config: FitConfig, step: int, part: slice
+) -> dict[str, Tensor]:
+    """Adds what some items of a step contribute to the gradients, and returns it of the scalars."""
+    # DDP averages over workers; what counts is the mean over items
+    weight = collectives.count() * (part.stop - part.start) / config.batch_size
+    with random.by_item(functools.partial(item_seed, config.seed, step), part.start):
+        metrics = {name: weight * value for name, value in objective(batch, step).items()}
+    metrics["loss"].backward()
+    return {name: value.detach() for name, value in metrics.items()}
+
+
+def _synchronised(objective: nn.Module, last: bool) -> AbstractContextManager[None]:
+    """Workers wait for each other's gradients once a step."""
+    if last or not isinstance(objective, DistributedDataParallel):
+        return contextlib.nullcontext()
+    return objective.no_sync()
+
+
 def _update(state: FitState, config: FitConfig) -> None:
     for group in state.optimizer.param_groups:
-        group["lr"] = config.learning_rate * warmup_cosine(state.step, config.steps, config.warmup)
+        group["lr"] = config.learning_rate * config.factor(state.step)
     state.optimizer.step()
     if state.average:
         # early on the average follows the weights closely, lest it remember their initial values

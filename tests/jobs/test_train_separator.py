@@ -14,7 +14,7 @@ from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
-from vsep_ray.objectives import NoneConfig, RemixConfig, WakeConfig
+from vsep_ray.objectives import LogErrorConfig, NoneConfig, RemixConfig, WakeConfig
 from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
 from vsep_ray.separators import SpectrogramUNetConfig
 from vsep_ray.tracking import resolve_model
@@ -32,7 +32,7 @@ def config(untrained_priors, priors_config, toy_storage):
 @pytest.mark.parametrize("regime", ["A", "B", "C"])
 def test_a_regime_end_to_end(config, regime, tmp_path):
     # a weight that no other test has: a run that is there already would not be trained
-    figures = separator.run(dataclasses.replace(config, regime=regime, mean_weight=0.5))
+    figures = separator.run(dataclasses.replace(config, regime=regime, point=LogErrorConfig(0.5)))
     assert (figures["regime"], figures["steps"]) == (regime, 4)
     assert {"si_sdr_improvement_db", "si_sdr_improvement_mean_db", "si_sdr_db"} <= set(figures)
     model = resolve_model(figures["model_uri"], config.tracking_uri, tmp_path)

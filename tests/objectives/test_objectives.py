@@ -15,7 +15,16 @@ from vsep_ray.config import UserError
 from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import ConvolvedNormal, LinearMixing
-from vsep_ray.objectives import Anchored, MaximumLikelihood, Objective, Remix, Sleep, Supervised, Wake
+from vsep_ray.objectives import (
+    Anchored,
+    LogErrorConfig,
+    MaximumLikelihood,
+    Objective,
+    Remix,
+    Sleep,
+    Supervised,
+    Wake,
+)
 from vsep_ray.objectives.wake import _blurred
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators import (
@@ -306,7 +315,7 @@ def exact_score(template, prior):
 
 def test_remix_deals_each_sources_estimates_out_anew_and_teaches_the_student_only():
     torch.manual_seed(0)
-    objective, seen = Remix(separator(), mean_weight=1.0), {}
+    objective, seen = Remix(separator(), LogErrorConfig()), {}
     grads = gradients(objective)
     assert grads and all(n.startswith("separator.") for n in grads)
     data = batch()["mixture"]

@@ -11,7 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
-from vsep_ray.objectives import Anchored, MaximumLikelihood, Remix, Sleep, Wake
+from vsep_ray.objectives import Anchored, LogErrorConfig, MaximumLikelihood, Remix, Sleep, Wake
 from vsep_ray.parallel import collectives
 from vsep_ray.priors import FlowConfig
 from vsep_ray.schedules import Schedule
@@ -44,7 +44,7 @@ def objective_of(kind):
         "wake": lambda: Wake(model, joint, Schedule(0.3, 0.3), samples=2),
         "remix": lambda: Remix(model, joint=joint),
     }[kind]()
-    sleep = Sleep(model, mean_weight=0.1)
+    sleep = Sleep(model, LogErrorConfig(0.1))
     return (Anchored(sleep, other, HALF) if other else sleep), model
 
 

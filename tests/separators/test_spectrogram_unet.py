@@ -2,7 +2,7 @@ import contracts
 import torch
 
 from vsep_ray.separators import SpectrogramUNetConfig
-from vsep_ray.separators.spectrogram_unet import _upsample
+from vsep_ray.separators.spectrogram_unet import upsampled
 
 SMALL = SpectrogramUNetConfig(n_fft=32, hop=8, width=8, blocks=1)
 
@@ -17,7 +17,7 @@ def test_without_masks_of_its_own_the_shares_are_equal_parts():
 
 def test_frames_lie_at_multiples_of_the_hop():
     frames = torch.tensor([[[0.0, 8.0, 4.0]]])
-    assert _upsample(frames, 4).flatten().tolist() == [0, 2, 4, 6, 8, 7, 6, 5, 4]
+    assert upsampled(frames, 4).flatten().tolist() == [0, 2, 4, 6, 8, 7, 6, 5, 4]
 
 
 def test_the_phase_is_seen():

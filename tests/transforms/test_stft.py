@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vsep_ray.transforms.stft import istft, stft
+from vsep_ray.transforms.stft import istft, resynthesis, stft
 
 
 @settings(max_examples=60, deadline=None)
@@ -46,3 +46,20 @@ def test_gradients_pass():
     x = torch.randn(1, 33, requires_grad=True)
     istft(stft(x, 16, 4), 4, 33).square().sum().backward()
     torch.testing.assert_close(x.grad, 2 * x.detach(), atol=1e-4, rtol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(length=st.integers(1, 700), hops=st.sampled_from([2, 4, 8]), n_fft=st.sampled_from([16, 64, 256]))
+def test_resynthesis_is_the_same_inverse_in_another_order(length, hops, n_fft):
+    x = torch.randn(2, 3, length)
+    frames = stft(x, n_fft, n_fft // hops).permute(0, 3, 1, 2)
+    torch.testing.assert_close(resynthesis(frames, n_fft // hops, length), x, atol=1e-5, rtol=0)
+
+
+def test_resynthesis_has_the_gradient_of_the_inverse(float64):
+    frames = torch.randn(2, 6, 3, 9, dtype=torch.complex128, requires_grad=True)
+    weight = torch.randn(2, 3, 19)
+    (resynthesis(frames, 4, 19) * weight).sum().backward()
+    found, frames.grad = frames.grad, None
+    (istft(frames.permute(0, 2, 3, 1), 4, 19) * weight).sum().backward()
+    torch.testing.assert_close(found, frames.grad)

@@ -2,6 +2,7 @@
 
 from vsep_ray.objectives.anchored import Anchored, NoneConfig
 from vsep_ray.objectives.objective import Batch, MaximumLikelihood, Metrics, Objective, SelfTraining
+from vsep_ray.objectives.point import AbsoluteErrorConfig, LogErrorConfig, PointConfig, PointLossConfig
 from vsep_ray.objectives.remix import Remix, RemixConfig
 from vsep_ray.objectives.sleep import Sleep, Supervised
 from vsep_ray.objectives.wake import Wake, WakeConfig
@@ -10,12 +11,16 @@ from vsep_ray.objectives.wake import Wake, WakeConfig
 SelfTrainingConfig = NoneConfig | WakeConfig | RemixConfig
 
 __all__ = [
+    "AbsoluteErrorConfig",
     "Anchored",
     "Batch",
+    "LogErrorConfig",
     "MaximumLikelihood",
     "Metrics",
     "NoneConfig",
     "Objective",
+    "PointConfig",
+    "PointLossConfig",
     "Remix",
     "RemixConfig",
     "SelfTraining",

@@ -8,6 +8,7 @@ from torch import nn
 from vsep_ray.config import UserError
 from vsep_ray.joint import Joint
 from vsep_ray.objectives.objective import Batch, Metrics, Objective, SelfTraining
+from vsep_ray.objectives.point import PointConfig
 from vsep_ray.objectives.sleep import Sleep
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
@@ -20,9 +21,9 @@ class NoneConfig(SelfTraining):
     reads_mixtures = False
     asks_priors = False
 
-    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Sleep:
+    def build(self, separator: Separator, joint: Joint | None, point: PointConfig) -> Sleep:
         """Returns Sleep."""
-        return Sleep(separator, mean_weight)
+        return Sleep(separator, point)
 
 
 @dataclass(frozen=True)
@@ -45,13 +46,13 @@ class AnchoredConfig(SelfTraining):
             )
 
     @abstractmethod
-    def beside(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Objective:
+    def beside(self, separator: Separator, joint: Joint | None, point: PointConfig) -> Objective:
         """Returns the objective that Sleep anchors; the arguments are those of `build`."""
 
-    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> "Anchored":
+    def build(self, separator: Separator, joint: Joint | None, point: PointConfig) -> "Anchored":
         """Returns the objective beside Sleep."""
-        other = self.beside(separator, joint, mean_weight)
-        return Anchored(Sleep(separator, mean_weight), other, self.sleep_fraction)
+        other = self.beside(separator, joint, point)
+        return Anchored(Sleep(separator, point), other, self.sleep_fraction)
 
 
 class Anchored(Objective):

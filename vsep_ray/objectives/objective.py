@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from vsep_ray.joint import Joint
+from vsep_ray.objectives.point import PointConfig
 from vsep_ray.priors.prior import Prior
 from vsep_ray.separators.separator import Separator
 
@@ -57,13 +58,13 @@ class SelfTraining(ABC):
         return True
 
     @abstractmethod
-    def build(self, separator: Separator, joint: Joint | None, mean_weight: float) -> Objective:
+    def build(self, separator: Separator, joint: Joint | None, point: PointConfig) -> Objective:
         """Returns the whole objective of a training: this and the Sleep beside it.
 
         Args:
             separator: what is trained.
             joint: frozen priors, in the separator's order of sources; None where they are not asked.
-            mean_weight: of `Sleep`.
+            point: of `Sleep`.
         """
 
 

@@ -13,7 +13,8 @@ from vsep_ray.inference import RefineConfig, amortized, refine
 from vsep_ray.joint import Joint
 from vsep_ray.objectives.anchored import AnchoredConfig
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
-from vsep_ray.objectives.sleep import negative_log_posterior
+from vsep_ray.objectives.point import PointConfig
+from vsep_ray.objectives.sleep import LIKELIHOOD, negative_log_posterior
 from vsep_ray.parallel import collectives, random
 from vsep_ray.separators.separator import Separator
 
@@ -35,9 +36,9 @@ class RemixConfig(AnchoredConfig):
         why = "the teacher's estimates are not corrected; say --refinement.steps 4 beside it"
         return {} if self.asks_priors else {"refinement.sigma": why, "refinement.step_size": why}
 
-    def beside(self, separator: Separator, joint: Joint | None, mean_weight: float) -> "Remix":
+    def beside(self, separator: Separator, joint: Joint | None, point: PointConfig) -> "Remix":
         """Returns Remix."""
-        return Remix(separator, mean_weight, joint=joint, refinement=self.refinement)
+        return Remix(separator, point, joint=joint, refinement=self.refinement)
 
 
 class Remix(Objective):
@@ -49,7 +50,7 @@ class Remix(Objective):
 
     Args:
         separator: the student.
-        mean_weight: as in `Sleep`.
+        point: as in `Sleep`.
         decay: of the teacher's moving average, per step.
         joint: frozen priors, in the separator's order of sources, whose `refine` corrects the estimates;
             None: none does.
@@ -64,13 +65,13 @@ class Remix(Objective):
     def __init__(
         self,
         separator: Separator,
-        mean_weight: float = 0.0,
+        point: PointConfig = LIKELIHOOD,
         decay: float = 0.99,
         joint: Joint | None = None,
         refinement: RefineConfig = RefineConfig(),  # noqa: B008  (frozen)
     ) -> None:
         super().__init__()
-        self.separator, self.mean_weight, self.decay = separator, mean_weight, decay
+        self.separator, self.point, self.decay = separator, point, decay
         self.teacher = copy.deepcopy(separator).requires_grad_(False).eval()
         self.joint, self.refinement = joint, refinement
 
@@ -90,7 +91,7 @@ class Remix(Objective):
         with torch.no_grad():
             self._follow(step)
             remix = _dealt(self._estimates(batch["mixture"]))
-        return negative_log_posterior(self.separator, remix, self.mean_weight, step)
+        return negative_log_posterior(self.separator, remix, self.point, step)
 
     def _estimates(self, mixture: Tensor) -> Tensor:
         if self.joint is None:

@@ -6,29 +6,29 @@ from typing_extensions import override
 
 from vsep_ray.objectives.alarms import posterior_metrics
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.objectives.point import AUDIBLE, LogErrorConfig, PointConfig
 from vsep_ray.parallel import random
+from vsep_ray.separators.posterior import of_known_mean
 from vsep_ray.separators.separator import Separator
 
-AUDIBLE = 1e-6  # mean power, -60 dBFS
-INAUDIBLE_ERROR = 1e-5  # power of an error relative to the mixture, below which no more is gained
+LIKELIHOOD = LogErrorConfig(weight=0.0)
 
 
 class KnownSources(Objective):
     """-log q(s | m) of the one thing that it reads, sources, and of their mixture m = sum_k a_k s_k.
 
-    ``mean_weight`` adds as many times 1/2 log(mean squared error of the posterior mean) per source: its
-    negative log-likelihood per sample under one variance per item and source, at the best such variance. The
-    time-varying variances of q let loud errors pass where they are expected; this term does not.
+    The posterior's mean has a loss of its own beside it: the time-varying variances of q let loud errors
+    pass where they are expected.
     """
 
-    def __init__(self, separator: Separator, mean_weight: float = 0.0) -> None:
+    def __init__(self, separator: Separator, point: PointConfig = LIKELIHOOD) -> None:
         super().__init__()
-        self.separator, self.mean_weight = separator, mean_weight
+        self.separator, self.point = separator, point
 
     @override
     def forward(self, batch: Batch, step: int) -> Metrics:
         (key,) = self.needs
-        return negative_log_posterior(self.separator, batch[key], self.mean_weight, step)
+        return negative_log_posterior(self.separator, batch[key], self.point, step)
 
 
 class Sleep(KnownSources):
@@ -47,8 +47,8 @@ class Supervised(KnownSources):
     needs = ("sources",)
 
 
-def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: float, step: int) -> Metrics:
-    """Returns -log q(s | m) of sources and their own mixture, as a loss, and scalars to log.
+def negative_log_posterior(separator: Separator, sources: Tensor, point: PointConfig, step: int) -> Metrics:
+    """Returns -log q(s | m) of sources and their own mixture beside the loss of the mean, and scalars to log.
 
     Shape: (B, K, C, T) -> scalars.
     """
@@ -56,24 +56,19 @@ def negative_log_posterior(separator: Separator, sources: Tensor, mean_weight: f
     if noise_std := separator.mixing.noise_std:
         mixture = mixture + noise_std * random.normal(mixture.shape, mixture)
     q = separator(mixture)
-    loss = -q.log_prob(sources).mean() / sources[0].numel()
-    error = (q.mean - sources).square().mean((-2, -1))
-    if mean_weight:
-        loss = loss + mean_weight * _profiled(error, mixture)
+    mean = q.mean
+    loss = mixture.new_zeros(())
+    if point.likelihood:
+        law = of_known_mean(q) if point.spread_only else q
+        loss = loss - point.likelihood * law.log_prob(sources).mean() / sources[0].numel()
+    if point.weight:
+        loss = loss + point.weight * point.loss(mean, sources, mixture)
+    error = (mean.detach() - sources).square().mean((-2, -1))
     return {
         "loss": loss,
-        "snr_db": _snr_db(error.detach(), sources),
+        "snr_db": _snr_db(error, sources),
         **posterior_metrics(q, mixture, separator, step),
     }
-
-
-def _profiled(error: Tensor, mixture: Tensor) -> Tensor:
-    """Returns 1/2 log MSE, averaged over items and sources, relative to the mixture.
-
-    Shape: (B, K), (B, C, T) -> ().
-    """
-    level = mixture.square().mean((-2, -1)).unsqueeze(1) + AUDIBLE * 1e-6
-    return 0.5 * (error / level + INAUDIBLE_ERROR).log().mean()
 
 
 def _snr_db(error: Tensor, sources: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from vsep_ray.nn.normal import normal
 from vsep_ray.objectives.alarms import posterior_metrics
 from vsep_ray.objectives.anchored import AnchoredConfig
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
+from vsep_ray.objectives.point import PointConfig
 from vsep_ray.parallel import random
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators.separator import Separator
@@ -45,7 +46,7 @@ class WakeConfig(AnchoredConfig):
     """The gradient takes the entropy in closed form (entropy), or -log q along the path of the draws
     (path)."""
 
-    def beside(self, separator: Separator, joint: Joint | None, mean_weight: float) -> "Wake":
+    def beside(self, separator: Separator, joint: Joint | None, point: PointConfig) -> "Wake":
         """Returns Wake."""
         assert joint is not None, "asks_priors"
         return Wake(separator, joint, self.sigma, self.beta, self.temperatures, self.samples, self.gradient)

@@ -7,7 +7,7 @@ from vsep_ray.batches.augment import REMIXING, AugmentConfig
 from vsep_ray.config import option, short_name
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.inference import RefineConfig
-from vsep_ray.objectives import NoneConfig, RemixConfig, SelfTrainingConfig
+from vsep_ray.objectives import LogErrorConfig, NoneConfig, PointLossConfig, RemixConfig, SelfTrainingConfig
 from vsep_ray.presets.job import Device, JobConfig
 from vsep_ray.priors import (
     FlowConfig,
@@ -168,9 +168,9 @@ class TrainSeparatorConfig(TrainingConfig):
     self_training: SelfTrainingConfig = field(default_factory=NoneConfig)
     """This objective learns from unlabelled mixtures beside Sleep. none does not; wake climbs the ELBO under
     the priors; remix mixes a teacher's estimates anew."""
-    mean_weight: float = 1.0
-    """The posterior mean's own likelihood (one variance per item and source) has this weight beside Sleep's
-    and Supervised's."""
+    point: PointLossConfig = field(default_factory=LogErrorConfig)
+    """The posterior's mean has this loss beside the likelihood, in Sleep, Supervised and Remix. logerror: the
+    logarithm of the squared error. absoluteerror: the absolute error."""
     force: bool = option(False, role="manner")
     """Training begins even if the priors did not pass their gate."""
 

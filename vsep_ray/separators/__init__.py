@@ -1,5 +1,6 @@
 """q(s | m): a backbone and a posterior family make a Separator."""
 
+from vsep_ray.separators.band_split import BandSplitConfig
 from vsep_ray.separators.demucs import DemucsConfig
 from vsep_ray.separators.posterior import ConditionedNormalConfig, FactorisedNormalConfig, PosteriorConfig
 from vsep_ray.separators.separator import BackboneConfig, Separator, SeparatorConfig
@@ -9,6 +10,7 @@ from vsep_ray.separators.wavenet import NonCausalWaveNetConfig
 
 __all__ = [
     "BackboneConfig",
+    "BandSplitConfig",
     "ConditionedNormalConfig",
     "DemucsConfig",
     "FactorisedNormalConfig",

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.distributions import Distribution, Independent
 from typing_extensions import override
 
-from vsep_ray.mixing import LinearMixing
+from vsep_ray.mixing import ConditionedNormal, LinearMixing
 from vsep_ray.nn.normal import normal
 
 PARAMETERS = 2
@@ -65,6 +65,14 @@ class FactorisedNormalConfig(NormalConfig):
 
 
 PosteriorConfig = ConditionedNormalConfig | FactorisedNormalConfig
+
+
+def of_known_mean(q: Distribution) -> Distribution:
+    """Returns the same law, whose mean passes no gradient on."""
+    if isinstance(q, ConditionedNormal):
+        return ConditionedNormal(q.base_mean.detach(), q.base_std, q.mixture, q.scales[:, 0, 0], q.noise_std)
+    assert isinstance(q, Independent)
+    return Independent(normal(q.mean.detach(), q.stddev), 3, validate_args=False)
 
 
 def with_equal_parts(raw: Tensor, mixture: Tensor, num_sources: int) -> Tensor:

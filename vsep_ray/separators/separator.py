@@ -7,6 +7,7 @@ from torch.distributions import Distribution
 
 from vsep_ray.config import UserError
 from vsep_ray.mixing import LinearMixing
+from vsep_ray.separators.band_split import BandSplitConfig
 from vsep_ray.separators.demucs import DemucsConfig
 from vsep_ray.separators.posterior import ConditionedNormalConfig, PosteriorConfig
 from vsep_ray.separators.spectrogram_unet import SpectrogramUNetConfig
@@ -14,7 +15,9 @@ from vsep_ray.separators.wave_unet import WaveUNetConfig
 from vsep_ray.separators.wavenet import NonCausalWaveNetConfig
 
 # The union of all backbones: a new one is one file and one name here.
-BackboneConfig = SpectrogramUNetConfig | NonCausalWaveNetConfig | WaveUNetConfig | DemucsConfig
+BackboneConfig = (
+    SpectrogramUNetConfig | BandSplitConfig | NonCausalWaveNetConfig | WaveUNetConfig | DemucsConfig
+)
 
 SILENCE = 1e-4  # level (RMS) below which a chunk is not amplified any further: -80 dBFS
 

@@ -65,7 +65,7 @@ class SpectrogramUNet(nn.Module):
         pairs = raw.mT.unflatten(2, (self.num_sources, *spectrum.shape[1:3], 2))
         masks = torch.view_as_complex(pairs).permute(0, 2, 3, 1, 4).mT + 1 / self.num_sources
         shares = istft(masks * spectrum.unsqueeze(1), self.config.hop, mixture.shape[-1])
-        spread = _upsample(log_std, self.config.hop)[..., : mixture.shape[-1]]
+        spread = upsampled(log_std, self.config.hop)[..., : mixture.shape[-1]]
         return torch.stack([shares, spread.unflatten(1, shares.shape[1:3])], dim=PARAMETERS)
 
     @network
@@ -74,7 +74,7 @@ class SpectrogramUNet(nn.Module):
         return self.masks(hidden), self.log_std(hidden)
 
 
-def _upsample(frames: Tensor, hop: int) -> Tensor:
+def upsampled(frames: Tensor, hop: int) -> Tensor:
     """Returns the frames interpolated linearly, frame n at sample n hop.
 
     Shape: (B, W, N) -> (B, W, (N - 1) hop + 1).

@@ -1,5 +1,7 @@
 """The short-time Fourier transform has a Hann window and an exact inverse at any length."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -31,6 +33,44 @@ def istft(spectrum: Tensor, hop: int, length: int) -> Tensor:
         flat, n_fft, hop, window=_window(n_fft, flat.real), center=True, normalized=True, length=length
     )
     return x.reshape(*spectrum.shape[:-2], length)
+
+
+def resynthesis(frames: Tensor, hop: int, length: int) -> Tensor:
+    """Returns what `istft` does, of spectra whose bins lie side by side; ``hop`` divides n_fft.
+
+    Shape: (B, N, ..., F) complex -> (B, ..., T) with T = length samples.
+    """
+    n_fft = 2 * (frames.shape[-1] - 1)
+    window = _window(n_fft, frames.real)
+    pieces = torch.fft.irfft(frames, n_fft, norm="ortho")
+    kept = slice(n_fft // 2, n_fft // 2 + length)
+    envelope = _OverlapAdd.apply(window.expand(1, frames.shape[1], -1), window, hop)
+    return _OverlapAdd.apply(pieces, window, hop)[..., kept] / envelope[0, kept]
+
+
+class _OverlapAdd(torch.autograd.Function):
+    """Windowed frames, added where they overlap. Shape: (B, N, ..., n_fft) -> (B, ..., T).
+
+    `torch.nn.functional.fold` wants another order in memory, and passes over it thrice as often.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, frames: Tensor, window: Tensor, hop: int) -> Tensor:
+        ctx.save_for_backward(window)
+        ctx.hop = hop
+        moved = frames.movedim(1, -2)
+        num, overlap = moved.shape[-2], moved.shape[-1] // hop
+        out = moved.new_zeros(*moved.shape[:-2], num + overlap - 1, hop)
+        for i in range(overlap):
+            part = slice(i * hop, (i + 1) * hop)
+            out[..., i : i + num, :].addcmul_(moved[..., part], window[part])
+        return out.flatten(-2)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
+        (window,) = ctx.saved_tensors
+        frames = gradients[0].unfold(-1, len(window), ctx.hop)
+        return (frames * window).movedim(-2, 1), None, None
 
 
 def compress(spectrum: Tensor, exponent: float) -> Tensor:

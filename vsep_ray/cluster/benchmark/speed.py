@@ -111,7 +111,7 @@ def _workload(model: str, device: torch.device) -> tuple[Objective, nn.Module, d
         sources, scales = ("bass", "drums", "other", "vocals"), (1.0,) * 4
         form = replace(config.separator, sources=sources, sample_rate=rate, channels=channels, scales=scales)
         module: nn.Module = Separator(form)
-        objective: Objective = Sleep(module, config.mean_weight)  # type: ignore[arg-type]
+        objective: Objective = Sleep(module, config.point)  # type: ignore[arg-type]
         items: tuple[int, ...] = (len(sources), channels, length)
     else:
         config = TRAIN_PRIORS[preset]

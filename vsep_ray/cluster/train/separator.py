@@ -82,11 +82,11 @@ class SeparatorTask(Task[Separator]):
         separator = Separator(with_format(self.config.separator, self.store))
         if self.start:
             separator.load_state_dict(checkpoint.load_separator(self.start).state_dict())
-        other, weight = self.config.self_training, self.config.mean_weight
+        other, point = self.config.self_training, self.config.point
         if self.config.regime == "C":
-            return Supervised(separator, weight), separator
+            return Supervised(separator, point), separator
         joint = load_joint(self.priors, separator) if other.asks_priors else None
-        return other.build(separator, joint, weight), separator
+        return other.build(separator, joint, point), separator
 
     @override
     def batch(self, windows: Mapping[str, Window], rng: np.random.Generator, num: int) -> dict[str, Tensor]:
