@@ -46,10 +46,14 @@ def save(
         _save_training(directory, state)
 
 
-def publish(directory: str | Path, target: str) -> None:
-    """Copies a finished model, file by file in the order of `FILES`."""
-    for name in FILES:
+def publish(directory: str | Path, target: str, **made: Any) -> None:
+    """Copies a finished model, file by file in the order of `FILES`; its provenance tells also what was
+    ``made`` of it.
+    """
+    for name in FILES[:-1]:
         storage.upload(Path(directory, name), storage.join(target, name))
+    provenance = _read_json(Path(directory, FILES[-1])) | made
+    storage.write_bytes(storage.join(target, FILES[-1]), json.dumps(provenance, indent=2).encode())
 
 
 def is_complete(uri: str | Path) -> bool:

@@ -6,7 +6,7 @@ from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.presets.catalog import AudioFormat, SeparateCatalogConfig
 from vsep_ray.presets.crops import SMOKE_TOY
 from vsep_ray.presets.job import JobConfig
-from vsep_ray.presets.training import SMOKE_BACKBONE
+from vsep_ray.presets.separator import SMOKE_BACKBONE
 from vsep_ray.separators import SeparatorConfig
 from vsep_ray.training import FitConfig
 

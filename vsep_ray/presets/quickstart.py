@@ -8,11 +8,9 @@ from vsep_ray.dreaming import DreamConfig
 from vsep_ray.presets.crops import SMOKE_TOY, PrepareCropsConfig
 from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import JobConfig, set_above
-from vsep_ray.presets.training import (
-    JOINING,
-    TrainPriorsConfig,
-    TrainSeparatorConfig,
-)
+from vsep_ray.presets.priors import TrainPriorsConfig
+from vsep_ray.presets.separator import TrainSeparatorConfig
+from vsep_ray.presets.training import JOINING
 from vsep_ray.priors import ScoreConfig
 from vsep_ray.training import FitConfig
 

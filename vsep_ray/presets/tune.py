@@ -6,16 +6,9 @@ from vsep_ray.config import idle, option
 from vsep_ray.dreaming import DreamConfig
 from vsep_ray.objectives import WakeConfig
 from vsep_ray.presets.job import set_above
-from vsep_ray.presets.training import (
-    DREAMING,
-    JOINING,
-    SMOKE_BACKBONE,
-    SMOKE_FIT,
-    TRAIN_PRIORS,
-    CropsJobConfig,
-    TrainPriorsConfig,
-    TrainSeparatorConfig,
-)
+from vsep_ray.presets.priors import TRAIN_PRIORS, TrainPriorsConfig
+from vsep_ray.presets.separator import DREAMING, SMOKE_BACKBONE, TrainSeparatorConfig
+from vsep_ray.presets.training import JOINING, SMOKE_FIT, CropsJobConfig
 from vsep_ray.priors import FlowConfig
 from vsep_ray.schedules import Schedule
 from vsep_ray.separators import SeparatorConfig

@@ -36,7 +36,7 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
         callbacks: Ray Train's callbacks, such as the one that reports to a sweep.
 
     Returns:
-        The scalars of the last validation.
+        The scalars of the validation of the published model, and ``trained_steps``, the steps of the run.
 
     Raises:
         UserError: a mistake of the user that a worker met.
@@ -49,9 +49,18 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
         raise UserError(result.return_value)
     if result.error or result.checkpoint is None:
         raise RuntimeError(f"training {launch.name} ended without a checkpoint: {result.error}")
-    with result.checkpoint.as_directory() as folder:
-        checkpoint.publish(folder, target)
-    return {k: v for k, v in (result.metrics or {}).items() if isinstance(v, (int, float))}
+    chosen, metrics = _best(result, task.criterion)
+    trained = {"trained_steps": result.metrics["step"]}
+    with chosen.as_directory() as folder:
+        checkpoint.publish(folder, target, **trained)
+    return {k: v for k, v in metrics.items() if isinstance(v, (int, float))} | trained
+
+
+def _best(result: Any, criterion: str) -> tuple[Any, dict[str, Any]]:
+    """Returns the checkpoint with the best score and its scalars; the last one without a criterion."""
+    if not criterion:
+        return result.checkpoint, result.metrics
+    return max(result.best_checkpoints, key=lambda found: found[1][criterion])
 
 
 def _trainer(task: Task, launch: Launch, callbacks: Sequence[Any]) -> ray.train.torch.TorchTrainer:
@@ -74,7 +83,10 @@ def _trainer(task: Task, launch: Launch, callbacks: Sequence[Any]) -> ray.train.
             storage_path=storage.join(launch.storage, "runs"),
             callbacks=list(callbacks),
             failure_config=ray.train.FailureConfig(max_failures=launch.resources.max_failures),
-            checkpoint_config=ray.train.CheckpointConfig(num_to_keep=2),
+            # the last one is kept beside the best ones
+            checkpoint_config=ray.train.CheckpointConfig(
+                num_to_keep=2, checkpoint_score_attribute=task.criterion or None
+            ),
         ),
     )
 
@@ -91,8 +103,10 @@ def _finished(task: Task, launch: Launch, target: str) -> dict[str, float]:
     if not storage.exists(run) or not storage.exists(record):
         return {}
     provenance = json.loads(storage.read_bytes(record))
-    done = provenance["step"] >= task.fit.steps and "validation" in provenance
-    return {"step": provenance["step"], **provenance["validation"]} if done else {}
+    trained = provenance.get("trained_steps", provenance["step"])
+    if trained < task.fit.steps or "validation" not in provenance:
+        return {}
+    return {"step": provenance["step"], "trained_steps": trained, **provenance["validation"]}
 
 
 def run_name(job: str, config: JobConfig, *inputs: Any) -> str:

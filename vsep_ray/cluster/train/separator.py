@@ -68,6 +68,12 @@ class SeparatorTask(Task[Separator]):
         start = prior_marks({"start": self.start}) if self.start else {}
         return [self.store.mark, self.clips.mark, prior_marks(self.priors) | start]
 
+    @property
+    @override
+    def criterion(self) -> str:
+        """Regime A publishes the last checkpoint: a score asks sources, which it must not see."""
+        return "" if self.config.regime == "A" else "si_sdr_improvement_mean_db"
+
     @override
     def streams(self) -> dict[str, StreamSpec]:
         """Regime A reads dreams and mixtures, B clips and mixtures, C aligned sources."""
@@ -137,7 +143,8 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
         "model": target,
         "model_uri": model_uri,
         "crops": store.uri,
-        "steps": int(metrics["step"]),
+        "steps": int(metrics["trained_steps"]),
+        "best_step": int(metrics["step"]),
         **{k: round(v, 3) for k, v in metrics.items() if k.startswith("si_sdr")},
     }
 

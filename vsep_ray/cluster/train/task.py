@@ -94,6 +94,12 @@ class Task(ABC, Generic[M]):
     length: int
     """Samples per training crop; 0 means all of a stored one."""
 
+    @property
+    def criterion(self) -> str:
+        """The validation's scalar whose largest value says which checkpoint is published; "" means the
+        last."""
+        return ""
+
     @abstractmethod
     def streams(self) -> dict[str, StreamSpec]:
         """Returns the streams that the workers read, by name."""
