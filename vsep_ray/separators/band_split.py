@@ -72,17 +72,17 @@ class BandSplitConfig:
     """Each frame of the short-time Fourier transform has this number of samples."""
     hop: int = 1_024
     """Frames begin this number of samples apart; it divides the samples of a frame."""
-    width: int = 64
+    width: int = 96
     """Each band of a frame has this number of features."""
-    blocks: int = 6
+    blocks: int = 8
     """The network has this number of blocks, each with a layer along time, one across bands, and one within
     bands."""
     block: BlockConfig = field(default_factory=ConvolutionBlockConfig)
     narrowest: int = 4
     """The lowest bands have this number of bins."""
-    ratio: float = 12.0
+    ratio: float = 8.0
     """A band further up is this fraction of its own frequency wide."""
-    masks: int = 24
+    masks: int = 16
     """A band has at most this number of masks; neighbouring bins of a wider one share them."""
     compression: float = 0.3
     """The network reads magnitudes raised to this power."""
