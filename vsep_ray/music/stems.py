@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from vsep_ray.music.levels import LevelsConfig, common_gain
 from vsep_ray.music.performance import PerformanceConfig
 from vsep_ray.music.rendering import render
 from vsep_ray.music.score import Note, Score, busiest
-from vsep_ray.music.synthesiser import RATE, fluidsynth, version
+from vsep_ray.music.synthesiser import RATE, Player, fluidsynth, version
 
 TAIL = 1.0
 """A song sounds on for this number of seconds after its last note ends."""
@@ -29,6 +29,8 @@ LONGEST = 1_800
 class StemsRecipe(PerformanceConfig, LevelsConfig):
     """The recipe says how a score becomes stems; a song of the same name and seed is the same anywhere."""
 
+    player: ClassVar[type[Player]] = Player
+    """What plays the notes."""
     fonts: tuple[str, ...] = option((DEBIAN,), role="place", short="fonts")
     """SoundFonts (sf2, sf3), local, s3:// or gs://. Each source of a song gets one, drawn by their weights:
     FILE.sf2:2 comes twice as often as FILE.sf2. Short form: --fonts."""
@@ -128,7 +130,7 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
             return np.zeros((2, round(seconds * RATE)), np.float32)
         fonts = _able(parse_fonts(self.fonts), part.notes)
         (font,) = self.dice(name, "font").choices(fonts, [f.weight for f in fonts])
-        audio = render(part.notes, part.controls, font.uri, start, seconds)
+        audio = render(part.notes, part.controls, font.uri, start, seconds, self.player)
         return self.placed(audio, self.dice(name, "place"))
 
 
