@@ -4,8 +4,8 @@ import numpy as np
 
 from vsep_ray.audio.resampling import rechunk
 from vsep_ray.crops import joining
+from vsep_ray.crops.listening import hear, to_hear
 from vsep_ray.crops.reading import read_crops
-from vsep_ray.crops.songs import hear
 from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import UNIT_BYTES, begin, divide, finish, write_unit
 from vsep_ray.datasets.track import Stem, Track
@@ -65,13 +65,7 @@ def song_store(uri, songs, *, dataset="stems", length=8_000, paired=True, rate=8
 def joined_store(uri, stores, weights=(), *, drop=False):
     """The stores joined below a folder, without Ray."""
     layout = joining.layout(stores, weights, drop, str(uri))
-    by_uri = {store.uri: store for store in stores}
-    heard = [
-        h
-        for m in layout.members
-        for p in by_uri[m.uri].parts()
-        for h in hear(by_uri[m.uri], m.name, p["split"], p["source"], p["name"])
-    ]
+    heard = [h for which in to_hear(layout, stores) for h in hear(*which)]
     return joining.finish(layout, stores, heard, drop)
 
 

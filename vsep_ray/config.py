@@ -126,9 +126,8 @@ def option(
             earlier names, as dotted paths; ``later``, that the field came when results had names already: at
             its default it leaves them as they are.
     """
-    return dataclasses.field(
-        default=default, default_factory=default_factory, metadata={"role": role, **more}
-    )
+    metadata = {"role": role, **more}
+    return dataclasses.field(default=default, default_factory=default_factory, metadata=metadata)
 
 
 def fields_with(config: Any, role: Role) -> dict[str, Any]:
@@ -170,11 +169,10 @@ def idle(config: Any) -> dict[str, str]:
     that config: ``--steps 4`` becomes ``--refinement.steps 4`` above it.
     """
     found: dict[str, str] = config.idle() if isinstance(config, Conditional) else {}
-    for f in dataclasses.fields(config):
-        value = getattr(config, f.name)
-        if dataclasses.is_dataclass(value) and f.name not in found:
-            flag = f"--{f.name.replace('_', '-')}."
-            found |= {f"{f.name}.{path}": why.replace("--", flag) for path, why in idle(value).items()}
+    for name, value in vars(config).items():
+        if dataclasses.is_dataclass(value) and name not in found:
+            flag = f"--{name.replace('_', '-')}."
+            found |= {f"{name}.{path}": why.replace("--", flag) for path, why in idle(value).items()}
     return found
 
 
@@ -191,7 +189,7 @@ def settled(config: T, typed: Collection[str] = ()) -> T:
     found = idle(config)
     for path, why in found.items():
         for name in typed:
-            if name == path or name.startswith(f"{path}."):
+            if f"{name}.".startswith(f"{path}."):
                 raise UserError(f"--{name.replace('_', '-')} cannot act here: {why}")
     left = functools.reduce(_with_default, found, config)
     return left if left == config else settled(left, typed)  # what is dropped may leave more that cannot act
@@ -199,10 +197,8 @@ def settled(config: T, typed: Collection[str] = ()) -> T:
 
 def _with_default(config: Any, path: str) -> Any:
     name, _, rest = path.partition(".")
-    plain = next(f for f in dataclasses.fields(config) if f.name == name)
-    value = plain.default if plain.default_factory is dataclasses.MISSING else plain.default_factory()
-    inner = getattr(config, name)
-    return dataclasses.replace(config, **{name: _with_default(inner, rest) if rest else value})
+    value = _with_default(getattr(config, name), rest) if rest else getattr(type(config)(), name)
+    return dataclasses.replace(config, **{name: value})
 
 
 def replace_path(config: T, path: str, value: Any) -> T:

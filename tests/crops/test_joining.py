@@ -2,7 +2,9 @@
 
 import dataclasses
 import functools
+import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stores import joined_store, read_paired, song_store, tune
 
+from vsep_ray.audio.loudness import short_loudness
 from vsep_ray.batches.augment import AugmentConfig
 from vsep_ray.batches.remixing import draw_remix
 from vsep_ray.batches.windows import Window
@@ -68,6 +71,20 @@ def test_a_joined_store_describes_itself(joined, stores):
     assert bass == [("musdb18", "train", 0.4), ("sources", "train", 0.2), ("sources", "valid", 0.1)]
     assert joined.statistics["bass"].crops == 24 + 12 + 6
     assert "bass,sources,valid,0.1," in contribution_table(joined.contributions)
+
+
+def test_members_are_told_by_their_loudness_as_it_is_heard(joined, stores):
+    """The median over audible crops, each measured as on a data page."""
+    for store, member in zip(stores, ("musdb18", "sources"), strict=True):
+        crops = read_crops(store, "train", "bass")
+        lufs = [short_loudness(crop, 8_000) for crop in crops.audio[~crops.silent]]
+        (told,) = [
+            c.lufs for c in joined.contributions if (c.member, c.split, c.source) == (member, "train", "bass")
+        ]
+        assert told == pytest.approx(np.median(lufs), abs=0.051)
+    table = contribution_table(joined.contributions).splitlines()
+    assert table[0] == "source,member,split,minutes,silence,lufs"
+    assert [line.endswith(f",{told}") for line in table if line.startswith("bass,sources,train")] == [True]
 
 
 def test_the_same_song_has_one_id_whatever_its_name(joined):
@@ -196,6 +213,34 @@ def test_a_store_that_was_joined_and_has_changed_is_not_read(stores, tmp_path):
     shutil.rmtree(copies[0])
     with pytest.raises(UserError, match="no finished crop store"):
         CropStore.open(store.uri)
+
+
+def rewritten(store, change):
+    """The store, opened after its `_store.json` was changed to what older code wrote."""
+    path = Path(store.uri, "_store.json")
+    value = json.loads(path.read_text())
+    change(value)
+    path.write_text(json.dumps(value))
+    return CropStore.open(store.uri)
+
+
+def test_stores_of_older_formats_join_and_joined_ones_are_read(tmp_path):
+    def before_joining(value):
+        for name in ("format", "encoding", "revision", "content"):
+            del value[name]
+
+    def with_levels(value):
+        value["format"] = 4
+        for contribution in value["contributions"]:
+            contribution["level_db"] = -20.0
+            del contribution["lufs"]
+
+    stores = [rewritten(a_store(tmp_path, name), before_joining) for name in "ab"]
+    store = joined_store(tmp_path, stores)
+    assert {c.lufs for c in store.contributions if c.source == "bass"} != {None}
+    older = rewritten(store, with_levels)
+    assert [c.lufs for c in older.contributions] == [None] * 6 and older.weights == store.weights
+    assert contribution_table(older.contributions).splitlines()[1].endswith(",")
 
 
 SONGS = st.sets(st.integers(0, 7), min_size=3, max_size=5)

@@ -5,8 +5,8 @@ import pytest
 
 from vsep_ray.config import UserError
 from vsep_ray.crops.landmarks import NOTHING
+from vsep_ray.crops.listening import Heard
 from vsep_ray.crops.songs import (
-    Heard,
     Known,
     Same,
     held_out_elsewhere,

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from soundfonts import synthesiser_or_skip, write_font
 
+from vsep_ray.audio.loudness import loudness
 from vsep_ray.config import UserError, fingerprint
 from vsep_ray.datasets.band import BandConfig
 from vsep_ray.datasets.streams import BadFileError, whole
@@ -52,6 +53,20 @@ def test_a_song_is_the_same_again_and_no_song_is_in_two_splits_or_seeds(dataset)
             seen.append(mixture.tobytes())
             assert seen[-1] == sum(opened(config, track).values()).tobytes()
     assert len(set(seen)) == len(seen)
+
+
+def test_a_glimpse_is_a_part_of_the_song_at_its_level_and_knows_the_length_of_all(dataset):
+    dataset = dataclasses.replace(dataset, song_seconds=20.0, level_spread=0.0)
+    (track, *_) = dataset.find()
+    seconds, streams = dataset.glimpse(track, CROP, 6.0)
+    song, seen = opened(dataset, track), whole(streams)
+    assert song["drums"].shape[1] == pytest.approx(seconds * CROP.sample_rate, abs=2)
+    assert set(seen) == set(song) and {x.shape for x in seen.values()} == {(1, 6 * CROP.sample_rate)}
+    assert loudness(seen["drums"], CROP.sample_rate) == pytest.approx(
+        loudness(song["drums"], CROP.sample_rate), abs=1.5
+    )
+    longer, all_of_it = dataset.glimpse(track, CROP, 99.0)
+    assert longer == seconds and np.array_equal(whole(all_of_it)["drums"], song["drums"])
 
 
 def test_what_decides_the_sound_decides_the_crops(dataset):

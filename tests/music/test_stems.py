@@ -115,7 +115,7 @@ def test_fonts_are_drawn_by_their_weights(recipe, tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr(
         "vsep_ray.music.stems.render",
-        lambda notes, controls, font, start, seconds: (
+        lambda notes, controls, font, start, seconds, player: (
             drawn.append(font) or np.ones((2, round(seconds * 44_100)))
         ),
     )

@@ -18,16 +18,17 @@ def track(name, split="train", sources=("bass", "drums")):
     return Track(name, stems=tuple(Stem(s, (f"{name}/{s}",)) for s in sources), split=split)
 
 
-def open_track(song):
+def glimpse(song):
     """A second of a song is silent, then come nine of noise, each source's its own."""
     if song.id == "bad":
         raise BadFileError("bad/bass", AudioError("decode", "cut off"))
     noise = np.random.default_rng(len(song.id)).normal(0, 0.1, (20, 1, RATE // 2)).astype(np.float32)
-    return {stem.source: iter([0 * NOISE] * 2 + list(k * noise[:18])) for k, stem in enumerate(song.stems, 1)}
+    stems = enumerate(song.stems, 1)
+    return None, {stem.source: iter([0 * NOISE] * 2 + list(k * noise[:18])) for k, stem in stems}
 
 
 def table(tracks):
-    looks = [preview.look_at(t, LAYOUT, open_track) for t in preview.choose(tracks)]
+    looks = [preview.look_at(t, LAYOUT, glimpse) for t in preview.choose(tracks)]
     return preview.describe(tracks, looks).splitlines()
 
 
@@ -51,7 +52,8 @@ def test_the_table_counts_all_and_measures_some():
 
 def test_findings_are_counted_and_the_worst_is_listed():
     def same(song):
-        return {"bass": iter([NOISE] * 4), "drums": iter([NOISE] * 4)} if song.id == "t" else open_track(song)
+        stems = {"bass": iter([NOISE] * 4), "drums": iter([NOISE] * 4)}
+        return (None, stems) if song.id == "t" else glimpse(song)
 
     tracks = [track("t"), track("bad")]
     lines = preview.describe(tracks, [preview.look_at(t, LAYOUT, same) for t in tracks])
@@ -61,6 +63,11 @@ def test_findings_are_counted_and_the_worst_is_listed():
 
 def test_of_a_long_track_the_beginning_is_read(monkeypatch):
     monkeypatch.setattr(preview, "SECONDS", 2.0)
-    look = preview.look_at(track("t"), LAYOUT, open_track)
+    look = preview.look_at(track("t"), LAYOUT, glimpse)
     assert look.seconds == 10 and look.silence == {"bass": 0.5, "drums": 0.5}
     assert len(look.surveys["bass"].lufs) == 2
+
+
+def test_a_song_that_knows_its_length_is_read_in_part():
+    look = preview.look_at(track("t"), LAYOUT, lambda song: (90.0, glimpse(song)[1]))
+    assert look.seconds == 90 and look.silence["bass"] == 0.1 and len(look.surveys["bass"].lufs) == 6

@@ -1,6 +1,7 @@
 """Crops become training batches, by augmentation and by remixes of different songs."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from vsep_ray.batches.windows import Fit, Window
 from vsep_ray.config import UserError
 
 TRIES = 50
+Pick = Callable[[int], tuple[np.ndarray, np.ndarray]]
+"""What returns this number of random clips: their songs (num,) and audio (num, C, T)."""
 
 
 def draw_clips(
@@ -39,7 +42,7 @@ def draw_remix(
     fit = Fit(rng.random(num) < augment.align, sample_rate) if augment.align else None
     for window in windows:
         names, audio = window.draw(rng, num, fit)
-        if _redrawn(window, rng, songs, names, audio).any():
+        if redrawn(functools.partial(window.pick, rng), songs, names, audio).any():
             raise UserError(
                 "cannot find clips of different songs for one mixture; every source needs clips of more songs"
             )
@@ -59,23 +62,25 @@ def _differ(songs: Sequence[str | None]) -> bool:
     return len(set(known)) == len(known)
 
 
-def _redrawn(
-    window: Window,
-    rng: np.random.Generator,
-    songs: Sequence[np.ndarray],
-    names: np.ndarray,
-    audio: np.ndarray,
-) -> np.ndarray:
-    """Picks others, in place, for clips whose song is already in their item; returns where none was found.
+def redrawn(pick: Pick, songs: Sequence[np.ndarray], names: np.ndarray, audio: np.ndarray) -> np.ndarray:
+    """Picks others, in place, for clips whose song is already in their item; returns where none was found in
+    50 tries.
 
-    Shape: names (num,), audio (num, C, T) -> bool (num,).
+    Args:
+        pick: it returns clips of the same source.
+        songs: the songs of the other clips of the items, (num,) each.
+        names: the songs of the clips. Shape: (num,).
+        audio: the clips. Shape: (num, C, T).
+
+    Returns:
+        bool (num,).
     """
     for tried in range(TRIES + 1):
         clash = np.any([names == other for other in songs], axis=0) if songs else np.zeros(len(names), bool)
         if not clash.any() or tried == TRIES:
             break
         # not a draw: workers must take equally many rows of a divided stream, or they wait for each other
-        names[clash], audio[clash] = window.pick(rng, int(clash.sum()))
+        names[clash], audio[clash] = pick(int(clash.sum()))
     return clash
 
 
@@ -87,6 +92,7 @@ def _extra(
     Shape: -> (num,), (num, C, T).
     """
     names, audio = window.pick(rng, len(songs[0]))
-    left_out = _redrawn(window, rng, songs, names, audio) | (rng.random(len(names)) >= probability)
+    pick = functools.partial(window.pick, rng)
+    left_out = redrawn(pick, songs, names, audio) | (rng.random(len(names)) >= probability)
     names[left_out], audio[left_out] = None, 0
     return names, audio

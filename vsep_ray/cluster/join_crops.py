@@ -9,7 +9,7 @@ from vsep_ray import storage
 from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.crops import joining
-from vsep_ray.crops.songs import hear
+from vsep_ray.crops.listening import hear, to_hear
 from vsep_ray.crops.store import STORE_FILE, CropStore
 from vsep_ray.presets import CropsJobConfig
 
@@ -35,12 +35,7 @@ def join(stores: Sequence[CropStore], config: CropsJobConfig) -> CropStore:
         return CropStore.open(joined.uri)
     for words in joining.strangers(stores):
         log.warning("%s", words)
-    by_uri = {store.uri: store for store in stores}
     task = ray.remote(hear)
-    tasks = [
-        task.remote(by_uri[m.uri], m.name, part["split"], part["source"], part["name"])
-        for m in joined.members
-        for part in by_uri[m.uri].parts()
-    ]
+    tasks = [task.remote(*which) for which in to_hear(joined, stores)]
     heard = [h for each in gathered(tasks, "part files listened to") for h in each]
     return joining.finish(joined, stores, heard, drop)

@@ -65,7 +65,7 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
 
 def plan(config: PrepareCropsConfig) -> dict[str, Any]:
     """Returns what `prepare` would do, and writes nothing: tracks per split, sources, fingerprint, output. It
-    prints a table of what the data set holds, from the beginnings of a few songs.
+    prints a table of what the data set holds, from some seconds of a few songs.
     """
     layout, units = _layout(config)
     names = dict.fromkeys(unit.split for unit in units)
@@ -80,9 +80,10 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
 
 def _preview(layout: crops.CropStore, tracks: Sequence[Track], config: PrepareCropsConfig) -> str:
     chosen, looks = preview.choose(tracks), []
+    glimpse = functools.partial(config.dataset.glimpse, crop=config.crop, most=preview.GLIMPSE)
     said = time.monotonic()
     for track in chosen:
-        looks.append(preview.look_at(track, layout, functools.partial(config.dataset.open, crop=config.crop)))
+        looks.append(preview.look_at(track, layout, glimpse))
         if time.monotonic() > said + EVERY_SECONDS:
             said = time.monotonic()
             log.info("read %d of %d songs", len(looks), len(chosen))

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 
 from vsep_ray import storage
 from vsep_ray.config import UserError, fingerprint
+from vsep_ray.crops.listening import Heard, median_lufs
 from vsep_ray.crops.songs import (
-    Heard,
     Known,
     held_out_elsewhere,
     refuse,
@@ -183,15 +183,15 @@ def _times(count: SourceCount, factor: int) -> SourceCount:
 
 
 def _contributions(joined: CropStore, heard: Sequence[Heard]) -> tuple[Contribution, ...]:
-    groups: dict[tuple[str, str, str], list[SourceCount]] = {}
+    groups: dict[tuple[str, str, str], list[Heard]] = {}
     for h in heard:
-        groups.setdefault((h.member, h.split, h.count.source), []).append(h.count)
+        groups.setdefault((h.member, h.split, h.count.source), []).append(h)
     lengths = {m.name: m.length for m in joined.members}
     return tuple(
-        Contribution(member, split, source, s.crops, minutes, round(s.silence, 4), s.level_db)
-        for (member, split, source), counts in sorted(groups.items())
-        for s in source_statistics(counts).values()
-        for minutes in (round(s.crops * lengths[member] / joined.sample_rate / 60, 2),)
+        Contribution(*place, s.crops, minutes, round(s.silence, 4), median_lufs(mine))
+        for place, mine in sorted(groups.items())
+        for s in source_statistics(h.count for h in mine).values()
+        for minutes in (round(s.crops * lengths[place[0]] / joined.sample_rate / 60, 2),)
     )
 
 

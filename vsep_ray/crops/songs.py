@@ -5,58 +5,18 @@ trained on that is held out elsewhere.
 """
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
-from vsep_ray import storage
 from vsep_ray.config import UserError
-from vsep_ray.crops.encoding import decode, unpack
-from vsep_ray.crops.landmarks import NOTHING, Landmarks, landmarks, likenesses
-from vsep_ray.crops.statistics import SourceCount
-from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.landmarks import likenesses
+from vsep_ray.crops.listening import SHORTEST_SECONDS, Heard
 from vsep_ray.datasets.folders import without_ending
 
-SHORTEST_SECONDS = 5.0
-"""Less of a track says nothing: one-shots and single notes are alike, and so are their names."""
-LISTEN_SECONDS = 240.0
-"""At most this much of a track is listened to, from its beginning."""
 LETTERS = 6
 """A name with fewer letters, such as track 01, says nothing."""
 SHOWN = 5
 """A refusal names at most this number of songs."""
-
-
-@dataclass(frozen=True)
-class Heard:
-    """A part file of a member holds this of one track.
-
-    Attributes:
-        member: the member's name in the joined store.
-        split: train, valid or test.
-        part: the name of the part file.
-        track: its id in the member.
-        seconds: until the end of its last crop.
-        count: how many crops there are, how loud, and how many of them silent.
-        marks: what its sound is known by.
-    """
-
-    member: str
-    split: str
-    part: str
-    track: str
-    seconds: float
-    count: SourceCount
-    marks: Landmarks
-
-    @property
-    def key(self) -> tuple[str, str]:
-        """Member and track."""
-        return self.member, self.track
 
 
 @dataclass(frozen=True)
@@ -76,58 +36,6 @@ class Same:
     one: tuple[str, str]
     other: tuple[str, str]
     by: str
-
-
-def hear(store: CropStore, member: str, split: str, source: str, part: str) -> list[Heard]:
-    """Returns what a part file of a store holds of each track, listening to a row group at a time."""
-    filesystem, path = storage.open_filesystem(store.part_file(split, source, part))
-    with pq.ParquetFile(path, filesystem=filesystem) as file:
-        rows = file.read(["track", "offset", "silent", "rms_db", "activity"])
-        found = _count(rows, source).to_pylist()
-        long = {r["track"] for r in found if _audible_seconds(r, store) >= SHORTEST_SECONDS}
-        sounds = itertools.groupby(_sounds(file, store, long), key=lambda pair: pair[0])
-        marks = {t: landmarks(np.concatenate([a for _, a in g]), store.sample_rate) for t, g in sounds}
-    return [
-        Heard(
-            member, split, part, r["track"], (r["offset_max"] + store.length) / store.sample_rate,
-            SourceCount(source, r["crops"], r["silent_sum"], r["audible_db_sum"], r["activity_sum"]),
-            marks.get(r["track"], NOTHING),
-        )
-        for r in found
-    ]  # fmt: skip
-
-
-def _count(rows: pa.Table, source: str) -> pa.Table:
-    audible = pc.if_else(rows["silent"], 0.0, rows["rms_db"])
-    rows = rows.append_column("audible_db", audible).append_column("one", pa.array([1] * len(rows)))
-    sums = [(name, "sum") for name in ("silent", "audible_db", "activity", "one")]
-    return (
-        rows.group_by("track", use_threads=False)
-        .aggregate([("offset", "max"), *sums])
-        .rename_columns({"one_sum": "crops"})
-    )
-
-
-def _audible_seconds(row: Mapping[str, float], store: CropStore) -> float:
-    return row["activity_sum"] * store.length / store.sample_rate
-
-
-def _sounds(file: pq.ParquetFile, store: CropStore, tracks: set[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields track and mono audio of the crops that are listened to, in their order."""
-    last = LISTEN_SECONDS * store.sample_rate
-    left = dict.fromkeys(tracks, -(-int(last) // store.length))  # of all its clips together
-    for group in range(file.num_row_groups):
-        keys = file.read_row_group(group, ["track", "offset"])
-        known = pc.is_in(keys["track"], pa.array(sorted(tracks), pa.string()))
-        wanted = pc.and_(known, pc.less(keys["offset"], last))
-        if not pc.any(wanted).as_py():
-            continue
-        rows = file.read_row_group(group, ["track", "gain", "audio"]).filter(wanted)
-        for track, gain, audio in zip(*(c.to_pylist() for c in rows.columns), strict=True):
-            left[track] -= 1
-            if left[track] >= 0:
-                pcm = unpack(audio, store.encoding)
-                yield track, decode([pcm], np.array([gain]), store.channels)[0].mean(axis=0)
 
 
 def tracks_of(heard: Iterable[Heard]) -> list[Known]:

@@ -45,7 +45,8 @@ class Contribution:
         crops: number of crops.
         minutes: their length together.
         silence: share of crops that are silent.
-        level_db: mean RMS of the other crops, in dB re full scale.
+        lufs: median loudness of some of the other crops (LUFS, ITU-R BS.1770); None where all are silent, and
+            in joined stores of format 4.
     """
 
     member: str
@@ -54,7 +55,7 @@ class Contribution:
     crops: int
     minutes: float
     silence: float
-    level_db: float
+    lufs: float | None = None
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,11 @@ def source_statistics(counts: Iterable[SourceCount]) -> dict[str, SourceStatisti
 
 def contribution_table(contributions: Iterable[Contribution]) -> str:
     """Returns what the members of a joined store contribute, as CSV, by source, member and split."""
-    rows = sorted((c.source, c.member, c.split, c.minutes, c.silence, c.level_db) for c in contributions)
-    lines = [("source", "member", "split", "minutes", "silence", "level_db"), *rows]
+    found = sorted(contributions, key=lambda c: (c.source, c.member, c.split))
+    rows = [
+        (c.source, c.member, c.split, c.minutes, c.silence, "" if c.lufs is None else c.lufs) for c in found
+    ]
+    lines = [("source", "member", "split", "minutes", "silence", "lufs"), *rows]
     return "".join(",".join(map(str, line)) + "\n" for line in lines)
 
 

@@ -33,8 +33,8 @@ from vsep_ray.datasets.track import CropConfig, Encoding
 FORMAT = 3
 """The number of the store's layout and of its division into units: part of the fingerprint, so that stores of
 different numbers are never mixed; ``_store.json`` has it since 3 (FORMATS.md)."""
-JOINED_FORMAT = 4
-"""The number of joined stores, the highest that is read."""
+JOINED_FORMAT = 5
+"""The number of joined stores, the highest that is read; 4 told RMS levels of what members contribute."""
 STORE_FILE = "_store.json"
 PARTS_FILE = "_parts.parquet"
 SONGS_FILE = "_songs.parquet"
@@ -145,6 +145,8 @@ class CropStore:
             )
         for name, inner in {"splits": SplitStatistics, "statistics": SourceStatistics}.items():
             value[name] = {k: from_dict(inner, v) for k, v in value[name].items()}
+        for contribution in value.get("contributions", ()):
+            contribution.pop("level_db", None)
         store = from_dict(cls, {**value, "uri": uri})  # the folder may have been moved since it was written
         if changed := [m.uri for m in store.members if cls.open(m.uri).mark != m.content]:
             raise UserError(

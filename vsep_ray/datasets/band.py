@@ -4,19 +4,17 @@ They are to music what the toy waves are to waves: they need no data, and the sa
 songs.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from typing_extensions import override
 
-from vsep_ray.audio.resampling import Audio
 from vsep_ray.config import UserError
-from vsep_ray.datasets.dataset import Dataset, Inventory
-from vsep_ray.datasets.streams import Stream, delayed
-from vsep_ray.datasets.track import CropConfig, Stem, Track
+from vsep_ray.datasets.dataset import Inventory
+from vsep_ray.datasets.rendered import RenderedDataset
+from vsep_ray.datasets.track import Stem, Track
 from vsep_ray.music.band.composer import VERSION, compose
-from vsep_ray.music.score import score_of
-from vsep_ray.music.stems import StemsRecipe
+from vsep_ray.music.score import Score, score_of
 
 SPLITS = ("train", "valid", "test")
 SONGS_APART = 10_000_000
@@ -24,7 +22,7 @@ SONGS_APART = 10_000_000
 
 
 @dataclass(frozen=True)
-class BandConfig(StemsRecipe, Dataset):
+class BandConfig(RenderedDataset):
     """Band songs are composed by seed in many styles, and rendered with a stem per family of instruments."""
 
     has_splits = True
@@ -57,11 +55,6 @@ class BandConfig(StemsRecipe, Dataset):
         return [Track(n, stems=tuple(Stem(s, (f"band:{n}",)) for s in sources), split=p) for n, p in named]
 
     @override
-    def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
-        """Returns the stems; the song is composed and rendered when the first piece of one is asked for."""
-        return delayed(track, lambda: self._render(track, crop), crop.length)
-
-    @override
     def scales(self, num: int) -> tuple[float, ...]:
         return (1.0,) * num
 
@@ -75,10 +68,9 @@ class BandConfig(StemsRecipe, Dataset):
         size = self.bytes_of_song(self.song_seconds)
         return Inventory([self.name, VERSION, *self.ingredients()], [size] * len(tracks))
 
-    def _render(self, track: Track, crop: CropConfig) -> dict[str, Audio]:
-        score = score_of(compose(self._song_seed(track), self.song_seconds))
-        sources = [stem.source for stem in track.stems]
-        return self.stems(score, track.id, sources, crop.sample_rate, crop.channels)
+    @override
+    def score(self, track: Track) -> Score:
+        return score_of(compose(self._song_seed(track), self.song_seconds))
 
     def _song_seed(self, track: Track) -> int:
         index = int(track.id.rpartition("-")[2])

@@ -57,6 +57,17 @@ class Dataset(ABC):
             BadFileError: at once or on the way, where a file of the track cannot be used.
         """
 
+    def glimpse(
+        self, track: Track, crop: CropConfig, most: float
+    ) -> tuple[float | None, Mapping[str, Stream]]:
+        """Returns the length of a track (s), or None where only all of its audio tells, and what `open` does,
+        or where less is made faster about ``most`` seconds of it.
+
+        Raises:
+            BadFileError: at once or on the way, where a file of the track cannot be used.
+        """
+        return None, self.open(track, crop)
+
     @abstractmethod
     def scales(self, num: int) -> tuple[float, ...]:
         """Returns the factors a_k by which ``num`` sources add up to the mixture."""

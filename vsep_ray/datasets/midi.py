@@ -3,20 +3,18 @@
 No audio is kept: a song is performed and rendered when it is opened, and is the same at every opening.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from typing_extensions import override
 
 from vsep_ray import storage
 from vsep_ray.audio.formats import SCARCE, AudioError, is_hidden
-from vsep_ray.audio.resampling import Audio
 from vsep_ray.config import UserError
 from vsep_ray.datasets.dataset import FilesDataset, Inventory
-from vsep_ray.datasets.streams import Stream, delayed
-from vsep_ray.datasets.track import CropConfig, Stem, Track
-from vsep_ray.music.score import read
-from vsep_ray.music.stems import StemsRecipe
+from vsep_ray.datasets.rendered import RenderedDataset
+from vsep_ray.datasets.track import Stem, Track
+from vsep_ray.music.score import Score, read
 
 ENDINGS = (".mid", ".midi", ".kar")
 LIST_ENDING = ".txt"
@@ -25,7 +23,7 @@ TYPICAL_SECONDS = 180
 
 
 @dataclass(frozen=True)
-class MidiConfig(StemsRecipe, FilesDataset):
+class MidiConfig(RenderedDataset, FilesDataset):
     """MIDI files are rendered by SoundFonts, with a stem for each family of instruments."""
 
     example = ("song.mid", "album/song.midi")
@@ -44,11 +42,6 @@ class MidiConfig(StemsRecipe, FilesDataset):
         return [self._track(storage.join(folder, name), storage.printable(name)) for name in names]
 
     @override
-    def open(self, track: Track, crop: CropConfig) -> Mapping[str, Stream]:
-        """Returns the stems, which are rendered when the first piece of one is asked for."""
-        return delayed(track, lambda: self._render(track, crop), crop.length)
-
-    @override
     def inventory(self, tracks: Sequence[Track]) -> Inventory:
         """Returns the recipe and the files. In the place of their bytes, which say little, stand those of the
         sound.
@@ -59,10 +52,10 @@ class MidiConfig(StemsRecipe, FilesDataset):
     def _track(self, uri: str, name: str) -> Track:
         return Track(name, stems=tuple(Stem(source, (uri,)) for source in sorted(self.table.sources)))
 
-    def _render(self, track: Track, crop: CropConfig) -> dict[str, Audio]:
+    @override
+    def score(self, track: Track) -> Score:
         (uri,) = track.files
-        sources = [stem.source for stem in track.stems]
-        return self.stems(read(_content(uri)), track.id, sources, crop.sample_rate, crop.channels)
+        return read(_content(uri))
 
 
 def _content(uri: str) -> bytes:

@@ -31,7 +31,12 @@ class _Event(NamedTuple):
 
 
 def render(
-    notes: Sequence[Note], controls: Iterable[Control], font: str, start: float, seconds: float
+    notes: Sequence[Note],
+    controls: Iterable[Control],
+    font: str,
+    start: float,
+    seconds: float,
+    make_player: type[Player] = Player,
 ) -> Audio:
     """Returns notes as sound.
 
@@ -41,6 +46,7 @@ def render(
         font: URI of the font.
         start: second of the song at which the sound starts.
         seconds: length of the sound.
+        make_player: what plays the notes.
 
     Returns:
         (2, round(seconds * `RATE`)), as loud as the notes and the font make it.
@@ -53,7 +59,7 @@ def render(
     blocks = _block(skipped + seconds) + 1
     events = sorted(_events(notes, controls, start - skipped, blocks), key=lambda e: e[:2])
     presets = {(e.channel, e.program): _preset(font, e) for e in events if e.kind == STRIKE}
-    with Player(local_font(font), blocks * BLOCK) as player:
+    with make_player(local_font(font), blocks * BLOCK) as player:
         _play(player, events, presets)
     first, length = round(skipped * RATE), round(seconds * RATE)
     return _faded(player.played[:, first : first + length])

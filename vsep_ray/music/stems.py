@@ -3,7 +3,7 @@
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -16,8 +16,8 @@ from vsep_ray.music.fonts import DEBIAN, Font, check_fonts, parse_fonts, preset_
 from vsep_ray.music.levels import LevelsConfig, common_gain
 from vsep_ray.music.performance import PerformanceConfig
 from vsep_ray.music.rendering import render
-from vsep_ray.music.score import Note, Score, busiest
-from vsep_ray.music.synthesiser import RATE, fluidsynth, version
+from vsep_ray.music.score import Control, Note, Score, busiest
+from vsep_ray.music.synthesiser import RATE, Player, fluidsynth, version
 
 TAIL = 1.0
 """A song sounds on for this number of seconds after its last note ends."""
@@ -29,6 +29,8 @@ LONGEST = 1_800
 class StemsRecipe(PerformanceConfig, LevelsConfig):
     """The recipe says how a score becomes stems; a song of the same name and seed is the same anywhere."""
 
+    player: ClassVar[type[Player]] = Player
+    """What plays the notes."""
     fonts: tuple[str, ...] = option((DEBIAN,), role="place", short="fonts")
     """SoundFonts (sf2, sf3), local, s3:// or gs://. Each source of a song gets one, drawn by their weights:
     FILE.sf2:2 comes twice as often as FILE.sf2. Short form: --fonts."""
@@ -73,7 +75,13 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
         return int(4 * 2 * RATE * seconds)
 
     def stems(
-        self, score: Score, song: str, sources: Sequence[str], sample_rate: int, channels: int
+        self,
+        score: Score,
+        song: str,
+        sources: Sequence[str],
+        sample_rate: int,
+        channels: int,
+        most: float = 0.0,
     ) -> dict[str, Audio]:
         """Returns the stems of a song, of one length; a source without a note is silence.
 
@@ -83,6 +91,8 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
             sources: which stems; what others do changes none of them, but for the common gain.
             sample_rate: Hz.
             channels: of the stems.
+            most: seconds that are rendered at most, from anywhere in the song, as loud as all of it would be
+                if it were alike throughout; 0: all.
 
         Returns:
             Source -> (channels, T).
@@ -91,15 +101,14 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
             AudioError: stage ``decode``, if no source has a note, no font has an instrument, or the song is
                 too long.
         """
-        performed = self.perform(score, song, self.table)
-        parts: dict[str, list[Note]] = {source: [] for source in ("", *self.table.sources)}
-        for note in performed.notes:
-            parts[self.table.source_of(note.channel, note.program)].append(note)
-        del parts[""]
+        parts, controls = self._parts(score, song)
         start, seconds = self._excerpt(parts, self.dice(song, "excerpt"))
+        if 0 < most < seconds:
+            start += self.dice(song, "glimpse").uniform(0, seconds - most)
+            seconds = most
         stems = {}
         for source in sources:
-            part = Score(tuple(parts[source]), performed.controls)
+            part = Score(tuple(parts[source]), controls)
             audio = self._rendered(part, f"{song}/{source}", start, seconds)
             audio = resample(map_channels(audio, channels), RATE, sample_rate)
             stems[source] = self.levelled(audio, sample_rate, self.dice(song, f"level/{source}"))
@@ -107,6 +116,23 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
         for audio in stems.values():
             audio *= gain
         return stems
+
+    def seconds_of(self, score: Score, song: str) -> float:
+        """Returns the length (s) of the stems of a song, which is not rendered.
+
+        Raises:
+            AudioError: stage ``decode``, if no source has a note, or the song is too long.
+        """
+        return self._excerpt(self._parts(score, song)[0], self.dice(song, "excerpt"))[1]
+
+    def _parts(self, score: Score, song: str) -> tuple[dict[str, list[Note]], tuple[Control, ...]]:
+        """Returns the notes of each source, and the controls of all, as the song is performed."""
+        performed = self.perform(score, song, self.table)
+        parts: dict[str, list[Note]] = {source: [] for source in ("", *self.table.sources)}
+        for note in performed.notes:
+            parts[self.table.source_of(note.channel, note.program)].append(note)
+        del parts[""]
+        return parts, performed.controls
 
     def _excerpt(self, parts: Mapping[str, Sequence[Note]], dice: random.Random) -> tuple[float, float]:
         """Returns start and length (s)."""
@@ -128,7 +154,7 @@ class StemsRecipe(PerformanceConfig, LevelsConfig):
             return np.zeros((2, round(seconds * RATE)), np.float32)
         fonts = _able(parse_fonts(self.fonts), part.notes)
         (font,) = self.dice(name, "font").choices(fonts, [f.weight for f in fonts])
-        audio = render(part.notes, part.controls, font.uri, start, seconds)
+        audio = render(part.notes, part.controls, font.uri, start, seconds, self.player)
         return self.placed(audio, self.dice(name, "place"))
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,9 +12,9 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio
 from vsep_ray.crops.encoding import SILENCE_DB, level_db
-from vsep_ray.crops.part_files import Open, cut
+from vsep_ray.crops.part_files import cut
 from vsep_ray.crops.store import CropStore
-from vsep_ray.datasets.streams import BadFileError
+from vsep_ray.datasets.streams import BadFileError, Stream
 from vsep_ray.datasets.track import Track
 from vsep_ray.survey.findings import Finding, worst_first
 from vsep_ray.survey.leakage import leaks
@@ -24,6 +24,10 @@ SONGS = 3
 """Songs of every split and source that are read."""
 SECONDS, CROPS = 60.0, 8
 """Of each the beginning (s) is read, and this number of its crops measured."""
+GLIMPSE = 15.0
+"""Of a song that is made on the fly this number of seconds is read, from anywhere."""
+Glimpse = Callable[[Track], tuple[float | None, Mapping[str, Stream]]]
+"""What `vsep_ray.datasets.dataset.Dataset.glimpse` does, of `GLIMPSE` seconds."""
 WORST = 10
 """Findings that are listed below the table."""
 HEAD = ("split", "source", "songs", "tracks", "read", "minutes", "silent", "LUFS", "findings")
@@ -60,11 +64,11 @@ def choose(tracks: Sequence[Track]) -> list[Track]:
     return chosen
 
 
-def look_at(track: Track, layout: CropStore, open_track: Open) -> Look:
-    """Reads the beginning of a track and measures some of its crops; a bad file is a finding."""
+def look_at(track: Track, layout: CropStore, glimpse: Glimpse) -> Look:
+    """Reads some of a track and measures some of its crops; a bad file is a finding."""
     rate, sources = layout.sample_rate, [stem.source for stem in track.stems]
     try:
-        seconds, silence, crops = _read(track, layout, open_track)
+        seconds, silence, crops = _read(track, layout, glimpse)
     except BadFileError as error:
         return Look(track, findings=(Finding("unusable", track.id, sources[0], str(error), np.inf),))
     audible = {s: crops[s][level_db(crops[s]) >= SILENCE_DB] for s in sources}
@@ -86,19 +90,23 @@ def describe(tracks: Sequence[Track], looks: Sequence[Look]) -> str:
     rows = [_row(*place, tracks, looks) for place in sorted(places, key=lambda p: (order(p[0]), p[1]))]
     found = worst_first(f for look in looks for f in look.findings)
     listed = [f"{f.track}, {f.source}: {f.kind}, {f.figure}" for f in found if not f.note][:WORST]
-    looked = f"From up to {CROPS} crops of the first {SECONDS:.0f} s of every track that was read."
+    looked = (
+        f"From up to {CROPS} crops of the first {SECONDS:.0f} s of every track that was read, "
+        f"of {GLIMPSE:.0f} s from anywhere where songs are rendered."
+    )
     return "\n".join([*_aligned([HEAD, *rows]), looked, *listed])
 
 
 def _read(
-    track: Track, layout: CropStore, open_track: Open
+    track: Track, layout: CropStore, glimpse: Glimpse
 ) -> tuple[float, dict[str, float], dict[str, Audio]]:
     """Returns the length of a track (s), and by source the share of crops that are silent, and some of them,
     (N, C, T), spread over what was read.
     """
     each, sources = layout.length / layout.sample_rate, [stem.source for stem in track.stems]
-    stream = cut([track], open_track, layout.sources, layout.scales, layout.paired, layout.length)
-    most = max(1, int(SECONDS / each))
+    known, streams = glimpse(track)
+    stream = cut([track], lambda _: streams, layout.sources, layout.scales, layout.paired, layout.length)
+    most = max(1, int((SECONDS if known is None else GLIMPSE) / each))
     silent: dict[str, list[bool]] = {source: [] for source in sources}
     kept: dict[str, list[Audio]] = {source: [] for source in sources}
     for i, (_, _, crops) in enumerate(itertools.islice(stream, most)):
@@ -107,7 +115,7 @@ def _read(
             if i % max(1, most // CROPS) == 0:
                 kept[source].append(crops[source])
     count = len(silent[sources[0]])
-    seconds = count * each if count < most else _length(track, count * each, stream, each)
+    seconds = known or (count * each if count < most else _length(track, count * each, stream, each))
     shares = {source: float(np.mean(values)) for source, values in silent.items()}
     return seconds, shares, {source: np.stack(some) for source, some in kept.items()}
 

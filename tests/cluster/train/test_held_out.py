@@ -1,13 +1,15 @@
-"""What is measured without sources: the bound has a closed form for white Gaussian sources."""
+"""What is measured on held-out data: on remixes of different songs, and without sources (closed forms)."""
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from gaussian import ExactSeparator, white
+from stores import song_store
 
 from vsep_ray.cluster.train import held_out
-from vsep_ray.cluster.train.held_out import BOUND, QUIETEST, mixture_scores
+from vsep_ray.cluster.train.held_out import BOUND, QUIETEST, held_out_remix, mixture_scores
 from vsep_ray.joint import Joint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.priors import ScoreConfig
@@ -85,3 +87,32 @@ def test_mixtures_are_cut_to_what_the_priors_take(mixtures, monkeypatch):
 def test_a_silent_source_is_seen(mixtures):
     q = Exact(STDS | {"bass": 1e-4}, LinearMixing((1.0, 1.0)))
     assert mixture_scores(q, None)[QUIETEST] < 1e-6
+
+
+def songs_apart(folder, splits, sources=("bass", "drums", "other")):
+    """A store of songs whose clips, of every source, say by their level which song they are of."""
+    songs = {
+        f"song {i}": (split, dict.fromkeys(sources, np.full((1, 256), 0.05 * (i + 1), np.float32)))
+        for i, split in enumerate(splits)
+    }
+    return song_store(folder, songs, length=LENGTH)
+
+
+def songs_of(items):
+    return (items[:, :, 0, 0] / 0.05).round().int().tolist()
+
+
+def test_no_item_of_the_held_out_remix_holds_two_stems_of_one_song(tmp_path):
+    store = songs_apart(tmp_path, ["train"] * 3 + ["valid"] * 4)
+    remix = held_out_remix(store)
+    assert remix.shape == (held_out.VALID_MIXTURES, 3, 1, LENGTH)
+    assert all(len(set(item)) == 3 and set(item) <= {4, 5, 6, 7} for item in songs_of(remix))
+    assert torch.equal(remix, held_out_remix(store)) and not torch.equal(remix[0], remix[1])
+    assert torch.equal(held_out_remix(store, 16), remix[..., :16])
+
+
+def test_where_too_few_songs_are_held_out_clips_of_the_training_are_remixed(tmp_path):
+    items = songs_of(held_out_remix(songs_apart(tmp_path / "few", ["train"] * 3 + ["valid"])))
+    assert all(sorted(item) == [1, 2, 3] for item in items)
+    alone = songs_of(held_out_remix(songs_apart(tmp_path / "alone", ["train", "train", "valid"])))
+    assert {song for item in alone for song in item} == {1, 2}

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from vsep_ray.cluster.benchmark.cases import RATE, Row
 from vsep_ray.config import UserError
@@ -16,7 +15,6 @@ from vsep_ray.crops.store import CropStore
 from vsep_ray.crops.writing import Unit, write_unit
 from vsep_ray.datasets.band import BandConfig
 from vsep_ray.datasets.track import CropConfig
-from vsep_ray.music import rendering as renderer
 from vsep_ray.music.synthesiser import Player
 
 RENDERED = CropConfig(sample_rate=RATE, channels=2, length=6 * RATE, encoding="flac")
@@ -75,10 +73,19 @@ def measured(dataset: BandConfig, crop: CropConfig, folder: Path) -> tuple[float
         fingerprint="benchmark",
     )
     synthesiser, all_of_it = Clock(), Clock()
-    clocked = type("Clocked", (Player,), {n: synthesiser.timed(getattr(Player, n)) for n in PLAYING})
-    with mock.patch.object(renderer, "Player", clocked):
-        record = all_of_it.timed(write_unit)(
-            store, Unit("0", "train", tracks), functools.partial(dataset.open, crop=crop)
-        )
+    clocked = _clocked(dataset, synthesiser)
+    record = all_of_it.timed(write_unit)(
+        store, Unit("0", "train", tracks), functools.partial(clocked.open, crop=crop)
+    )
     assert not record.rejected, record.rejected
     return all_of_it.seconds, synthesiser.seconds
+
+
+def _clocked(dataset: BandConfig, clock: Clock) -> BandConfig:
+    """Returns the same songs, whose player is timed."""
+    timed = {name: clock.timed(getattr(Player, name)) for name in PLAYING}
+
+    class Clocked(BandConfig):
+        player = type("ClockedPlayer", (Player,), timed)
+
+    return Clocked(**vars(dataset))

@@ -1,10 +1,14 @@
 """Held-out data are remixed clips, and mixtures alone; a separator is judged by both."""
 
+import functools
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from vsep_ray.batches.augment import level_factors
+from vsep_ray.batches.remixing import redrawn
 from vsep_ray.crops.reading import Crops, read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
@@ -17,6 +21,8 @@ from vsep_ray.schedules import Schedule
 from vsep_ray.separators import ConditionedNormalConfig, Separator
 
 VALID_MIXTURES = 256
+VALID_CLIPS = 2 * VALID_MIXTURES
+"""Of this number of clips of each source remixes are made, at most."""
 BATCH = 8
 """This number of mixtures is taken at a time: the priors see all their sources at once."""
 BOUND = "bound_nats_per_sample"
@@ -53,19 +59,50 @@ def validation_crops(store: CropStore, source: str, limit: int) -> Crops:
 
 
 def held_out_remix(store: CropStore, length: int = 0, level_lufs: float | None = None) -> Tensor:
-    """Returns validation clips of different songs side by side; every call returns the same.
+    """Returns clips of different songs side by side, those of split train where too few songs are held out;
+    every call returns the same.
+
+    Where those of split train are too few as well, stems of one song meet. Regime B never comes so far: its
+    training refuses such a store.
 
     Shape: -> (N, K, C, T)
     """
+    remix, apart = _side_by_side((validation_crops(store, s, VALID_CLIPS) for s in store.sources), length)
+    if not apart:
+        remix, _ = _side_by_side((read_crops(store, "train", s, VALID_CLIPS) for s in store.sources), length)
+    for column in remix.swapaxes(0, 1):
+        column *= level_factors(column, level_lufs, store.sample_rate).astype(np.float32)[:, None, None]
+    return torch.from_numpy(remix)
+
+
+def _side_by_side(sources: Iterable[Crops], length: int) -> tuple[np.ndarray, bool]:
+    """Returns `VALID_MIXTURES` items of a clip of each source, (N, K, C, T), and whether no item holds two of
+    one song.
+    """
+    songs: list[np.ndarray] = []
     columns = []
-    for k, source in enumerate(store.sources):
-        crops = validation_crops(store, source, 2 * VALID_MIXTURES)
+    apart = True
+    for k, crops in enumerate(sources):
+        rng = np.random.default_rng(k)
         audible = np.flatnonzero(~crops.silent)
-        order = np.random.default_rng(k).permutation(audible if len(audible) else np.arange(len(crops.audio)))
-        audio = crops.audio[np.resize(order, VALID_MIXTURES)][..., : length or None]
-        audio = audio * level_factors(audio, level_lufs, store.sample_rate).astype(np.float32)[:, None, None]
-        columns.append(torch.from_numpy(audio))
-    return torch.stack(columns, 1)
+        order = rng.permutation(audible if len(audible) else np.arange(len(crops.audio)))
+        names, audio = _clips(crops, length, np.resize(order, VALID_MIXTURES))
+        pick = functools.partial(_picked, crops, length, order, rng)
+        apart &= not redrawn(pick, songs, names, audio).any()
+        songs.append(names)
+        columns.append(audio)
+    return np.stack(columns, 1), apart
+
+
+def _picked(
+    crops: Crops, length: int, order: np.ndarray, rng: np.random.Generator, num: int
+) -> tuple[np.ndarray, np.ndarray]:
+    return _clips(crops, length, rng.choice(order, num))
+
+
+def _clips(crops: Crops, length: int, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns songs (num,) and beginnings (num, C, T) of some crops."""
+    return np.array(crops.track, object)[numbers], crops.audio[numbers, :, : length or None]
 
 
 def mixture_scores(
