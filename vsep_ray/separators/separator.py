@@ -16,8 +16,9 @@ from vsep_ray.separators.wavenet import NonCausalWaveNetConfig
 
 # The union of all backbones: a new one is one file and one name here.
 BackboneConfig = (
-    SpectrogramUNetConfig | BandSplitConfig | NonCausalWaveNetConfig | WaveUNetConfig | DemucsConfig
-)
+    SpectrogramUNetConfig | BandSplitConfig
+    | NonCausalWaveNetConfig | WaveUNetConfig | DemucsConfig
+)  # fmt: skip
 
 SILENCE = 1e-4  # level (RMS) below which a chunk is not amplified any further: -80 dBFS
 

@@ -116,3 +116,10 @@ def test_where_too_few_songs_are_held_out_clips_of_the_training_are_remixed(tmp_
     assert all(sorted(item) == [1, 2, 3] for item in items)
     alone = songs_of(held_out_remix(songs_apart(tmp_path / "alone", ["train", "train", "valid"])))
     assert {song for item in alone for song in item} == {1, 2}
+
+
+def test_long_clips_are_held_out_in_fewer_items(tmp_path, monkeypatch):
+    store = songs_apart(tmp_path, ["train"] * 3 + ["valid"] * 4)
+    monkeypatch.setattr(held_out, "VALID_SAMPLES", 10 * 3 * LENGTH)
+    assert len(held_out_remix(store)) == 10
+    assert len(held_out_remix(store, LENGTH // 2)) == 20

@@ -21,8 +21,12 @@ from vsep_ray.schedules import Schedule
 from vsep_ray.separators import ConditionedNormalConfig, Separator
 
 VALID_MIXTURES = 256
+VALID_SAMPLES = 2**26
+"""At most this number of mixtures is judged, and of samples of their sources: 256 MB."""
 VALID_CLIPS = 2 * VALID_MIXTURES
 """Of this number of clips of each source remixes are made, at most."""
+AT_ONCE = 2**22
+"""At most this number of samples of sources is estimated at a time, but one mixture always is."""
 BATCH = 8
 """This number of mixtures is taken at a time: the priors see all their sources at once."""
 BOUND = "bound_nats_per_sample"
@@ -39,7 +43,8 @@ def remix_scores(
     sources = held_out_remix(store, length, level_lufs)
     device = next(separator.parameters()).device
     mixture = separator.mixing.mix(sources.to(device))
-    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(4 * BATCH)])
+    at_once = min(4 * BATCH, max(1, AT_ONCE // sources[0].numel()))
+    estimates = torch.cat([amortized(m, separator=separator).cpu() for m in mixture.split(at_once)])
     scores = si_sdr(estimates, sources)
     floor = si_sdr(mixture.cpu().unsqueeze(1).expand_as(sources), sources)
     gain = scores - floor  # NaN where a source is silent
@@ -67,18 +72,21 @@ def held_out_remix(store: CropStore, length: int = 0, level_lufs: float | None =
 
     Shape: -> (N, K, C, T)
     """
-    remix, apart = _side_by_side((validation_crops(store, s, VALID_CLIPS) for s in store.sources), length)
+    samples = len(store.sources) * store.channels * (length or store.length)
+    num = min(VALID_MIXTURES, max(BATCH, VALID_SAMPLES // samples))
+    held_out = (validation_crops(store, s, VALID_CLIPS) for s in store.sources)
+    remix, apart = _side_by_side(held_out, length, num)
     if not apart:
-        remix, _ = _side_by_side((read_crops(store, "train", s, VALID_CLIPS) for s in store.sources), length)
+        remix, _ = _side_by_side(
+            (read_crops(store, "train", s, VALID_CLIPS) for s in store.sources), length, num
+        )
     for column in remix.swapaxes(0, 1):
         column *= level_factors(column, level_lufs, store.sample_rate).astype(np.float32)[:, None, None]
     return torch.from_numpy(remix)
 
 
-def _side_by_side(sources: Iterable[Crops], length: int) -> tuple[np.ndarray, bool]:
-    """Returns `VALID_MIXTURES` items of a clip of each source, (N, K, C, T), and whether no item holds two of
-    one song.
-    """
+def _side_by_side(sources: Iterable[Crops], length: int, num: int) -> tuple[np.ndarray, bool]:
+    """Returns ``num`` items of a clip per source, (N, K, C, T), and whether each is of different songs."""
     songs: list[np.ndarray] = []
     columns = []
     apart = True
@@ -86,7 +94,7 @@ def _side_by_side(sources: Iterable[Crops], length: int) -> tuple[np.ndarray, bo
         rng = np.random.default_rng(k)
         audible = np.flatnonzero(~crops.silent)
         order = rng.permutation(audible if len(audible) else np.arange(len(crops.audio)))
-        names, audio = _clips(crops, length, np.resize(order, VALID_MIXTURES))
+        names, audio = _clips(crops, length, np.resize(order, num))
         pick = functools.partial(_picked, crops, length, order, rng)
         apart &= not redrawn(pick, songs, names, audio).any()
         songs.append(names)
