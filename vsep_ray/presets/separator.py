@@ -112,13 +112,13 @@ TRAIN_SEPARATOR = {
         separator=SeparatorConfig(backbone=BandSplitConfig()),
         fit=FitConfig(
             steps=40_000,
-            batch_size=8,
+            batch_size=4,
             learning_rate=1e-3,
             decay=2_000,
             ema=0.999,
             micro_batch=1,
             log_every=20,
-            checkpoint_every=100,
+            checkpoint_every=200,
         ),
         augment=AugmentConfig(
             level_lufs=-23,
