@@ -31,7 +31,7 @@ CHUNK_SECONDS = 6.0
 """A chunk has this number of seconds of audio, where nobody asks for another."""
 OVERLAP = 0.25
 """This fraction of a chunk is cross-faded with its neighbour, where nobody asks for another."""
-BATCH_SIZE = 4
+BATCH_SIZE = 1
 """A forward pass on a CPU has this number of chunks, where nobody asks for another."""
 K = TypeVar("K")
 M = TypeVar("M")
