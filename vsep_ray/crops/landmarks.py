@@ -10,10 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import soxr
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter
 
-WINDOW_SECONDS, HOP_SECONDS = 0.128, 0.032
+RATE = 16_000
+"""Recordings are compared at this sample rate (Hz), at which windows have lengths that transform fast."""
+WINDOW, HOP = 2_048, 512
+"""Samples of a window of the spectrogram, and between the starts of two."""
 LOWEST_HZ, HIGHEST_HZ = 40.0, 3_600.0
 NEAR_FRAMES, NEAR_BINS = 7, 10
 """A peak is the loudest of so many frames and bins to each side."""
@@ -58,7 +62,7 @@ class Likeness:
 
 def landmarks(audio: NDArray[np.floating], sample_rate: int) -> Landmarks:
     """Returns the landmarks of mono audio (T,); none of what is shorter than a window."""
-    levels = _levels(audio, sample_rate)
+    levels = _levels(soxr.resample(audio, sample_rate, RATE, "LQ") if sample_rate != RATE else audio)
     if not levels.size or levels.max() == levels.min():
         return NOTHING
     peaks = _peaks(levels)
@@ -73,14 +77,13 @@ def landmarks(audio: NDArray[np.floating], sample_rate: int) -> Landmarks:
     return Landmarks(words[paired].astype(np.uint32), frames[paired].astype(np.int32))
 
 
-def _levels(audio: NDArray[np.floating], sample_rate: int) -> NDArray[np.float32]:
+def _levels(audio: NDArray[np.floating]) -> NDArray[np.float32]:
     """Returns the spectrogram (frames, bins) in dB; the bins are those of a window, from `LOWEST_HZ` on."""
-    size, hop = (round(s * sample_rate) for s in (WINDOW_SECONDS, HOP_SECONDS))
-    if len(audio) < size:
+    if len(audio) < WINDOW:
         return np.zeros((0, 0), np.float32)
-    low, high = (round(f * WINDOW_SECONDS) for f in (LOWEST_HZ, HIGHEST_HZ))
-    frames = np.lib.stride_tricks.sliding_window_view(audio, size)[::hop]
-    window = np.hanning(size).astype(np.float32)
+    low, high = (round(f * WINDOW / RATE) for f in (LOWEST_HZ, HIGHEST_HZ))
+    frames = np.lib.stride_tricks.sliding_window_view(audio, WINDOW)[::HOP]
+    window = np.hanning(WINDOW).astype(np.float32)
     blocks = np.split(frames, range(FRAMES_AT_ONCE, len(frames), FRAMES_AT_ONCE))
     levels = [np.abs(np.fft.rfft(b * window)[:, low:high]).astype(np.float32) for b in blocks]
     return 20 * np.log10(np.concatenate(levels) + np.float32(1e-6))
