@@ -40,8 +40,8 @@ class SeparateCatalogConfig(JobConfig):
     """This fraction of a chunk is cross-faded with its neighbour, in [0, 0.5]."""
     batch_size: int = option(0, role="resource")
     """One forward pass has this number of chunks; the last batch is padded to it. 0 means as the stems that
-    are in the output folder already, else 1 on CPUs, whose caches hold no more,
-    and on GPUs what one is saturated by."""
+    are in the output folder already, else 1 on CPUs, whose caches hold no more, and on GPUs what one is
+    saturated by."""
     precision: Precision = option("auto", role="resource")
     """The model multiplies in float32 or bf16. auto means as the stems that are in the output folder already,
     else bf16 where every node has hardware for it."""
