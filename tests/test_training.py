@@ -202,6 +202,23 @@ def test_gradients_are_clipped_to_the_largest_norm():
     assert module.x.grad.abs().item() == pytest.approx(0.5, rel=1e-4)
 
 
+@pytest.mark.parametrize("size", [1, 3])
+def test_gradients_of_a_few_items_at_a_time_add_up_to_those_of_all(size):
+    _, (first, *_) = run(dataclasses.replace(CONFIG, log_every=1))
+    _, (of_parts, *_) = run(dataclasses.replace(CONFIG, log_every=1, micro_batch=size))
+    for name in ("loss", "grad_norm"):
+        assert of_parts[1][name] == pytest.approx(first[1][name], rel=1e-5)
+
+
+def test_with_a_decay_the_rate_is_constant_until_the_last_steps():
+    config = dataclasses.replace(CONFIG, steps=100, warmup=10, decay=20)
+    rates = [config.factor(step) for step in range(101)]
+    assert rates[0] == pytest.approx(1 / 11) and set(rates[10:81]) == {1.0}
+    assert rates[80:] == sorted(rates[80:], reverse=True) and rates[100] == 0
+    longer = dataclasses.replace(config, steps=200)
+    assert [longer.factor(step) for step in range(81)] == rates[:81]
+
+
 def test_frozen_parameters_are_not_trained():
     module = Quadratic()
     module.frozen = nn.Parameter(torch.ones(()), requires_grad=False)

@@ -38,6 +38,10 @@ def test_a_regime_end_to_end(config, regime, tmp_path):
     model = resolve_model(figures["model_uri"], config.tracking_uri, tmp_path)
     provenance = checkpoint.read_provenance(model)
     assert (provenance["regime"], provenance["run_id"]) == (regime, figures["run_id"])
+    criterion = "valid/si_sdr_improvement_mean_db"
+    history = client(config.tracking_uri).get_metric_history(figures["run_id"], criterion)
+    best = max(history, key=lambda m: m.value).step if regime != "A" else history[-1].step
+    assert (provenance["step"], provenance["trained_steps"]) == (best, 4) == (figures["best_step"], 4)
     alias = "yardstick" if regime == "C" else "champion"
     version = client(config.tracking_uri).get_model_version_by_alias("vsep-separator", alias)
     assert version.run_id == figures["run_id"]
