@@ -131,8 +131,9 @@ def fit(
 
     Items draw from streams of their own (`parallel.random`), keyed by seed, step and place in the whole
     batch; gradients and reported scalars are means over the items of all workers. So where workers draw the
-    same batches, their number changes nothing but rounding; a VQ-VAE's restarts are an exception, and so are
-    scalars that are no means over items (``perplexity``, ``snr_db``, ``relative_std``).
+    same batches, neither their number nor ``micro_batch`` changes anything but rounding; exceptions are what
+    looks at a whole batch (a VQ-VAE's restarts, the first scales of some flows) and scalars that are no means
+    over items (``perplexity``, ``snr_db``, ``relative_std``).
 
     A step whose gradient is not finite is skipped on all workers (DDP has averaged the gradients), counted in
     ``skipped_updates``, and left out of the averages.
