@@ -1,6 +1,9 @@
 """Ray's private names are used here and nowhere else; the tests say what breaks when Ray changes one."""
 
+import time
 from typing import Any
+
+REST_SECONDS = 0.1
 
 
 def running_cluster(address: str | None) -> str | None:
@@ -26,3 +29,19 @@ def seed_of_passes(seed: int) -> Any:
     from ray.data._internal.random_config import RandomSeedConfig
 
     return RandomSeedConfig(seed=seed)
+
+
+def let_streams_rest() -> None:
+    """Makes executions of Ray Data that begin after this pause between the steps of their loops.
+
+    Where a training takes its time, a stream's loop waits for nothing: it finds finished tasks whose results
+    nobody takes yet, and spins on a third of a core, for every stream.
+    """
+    from ray.data import DataContext
+    from ray.data._internal.execution.execution_callback import ExecutionCallback
+
+    class Rest(ExecutionCallback):
+        def on_execution_step(self, executor: Any) -> None:
+            time.sleep(REST_SECONDS)
+
+    DataContext.get_current().custom_execution_callback_classes = [Rest]

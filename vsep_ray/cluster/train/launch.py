@@ -12,6 +12,7 @@ import ray.train.torch
 
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.runtime import capacity
+from vsep_ray.cluster.runtime.ray_private import let_streams_rest
 from vsep_ray.cluster.train.loop import work
 from vsep_ray.cluster.train.task import Launch, Task
 from vsep_ray.config import UserError, fingerprint, what_counts
@@ -65,6 +66,7 @@ def _best(result: Any, criterion: str) -> tuple[Any, dict[str, Any]]:
 
 def _trainer(task: Task, launch: Launch, callbacks: Sequence[Any]) -> ray.train.torch.TorchTrainer:
     ray.data.DataContext.get_current().enable_progress_bars = False
+    let_streams_rest()
     resources = capacity.of_worker(launch.resources)
     loop: Any = work  # Ray's annotation knows no return value, its Result has one
     return ray.train.torch.TorchTrainer(
