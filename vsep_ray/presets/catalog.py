@@ -25,8 +25,9 @@ class SeparateCatalogConfig(JobConfig):
     """Stems and ledger go to this folder. Default: <storage>/catalogs/<name of the catalog>-<hash of its
     URI>"""
     sources: tuple[str, ...] = ()
-    """These stems are written; `rest` is the mixture minus the others, so `--sources vocals rest` makes two
-    stems. Default: all sources of the model."""
+    """These stems are written: `six` has the sources as the model knows them, `four` adds guitar and piano to
+    other, and names say which. `rest` is the mixture minus the others, so `--sources vocals rest` makes two
+    stems. Default: four, which are the sources of a model without guitar and piano."""
     format: AudioFormat = "wav"
     """The stems have this container."""
     subtype: Literal["auto", "16", "24", "float"] = "auto"
