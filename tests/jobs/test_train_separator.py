@@ -38,6 +38,7 @@ def test_a_regime_end_to_end(config, regime, tmp_path):
     model = resolve_model(figures["model_uri"], config.tracking_uri, tmp_path)
     provenance = checkpoint.read_provenance(model)
     assert (provenance["regime"], provenance["run_id"]) == (regime, figures["run_id"])
+    assert provenance["dataset"] == "toy"  # such a model is no catalog's default
     alias = "yardstick" if regime == "C" else "champion"
     version = client(config.tracking_uri).get_model_version_by_alias("vsep-separator", alias)
     assert version.run_id == figures["run_id"]

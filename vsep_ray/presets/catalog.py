@@ -19,8 +19,9 @@ class SeparateCatalogConfig(JobConfig):
     """The catalog is a folder, glob, or CSV or Parquet manifest (column `path` or `uri`), local or s3://,
     gs://."""
     model: str = option("", role="input")
-    """This model separates: a checkpoint directory, runs:/... or models:/name@alias. Default: the latest
-    separator in the storage."""
+    """This model separates: a checkpoint directory, runs:/..., models:/name@alias, or `bundled`, which comes
+    with vsep_ray. Default: the latest separator in the storage that did not learn from toy waves, else
+    bundled."""
     output: str = option("", role="place")
     """Stems and ledger go to this folder. Default: <storage>/catalogs/<name of the catalog>-<hash of its
     URI>"""

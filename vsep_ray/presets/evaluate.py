@@ -26,8 +26,9 @@ class EvaluateConfig(JobConfig):
     """Scores separators, and ways of inference, on tracks with known stems, between mixture and oracle."""
 
     model: tuple[str, ...] = option((), role="input")
-    """These models are scored by every method: checkpoint directories, runs:/... or models:/name@alias.
-    Default: the latest separator in the storage."""
+    """These models are scored by every method: checkpoint directories, runs:/..., models:/name@alias, or
+    `bundled`, which comes with vsep_ray. Default: on crops of toy waves the latest separator in the storage
+    that learned from such, elsewhere the latest that did not, else bundled."""
     methods: tuple[Method, ...] = ("amortized",)
     """These ways of inference are scored: amortized (one pass), refine and langevin (with the priors)."""
     priors: str = option("", role="input")

@@ -215,7 +215,6 @@ def test_an_output_that_the_catalog_would_read_is_refused(config, tmp_path, glob
     [
         ({"catalog": ""}, "--catalog is missing"),
         ({"catalog": "nowhere"}, "not there"),
-        ({"model": ""}, "no separator"),
         ({"model": "nowhere"}, "no directory"),
         ({"overlap": 0.6}, "overlap"),
         ({"format": "flac", "subtype": "float"}, "flac has no subtype"),

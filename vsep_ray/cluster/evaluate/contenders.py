@@ -86,7 +86,9 @@ def find_contenders(config: EvaluateConfig) -> list[Contender]:
     Raises:
         UserError: no such model or priors, or models of different sources, rates or channels.
     """
-    found = [find_separator(m, config.storage, config.tracking_uri) for m in config.model or ("",)]
+    place = (config.storage, config.tracking_uri)
+    toys = not config.model and examples.asks_for_toys(config)
+    found = [find_separator(m, *place, toys=toys) for m in config.model or ("",)]
     first = found[0][2]
     for uri, _, separator in found[1:]:
         if _format(separator) != _format(first):

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vsep_ray.audio.io import BLOCK
 from vsep_ray.audio.resampling import Audio, fit_length
+from vsep_ray.cluster.inputs import are_toys
 from vsep_ray.config import UserError
 from vsep_ray.crops import reading
 from vsep_ray.crops.store import CropStore, latest_store
@@ -85,6 +86,12 @@ def portions(config: EvaluateConfig, separator: Separator) -> list[Portion]:
     return [WholeTrack(dataset, t) for t in tracks[: config.max_tracks]]
 
 
+def asks_for_toys(config: EvaluateConfig) -> bool:
+    """Returns whether crops of toy waves are scored, for which a separator of toy waves is the right one."""
+    crops = config.dataset
+    return isinstance(crops, CropsConfig) and are_toys(_opened(crops, config.storage).dataset)
+
+
 def read(portion: Portion, separator: Separator) -> list[Example]:
     """Returns the examples of a portion, at the separator's sample rate and channels.
 
@@ -107,19 +114,24 @@ def read(portion: Portion, separator: Separator) -> list[Example]:
     return [example, dataclasses.replace(example, mixture=torch.from_numpy(published), published=True)]
 
 
-def _store(dataset: CropsConfig, root: str, separator: Separator) -> CropStore:
-    uri = dataset.root or latest_store(root)
-    if not uri:
+def _opened(dataset: CropsConfig, root: str) -> CropStore:
+    if not (uri := dataset.root or latest_store(root)):
         raise UserError(f"no crop store in {root}; make one with jobs/prepare_crops.py, or pass --root")
-    store = CropStore.open(uri)
+    return CropStore.open(uri)
+
+
+def _store(dataset: CropsConfig, root: str, separator: Separator) -> CropStore:
+    store = _opened(dataset, root)
     if not store.paired:
         raise UserError(
-            f"{uri} holds a folder per source, without common mixtures; score --dataset stems --root ..."
+            f"{store.uri} holds a folder per source, without common mixtures; "
+            "score --dataset stems --root ..."
         )
     have, need = (store.sample_rate, store.channels), (separator.sample_rate, separator.channels)
     if have != need:
         raise UserError(
-            f"the crops in {uri} are (Hz, channels) {have}, the model is for {need}; pass others by --root"
+            f"the crops in {store.uri} are (Hz, channels) {have}, the model is for {need}; "
+            "pass others by --root"
         )
     return store
 
