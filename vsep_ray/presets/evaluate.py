@@ -41,6 +41,9 @@ class EvaluateConfig(JobConfig):
     as in prepare_crops.py."""
     max_tracks: int = 256
     """At most this number of tracks is scored."""
+    sources: Literal["auto", "four", "six"] = "auto"
+    """These stems are scored: `six` has the sources as the model knows them, `four` adds guitar and piano to
+    other. auto means four where the references have neither of the two by itself, else six."""
     bsseval: bool = False
     """BSS Eval v4 by museval is added (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
     listening_tracks: int = option(4, role="manner")

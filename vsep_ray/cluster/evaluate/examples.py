@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +21,8 @@ from vsep_ray.datasets.streams import whole
 from vsep_ray.datasets.track import PUBLISHED, CropConfig, Track
 from vsep_ray.presets import CropsConfig, EvaluateConfig
 from vsep_ray.separators import Separator
+from vsep_ray.streaming import FOUR, SIX, Selection
+from vsep_ray.streaming.selection import FOLDED
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,11 @@ class CropPart:
     name: str
     count: int
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that have references."""
+        return self.store.sources
+
 
 @dataclass(frozen=True)
 class WholeTrack:
@@ -58,6 +65,11 @@ class WholeTrack:
 
     dataset: Dataset
     track: Track
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that have references."""
+        return tuple(stem.source for stem in self.track.stems)
 
 
 Portion = CropPart | WholeTrack
@@ -90,6 +102,25 @@ def asks_for_toys(config: EvaluateConfig) -> bool:
     """Returns whether crops of toy waves are scored, for which a separator of toy waves is the right one."""
     crops = config.dataset
     return isinstance(crops, CropsConfig) and are_toys(_opened(crops, config.storage).dataset)
+
+
+def scored(config: EvaluateConfig, portions: Sequence[Portion], separator: Separator) -> Selection:
+    """Returns which stems are scored: those that are asked for, or that the references tell apart."""
+    told = {name for portion in portions for name in portion.sources}
+    auto = SIX if told & set(FOLDED) else FOUR
+    return Selection.of(separator.sources, (auto if config.sources == "auto" else config.sources,))
+
+
+def fold(sources: Tensor, selection: Selection, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns stems sum_k a_k s_k / a_j over the sources k in each, and the a_j with which they are mixed.
+
+    Shape: (..., K, C, T), (K,) -> (..., J, C, T), (J,).
+    """
+    if not selection.folded:
+        return sources, scales
+    matrix = torch.from_numpy(selection.matrix).to(sources)
+    own = scales[[selection.sources.index(name) for name in selection.stems]]
+    return torch.einsum("jk,...kct->...jct", matrix * scales / own[:, None], sources), own
 
 
 def read(portion: Portion, separator: Separator) -> list[Example]:
