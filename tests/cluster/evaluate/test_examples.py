@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from stores import song_store, tune
 
 from vsep_ray.cluster.evaluate.contenders import Contender, _spread, excerpts
-from vsep_ray.cluster.evaluate.examples import fold, portions, scored
+from vsep_ray.cluster.evaluate.examples import asks_for_toys, fold, portions, scored
 from vsep_ray.cluster.evaluate.job import _score_portion
 from vsep_ray.datasets.folders import StemsConfig
-from vsep_ray.presets import EvaluateConfig
+from vsep_ray.presets import CropsConfig, EvaluateConfig
 from vsep_ray.separators import Separator, SeparatorConfig, SpectrogramUNetConfig
 from vsep_ray.streaming import Selection
 
@@ -74,3 +75,11 @@ def test_a_stem_that_is_all_of_the_mixture_has_no_spread():
     mixture = torch.randn(1, 1, 500)
     assert _spread(mixture, model, Selection.of(model.sources)).max() < 1e-5
     assert _spread(mixture, model, Selection.of(model.sources, ("six",))).min() > 1e-3
+
+
+def test_crops_of_toy_waves_ask_for_a_model_of_toy_waves(tmp_path, song):
+    songs = {"one": ("train", {"sine": tune(0)})}
+    for name in ("toy", "stems"):
+        song_store(tmp_path / name, songs, dataset=name)
+        assert asks_for_toys(EvaluateConfig(dataset=CropsConfig(str(tmp_path / name)))) == (name == "toy")
+    assert not asks_for_toys(song("bass"))
