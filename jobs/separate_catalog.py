@@ -7,8 +7,9 @@
 
 The same command again does only what is missing; --retry-failed tries the failed tracks again, --overwrite
 all. Stems have the sample rate, channels and length of their track and sum to it; --sources vocals rest
-writes two of them, --samples 8 says how far to trust each. What happened to each track is in
-<output>/_ledger/ledger.parquet.
+writes two of them, --sources six keeps guitar and piano apart, --samples 8 says how far to trust each. The
+model is the one that --model names, else your newest, else the one that comes with vsep_ray. What happened to
+each track is in <output>/_ledger/ledger.parquet.
 """
 
 import sys

@@ -163,13 +163,14 @@ def test_a_damaged_training_state_is_refused(file, tmp_path):
         checkpoint.load_training(tmp_path, state)
 
 
-def test_the_latest_complete_checkpoint_of_a_kind(tmp_path):
-    assert checkpoint.latest(tmp_path, "prior") is None
+def test_complete_checkpoints_of_a_kind_the_newest_first(tmp_path):
+    assert list(checkpoint.newest_first(tmp_path, "prior")) == []
     for name in ("old", "new", "broken"):
         checkpoint.save(tmp_path / "models" / "run" / name, MODULES["prior"](), {})
     checkpoint.save(tmp_path / "models" / "separator", MODULES["separator"](), {})
     for age, name in enumerate(("new", "old")):
         os.utime(tmp_path / "models" / "run" / name / "provenance.json", (1e9 - age, 1e9 - age))
     (tmp_path / "models" / "run" / "broken" / "model.safetensors").unlink()
-    assert checkpoint.latest(tmp_path, "prior") == str(tmp_path / "models" / "run" / "new")
-    assert checkpoint.latest(tmp_path, "separator") == str(tmp_path / "models" / "separator")
+    priors = [str(tmp_path / "models" / "run" / name) for name in ("new", "old")]
+    assert list(checkpoint.newest_first(tmp_path, "prior")) == priors
+    assert list(checkpoint.newest_first(tmp_path, "separator")) == [str(tmp_path / "models" / "separator")]

@@ -26,7 +26,8 @@ LAYERS = [
     {"objectives"},
     {"training"},
     {"checkpoint", "evaluation", "chunking"},
-    {"presets", "tracking", "report", "streaming"},
+    {"presets", "tracking", "report", "streaming", "pretrained"},
+    {"separation"},
     {"cluster", "pyfunc"},
 ]
 MAY_IMPORT = {"ray": {"cluster"}, "mlflow": {"tracking"}}

@@ -13,6 +13,7 @@ from vsep_ray.audio import io
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
 from vsep_ray.presets import TRAIN_PRIORS, TRAIN_SEPARATOR, SeparateCatalogConfig
+from vsep_ray.pyfunc import SeparatorModel
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker
 
@@ -75,3 +76,11 @@ def test_a_prior_gives_its_log_densities(tracking_uri, tmp_path):
     found = predicted(uri, tracking_uri, tmp_path, clips.numpy(), "noise_std", 0.1)
     expected = prior.eval().log_prob(clips, torch.full((3,), 0.1)).detach()
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_a_predicting_separator_takes_the_names_of_stems(separator):
+    mixture = 0.2 * np.random.default_rng(0).standard_normal((1, 9_000)).astype(np.float32)
+    model = SeparatorModel(separator)
+    bass, rest = model.predict(mixture, {"sources": "bass rest"})
+    assert np.array_equal(bass, model.predict(mixture)[0])
+    np.testing.assert_allclose(bass + rest, mixture, atol=1e-6)

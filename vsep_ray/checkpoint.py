@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -188,15 +188,14 @@ def build(description: Mapping[str, Any]) -> Prior | Separator:
     return config.build(description["sample_rate"], description["channels"])
 
 
-def latest(root: str | Path, kind: str) -> str | None:
-    """Returns the newest checkpoint directory of a kind below ``<root>/models``, or None."""
+def newest_first(root: str | Path, kind: str) -> Iterator[str]:
+    """Yields the finished checkpoint directories of a kind below ``<root>/models``."""
     models = storage.join(str(root), "models")
     for name in storage.newest_first(models, FILES[-1]):
         directory = storage.parent(storage.join(models, name))
         config = storage.join(directory, "config.json")
         if is_complete(directory) and json.loads(storage.read_bytes(config)).get("kind") == kind:
-            return directory
-    return None
+            yield directory
 
 
 def _copied(uri: str, target: Path) -> Path:

@@ -6,9 +6,7 @@
 Its ``MLmodel`` names this module as the loader; weights are safetensors, and nothing is unpickled.
 """
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,15 +14,10 @@ import torch
 from numpy.typing import NDArray
 
 from vsep_ray import checkpoint
-from vsep_ray.audio import io
-from vsep_ray.audio.formats import Failure
 from vsep_ray.audio.resampling import Audio
-from vsep_ray.config import UserError
-from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.priors import Prior
+from vsep_ray.separation import separate
 from vsep_ray.separators import Separator
-from vsep_ray.streaming import Selection, separate_files
-from vsep_ray.streaming.model import chunking, stream_model
 
 
 def _load_pyfunc(path: str) -> "SeparatorModel | PriorModel":
@@ -34,37 +27,27 @@ def _load_pyfunc(path: str) -> "SeparatorModel | PriorModel":
 
 
 class SeparatorModel:
-    """It separates a mixture into stems, by the same stream and with the same defaults as bulk separation."""
+    """It separates a mixture into stems, as `vsep_ray.separation.separate` does."""
 
     def __init__(self, separator: Separator) -> None:
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        defaults = SeparateCatalogConfig()
-        self.selection = Selection.of(separator.sources, ())
-        self.model = stream_model(separator, self.selection, 0, device)
-        self.grid = chunking(separator, defaults.chunk_seconds, defaults.overlap, defaults.batch_size)
+        self.separator = separator
 
     def predict(self, mixture: Audio, params: Mapping[str, Any] | None = None) -> Audio:
-        """Returns the shares a_k s_k of a mixture, which sum to it.
+        """Returns the stems of a mixture, which sum to it.
 
-        Shape: (C, T) -> (K, C, T), sources in the model's order.
+        Shape: (C, T) -> (J, C, T), stems in the order of the names in ``sources``, else in the model's order.
 
         Args:
             mixture: full scale is 1; any number of channels and samples.
-            params: ``sample_rate`` of the mixture in Hz; 0: the model's own.
+            params: ``sample_rate`` of the mixture in Hz; 0: the model's own. ``sources``: ``four`` (default),
+                ``six``, or names with or without ``rest``, as in ``vocals rest``.
 
         Raises:
-            UserError: an empty mixture, or samples that are not finite.
+            UserError: an empty mixture, or samples that are not finite; a source that the model lacks.
         """
-        rate = int((params or {}).get("sample_rate") or self.model.sample_rate)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "mixture.wav")
-            io.write(path, np.asarray(mixture, np.float32), rate, format="wav", subtype="float")
-            (stems,) = separate_files([str(path)], self.model, self.grid, self.selection, "wav")
-        if isinstance(stems, Failure):
-            raise UserError(stems.message)
-        blocks = [block for block, _ in stems.blocks()]
-        stems.close()
-        return np.concatenate(blocks, axis=-1)
+        asked = params or {}
+        rate = int(asked.get("sample_rate") or self.separator.sample_rate)
+        return np.stack([*separate(mixture, rate, self.separator, asked.get("sources", "")).values()])
 
 
 class PriorModel:

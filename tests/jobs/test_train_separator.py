@@ -42,6 +42,7 @@ def test_a_regime_end_to_end(config, regime, tmp_path):
     history = client(config.tracking_uri).get_metric_history(figures["run_id"], criterion)
     best = max(history, key=lambda m: m.value).step if regime != "A" else history[-1].step
     assert (provenance["step"], provenance["trained_steps"]) == (best, 4) == (figures["best_step"], 4)
+    assert provenance["dataset"] == "toy"  # such a model is no catalog's default
     alias = "yardstick" if regime == "C" else "champion"
     version = client(config.tracking_uri).get_model_version_by_alias("vsep-separator", alias)
     assert version.run_id == figures["run_id"]

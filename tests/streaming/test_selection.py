@@ -57,6 +57,7 @@ def test_the_matrix_says_which_sources_a_stem_is_made_of():
     ("wanted", "words"),
     [
         (("piano",), "no source 'piano'; it has bass, other, vocals, rest"),
+        (("four", "rest"), "no source .four.; .* stand alone"),
         (("rest",), "not 'rest' alone"),
         (("bass", "bass"), "each once"),
     ],
@@ -69,3 +70,33 @@ def test_mistakes(wanted, words):
 def test_a_source_that_is_called_rest_is_a_source():
     selection = Selection.of(("rest", "bass"), ("rest", "bass"))
     assert not selection.has_rest and selection.complete
+
+
+SIX = ("bass", "drums", "guitar", "other", "piano", "vocals")
+
+
+def test_of_six_sources_four_stems_are_written_unless_six_are_asked_for():
+    four = ("bass", "drums", "other", "vocals")
+    assert Selection.of(SIX).stems == Selection.of(SIX, ("four",)).stems == four
+    assert Selection.of(SIX, ("six",)).stems == SIX and Selection.of(SIX, ("guitar",)).stems == ("guitar",)
+    assert Selection.of(SIX).complete and not Selection.of(SIX, four).complete
+    assert Selection.of(SIX).matrix[2].tolist() == [0, 0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("wanted", [(), ("four",), ("six",)])
+@pytest.mark.parametrize("sources", [SOURCES, ("guitar", "other"), ("guitar", "piano")])
+def test_a_model_without_guitar_and_piano_beside_other_has_its_own_sources(sources, wanted):
+    assert Selection.of(sources, wanted) == Selection(sources, sources)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_guitar_and_piano_are_added_to_other_exactly(channels):
+    rng = np.random.default_rng(0)
+    shares = rng.standard_normal((6, channels, 50)).astype(np.float32)
+    mixture = rng.standard_normal((2, 50)).astype(np.float32)
+    four, six = (
+        dict(zip(s.stems, s.apply(shares, mixture)[0], strict=True))
+        for s in (Selection.of(SIX), Selection.of(SIX, ("six",)))
+    )
+    assert np.array_equal(four.pop("other"), six["other"] + six["guitar"] + six["piano"])
+    assert all(np.array_equal(stem, six[name]) for name, stem in four.items())

@@ -14,10 +14,15 @@ def thirds(mixture):
     return torch.stack([mixture.roll(7, -1), -0.9 * mixture.flip(-1), 0.3 * mixture], 1)
 
 
+def quarters(mixture):
+    """Four stems, likewise."""
+    return torch.cat([thirds(mixture), 0.2 * mixture.roll(3, -1)[:, None]], 1)
+
+
 def written(folder, audio, format, subtype, wanted=(), rate=8000, sources=("a", "b", "c")):
     """Separate audio and write its stems: the gain, and the files as integers of 32 bits."""
     io.write(folder / "song.wav", audio, rate, subtype="24")
-    model = Model(thirds, sources, 8000, 1)
+    model = Model(thirds if len(sources) == 3 else quarters, sources, 8000, 1)
     (stems,) = separate_files(
         [str(folder / "song.wav")], model, Chunking(2000, 1500, 2), Selection.of(sources, wanted), format
     )
@@ -40,6 +45,14 @@ def test_integers_sum_to_the_mixture_to_the_bit(tmp_path, format, bits, wanted, 
     mixture = np.rint(soundfile.read(tmp_path / "song.wav", always_2d=True)[0] * 2 ** (bits - 1))
     total = sum(stem.astype(np.int64) >> (32 - bits) for stem in stems)
     assert np.array_equal(total, mixture.astype(np.int64))
+
+
+def test_guitar_and_piano_are_added_to_other_to_the_bit(tmp_path):
+    named = {"sources": ("guitar", "other", "piano", "vocals")}
+    guitar, other, piano, vocals = written(tmp_path, noise(0.2, 2), "flac", "24", ("six",), **named)[1]
+    four = written(tmp_path, noise(0.2, 2), "flac", "24", ("four",), **named)[1]
+    assert len(four) == 2 and np.array_equal(four[0], guitar + other + piano)
+    assert np.array_equal(four[1], vocals)
 
 
 @pytest.mark.parametrize(("format", "bits"), [("wav", 16), ("flac", 24)])

@@ -1,21 +1,27 @@
-"""A job's flags name its crops, priors and separator; without a name the latest in the storage is meant."""
+"""A job's flags name its crops, priors and separator; without a name the latest in the storage is meant.
+
+Of separators it is the latest that did not learn from toy waves, and where there is none the bundled one.
+"""
 
 import dataclasses
 import hashlib
 import json
 import logging
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from vsep_ray import checkpoint, storage
+from vsep_ray import checkpoint, pretrained, storage
 from vsep_ray.cluster.join_crops import join
 from vsep_ray.cluster.prepare_crops import prepare
 from vsep_ray.config import UserError
 from vsep_ray.crops.statistics import contribution_table
 from vsep_ray.crops.store import CropStore, latest_store
+from vsep_ray.datasets.toy import SHAPES
 from vsep_ray.joint import Joint
 from vsep_ray.presets import PREPARE_CROPS, CropsJobConfig
+from vsep_ray.pretrained import BUNDLED
 from vsep_ray.separators import Separator
 from vsep_ray.tracking import Tracker, exact_model, resolve_model
 
@@ -110,23 +116,67 @@ def prior_runs(priors: Mapping[str, str]) -> dict[str, str]:
     return {f"prior_run.{s}": p["run_id"] for s, p in provenance.items() if p.get("run_id")}
 
 
-def find_separator(model: str, root: str, tracking_uri: str) -> tuple[str, str, Separator]:
-    """Returns the exact URI of a separator, its checkpoint directory on this node, and the module.
+def find_separator(
+    model: str, root: str, tracking_uri: str, *, toys: bool = False, box: Path = pretrained.FOLDER
+) -> tuple[str, str, Separator]:
+    """Returns the exact URI of a separator, its checkpoint directory on this node, and the module, and logs
+    which it is and why.
 
     Args:
-        model: a checkpoint directory or MLflow URI; "" means the latest separator below ``root``.
+        model: a checkpoint directory, an MLflow URI or ``bundled``; "" leaves the choice to the storage.
         root: the storage.
         tracking_uri: where MLflow is.
+        toys: whether toy waves are to be separated: then the choice is among models that learned from them.
+        box: the folder of the bundled model.
 
     Raises:
         UserError: there is no such model, or it is a prior.
     """
-    if not (found := model or checkpoint.latest(root, "separator")):
-        raise UserError(f"no separator below {root}; train one with jobs/train_separator.py, or pass --model")
+    found, why = (model, "as it was named") if model else _chosen(root, toys, box)
+    log.info("the model is %s (%s)", found, why)
+    if found == BUNDLED:
+        directory = pretrained.directory(box)
+        return BUNDLED, str(directory), checkpoint.load_separator(directory)
     uri = exact_model(found, tracking_uri)
     cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(root) else Path(root)
     directory = resolve_model(uri, tracking_uri, cache / CACHE).absolute()
     return uri, str(directory), checkpoint.load_separator(directory)
+
+
+def _chosen(root: str, toys: bool, box: Path) -> tuple[str, str]:
+    """Returns the separator that a job takes where none is named, and why, in words."""
+    wanted, other = ("toy waves", "music") if toys else ("music", "toy waves")
+    only = ""
+    for directory in checkpoint.newest_first(root, "separator"):
+        if learned_from_toys(directory) == toys:
+            return directory, f"the newest of {wanted} in {root}; --model names another"
+        only = f", only some of {other}"
+    if toys or not checkpoint.is_complete(box):
+        more = "" if toys else ", and no weights are bundled with this copy of vsep_ray"
+        raise UserError(
+            f"no separator of {wanted} in {root}{only}{more}; "
+            "train one with jobs/train_separator.py, or pass --model"
+        )
+    return BUNDLED, f"it comes with vsep_ray, and {root} has none of music yet; --model names another"
+
+
+def learned_from_toys(directory: str) -> bool:
+    """Returns whether a separator learned from toy waves: it says so since 28 November 2026, and an older one
+    has their names.
+    """
+    dataset = _read_json(directory, "provenance.json").get("dataset", "")
+    sources = _read_json(directory, "config.json")["config"]["sources"]
+    return are_toys(dataset) if dataset else bool(set(sources) & set(SHAPES))
+
+
+def are_toys(dataset: str) -> bool:
+    """Returns whether the data set of a crop store is of toy waves, or joined with such.
+
+    Example:
+        >>> are_toys("toy"), are_toys("band+sources-2+toy"), are_toys("band")
+        (True, True, False)
+    """
+    return "toy" in re.split("[+-]", dataset)
 
 
 def shared(uri: str, directory: str, root: str) -> str:

@@ -19,14 +19,16 @@ class SeparateCatalogConfig(JobConfig):
     """The catalog is a folder, glob, or CSV or Parquet manifest (column `path` or `uri`), local or s3://,
     gs://."""
     model: str = option("", role="input")
-    """This model separates: a checkpoint directory, runs:/... or models:/name@alias. Default: the latest
-    separator in the storage."""
+    """This model separates: a checkpoint directory, runs:/..., models:/name@alias, or `bundled`, which comes
+    with vsep_ray. Default: the latest separator in the storage that did not learn from toy waves, else
+    bundled."""
     output: str = option("", role="place")
     """Stems and ledger go to this folder. Default: <storage>/catalogs/<name of the catalog>-<hash of its
     URI>"""
     sources: tuple[str, ...] = ()
-    """These stems are written; `rest` is the mixture minus the others, so `--sources vocals rest` makes two
-    stems. Default: all sources of the model."""
+    """These stems are written: `six` has the sources as the model knows them, `four` adds guitar and piano to
+    other, and names say which. `rest` is the mixture minus the others, so `--sources vocals rest` makes two
+    stems. Default: four, which are the sources of a model without guitar and piano."""
     format: AudioFormat = "wav"
     """The stems have this container."""
     subtype: Literal["auto", "16", "24", "float"] = "auto"

@@ -26,8 +26,9 @@ class EvaluateConfig(JobConfig):
     """Scores separators, and ways of inference, on tracks with known stems, between mixture and oracle."""
 
     model: tuple[str, ...] = option((), role="input")
-    """These models are scored by every method: checkpoint directories, runs:/... or models:/name@alias.
-    Default: the latest separator in the storage."""
+    """These models are scored by every method: checkpoint directories, runs:/..., models:/name@alias, or
+    `bundled`, which comes with vsep_ray. Default: on crops of toy waves the latest separator in the storage
+    that learned from such, elsewhere the latest that did not, else bundled."""
     methods: tuple[Method, ...] = ("amortized",)
     """These ways of inference are scored: amortized (one pass), refine and langevin (with the priors)."""
     priors: str = option("", role="input")
@@ -40,6 +41,9 @@ class EvaluateConfig(JobConfig):
     as in prepare_crops.py."""
     max_tracks: int = 256
     """At most this number of tracks is scored."""
+    sources: Literal["auto", "four", "six"] = "auto"
+    """These stems are scored: `six` has the sources as the model knows them, `four` adds guitar and piano to
+    other. auto means four where the references have neither of the two by itself, else six."""
     bsseval: bool = False
     """BSS Eval v4 by museval is added (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
     listening_tracks: int = option(4, role="manner")

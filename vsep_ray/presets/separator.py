@@ -29,7 +29,8 @@ class TrainSeparatorConfig(TrainingConfig):
     """A learns from priors and unlabelled mixtures only. B has also single-source clips, mixed from different
     songs. C has mixtures with their sources, as a yardstick."""
     start: str = option("", role="input")
-    """Training starts from this separator, a folder or models:/name@alias. Default: random weights."""
+    """Training starts from this separator: a folder, models:/name@alias or `bundled`. Default: random
+    weights."""
     separator: SeparatorConfig = field(default_factory=SeparatorConfig)
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_500, batch_size=64, learning_rate=2e-3))
     dreams: DreamConfig = field(default_factory=DreamConfig)

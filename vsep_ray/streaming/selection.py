@@ -3,8 +3,9 @@
 ======================= ==================================================================================
 stems asked for         what is written
 ======================= ==================================================================================
-all sources             a_k s_k; what is missing from their sum goes to ``other`` where there is one, else to
+six: all sources        a_k s_k; what is missing from their sum goes to ``other`` where there is one, else to
                         all in equal parts
+four, or none           the same, and where the model has guitar and piano beside other, both are added to it
 some sources            the same stems, and the others not
 some sources and rest   a_k s_k as they are, and the mixture minus their sum: two-stem separation
 all sources and rest    the same; the rest is what resampling and channel mapping lost
@@ -21,6 +22,10 @@ from vsep_ray.config import UserError
 
 REST = "rest"
 """The stem that is the mixture minus the others that were asked for."""
+OTHER, FOLDED = "other", ("guitar", "piano")
+"""Of four stems, the first holds these sources too: most data sets and players know four."""
+FOUR, SIX = "four", "six"
+"""These words stand in the place of names."""
 
 
 @dataclass(frozen=True)
@@ -30,24 +35,35 @@ class Selection:
     Attributes:
         sources: names of the model's K sources, in its order.
         stems: names of the J stems, in the order of writing.
+        folded: the sources that are added to the stem ``other``.
     """
 
     sources: tuple[str, ...]
     stems: tuple[str, ...]
+    folded: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, sources: Sequence[str], wanted: Sequence[str] = ()) -> "Selection":
-        """Returns the selection of the stems ``wanted``; all sources where none is named.
+        """Returns the selection of the stems ``wanted``: ``four``, ``six``, or names; none means four.
+
+        A model without guitar and piano beside other has its own sources in the place of both words.
 
         Raises:
             UserError: the model does not have such a stem, or one is named twice.
         """
+        if tuple(wanted) in ((), (FOUR,)) and {OTHER, *FOLDED} <= set(sources):
+            return cls(tuple(sources), tuple(s for s in sources if s not in FOLDED), FOLDED)
+        if tuple(wanted) in ((), (FOUR,), (SIX,)):
+            return cls(tuple(sources), tuple(sources))
         known = (*sources, *([] if REST in sources else [REST]))
         if wrong := [name for name in wanted if name not in known]:
-            raise UserError(f"the model has no source {wrong[0]!r}; it has {', '.join(known)}")
+            raise UserError(
+                f"the model has no source {wrong[0]!r}; it has {', '.join(known)}; "
+                f"{FOUR!r} and {SIX!r} stand alone"
+            )
         if len(set(wanted)) < len(wanted) or tuple(wanted) == (REST,):
             raise UserError(f"--sources {' '.join(wanted)}: name each once, and not {REST!r} alone")
-        return cls(tuple(sources), tuple(wanted) or tuple(sources))
+        return cls(tuple(sources), tuple(wanted))
 
     @property
     def has_rest(self) -> bool:
@@ -57,22 +73,20 @@ class Selection:
     @property
     def complete(self) -> bool:
         """Whether the stems sum to the mixture."""
-        return self.has_rest or set(self.stems) == set(self.sources)
+        return self.has_rest or {*self.stems, *self.folded} == set(self.sources)
 
     @property
     def absorber(self) -> int:
         """The stem that takes up rounding errors, so that integers sum: the rest, ``other``, or the last."""
-        takers = [name for name in (REST, "other") if name in self.stems]
+        takers = [name for name in (REST, OTHER) if name in self.stems]
         return self.stems.index(takers[0]) if takers else len(self.stems) - 1
 
     @property
     def matrix(self) -> Audio:
         """The stems as sums of sources, (J, K) of zeros and ones."""
-        rest = [name not in self.stems for name in self.sources]
-        rows = [
-            rest if name == REST and self.has_rest else [name == s for s in self.sources]
-            for name in self.stems
-        ]
+        rest = [s for s in self.sources if s not in self.stems]
+        sums = {OTHER: [OTHER, *self.folded], **({REST: rest} if self.has_rest else {})}
+        rows = [[s in sums.get(name, [name]) for s in self.sources] for name in self.stems]
         return np.array(rows, np.float32)
 
     def apply(self, shares: Audio, mixture: Audio) -> tuple[Audio, Audio]:
@@ -88,13 +102,15 @@ class Selection:
         stems = np.empty((len(self.stems), *mixture.shape), np.float32)
         chosen = [j for j, name in enumerate(self.stems) if name in self.sources]
         stems[chosen] = shares[[self.sources.index(self.stems[j]) for j in chosen]]
+        for name in self.folded:
+            stems[self.stems.index(OTHER)] += shares[self.sources.index(name)]
         if self.has_rest:
             stems[self.stems.index(REST)] = mixture - stems[chosen].sum(axis=0)
         return stems, remainder
 
     def _shared_out(self, shares: Audio, remainder: Audio) -> Audio:
-        if "other" not in self.sources:
+        if OTHER not in self.sources:
             return shares + remainder / np.float32(len(self.sources))
         full = np.repeat(shares, len(remainder) // shares.shape[1], axis=1)
-        full[self.sources.index("other")] += remainder
+        full[self.sources.index(OTHER)] += remainder
         return full

@@ -69,7 +69,7 @@ def mlmodel(directory: Path, name: str) -> str:
 
 
 def _signature(kind: str) -> "ModelSignature":
-    """Returns the shapes of a separator, (C, T) -> (K, C, T), or of a prior, (B, C, T) -> (B,)."""
+    """Returns the shapes of a separator, (C, T) -> (J, C, T), or of a prior, (B, C, T) -> (B,)."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ParamSchema, ParamSpec, Schema, TensorSpec
@@ -78,8 +78,8 @@ def _signature(kind: str) -> "ModelSignature":
         return Schema([TensorSpec(np.dtype(np.float32), (-1,) * dimensions)])
 
     if kind == "separator":
-        rate = ParamSchema([ParamSpec("sample_rate", "long", 0)])
-        return ModelSignature(floats(2), floats(3), rate)
+        asked = [ParamSpec("sample_rate", "long", 0), ParamSpec("sources", "string", "")]
+        return ModelSignature(floats(2), floats(3), ParamSchema(asked))
     return ModelSignature(floats(3), floats(1), ParamSchema([ParamSpec("noise_std", "double", 0.0)]))
 
 

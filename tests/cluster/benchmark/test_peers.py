@@ -2,10 +2,12 @@
 
 import importlib.util
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from vsep_ray import pretrained
 from vsep_ray.cluster.benchmark import peers
 
 PACKAGES = {"open-unmix": "openunmix", "H": "demucs"}
@@ -39,13 +41,14 @@ def test_a_peer_separates_a_clip(name):
     assert stems.abs().max() > 0 and "torchaudio" not in sys.modules
 
 
-def test_without_peers_our_rows_are_printed_and_the_cure(monkeypatch, capsys):
+def test_without_peers_our_rows_are_printed_and_the_cure(monkeypatch, capsys, separator_directory):
     for package in ("openunmix", "demucs", "demucs.htdemucs", "demucs.hdemucs"):
         monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setattr(peers, "OURS", {"ours, `laptop`": peers.OURS["ours, `laptop`"]})
+    monkeypatch.setattr(pretrained, "FOLDER", Path(separator_directory))
     monkeypatch.setattr("sys.argv", ["peers", "--device", "cpu", "--seconds", "0.1", "--repeats", "1"])
     peers.main()
-    head, _, row, *absent = capsys.readouterr().out.splitlines()
+    head, _, row, bundled, *absent = capsys.readouterr().out.splitlines()
     assert row.startswith("| ours, `laptop` | 16000 | 1 |") and row.endswith("| - | - |")
-    assert row.count("|") == head.count("|")
+    assert row.count("|") == head.count("|") and bundled.startswith("| ours, bundled | 8000 | 1 |")
     assert len(absent) == len(peers.PEERS) and all(line.endswith(peers.INSTALL) for line in absent)

@@ -9,6 +9,7 @@ from vsep_ray.cluster.separate import plan
 from vsep_ray.cluster.separate.plan import default_name
 from vsep_ray.config import fingerprint, what_counts
 from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.streaming import Selection
 
 CHANGES_STEMS = {"template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples"}
 
@@ -26,6 +27,22 @@ def test_how_a_job_goes_about_it_changes_no_stem():
     manner = {"batch_size": 16, "num_actors": 3, "max_failed": 0.5, "output": "/x", "overwrite": True}
     assert what_counts(dataclasses.replace(plain, **manner)) == what_counts(plain)
     assert what_counts(dataclasses.replace(plain, overlap=0.5)) != what_counts(plain)
+
+
+@pytest.mark.parametrize(
+    ("sources", "wanted", "told"),
+    [
+        (("bass", "other"), (), []),
+        (("bass", "other"), ("six",), []),
+        (("bass", "other"), ("bass", "other"), ["bass", "other"]),
+        (("guitar", "other", "piano"), (), ["four"]),
+        (("guitar", "other", "piano"), ("six",), []),
+        (("guitar", "other", "piano"), ("guitar", "rest"), ["guitar", "rest"]),
+    ],
+)
+def test_stems_that_were_made_before_there_were_four_and_six_still_count(sources, wanted, told):
+    """No word in a ledger's fingerprint stands for all sources of the model."""
+    assert plan._told(Selection.of(sources, wanted), wanted) == told
 
 
 def ledger(*rows):

@@ -1,4 +1,5 @@
-"""How fast our separators are beside open-unmix and Demucs, with random weights and one thread.
+"""How fast our separators are beside open-unmix and Demucs, with one thread, and random weights but for ours
+that is bundled: they change no time.
 
 Nothing here needs Ray: ``python -m vsep_ray.cluster.benchmark.peers`` prints the table on a bare machine.
 Every model separates the same length of noise in the way that its users get: ours in overlapping chunks of
@@ -25,6 +26,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from vsep_ray import checkpoint, pretrained
 from vsep_ray.chunking import BATCH_SIZE, CHUNK_SECONDS, OVERLAP, overlap_add
 from vsep_ray.cluster.benchmark.speed import FORMATS
 from vsep_ray.nn.precision import Precision, resolve
@@ -55,7 +57,7 @@ HEAD = (
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model with random weights, and its own way of separating a whole clip.
+    """A model, and its own way of separating a whole clip.
 
     Attributes:
         name: as in the table.
@@ -82,18 +84,22 @@ class Candidate:
 
 
 def ours(name: str, device: torch.device, overlap: float) -> Candidate:
-    """Returns one of our models. On a CPU its chunks go one by one: larger batches are no faster there."""
+    """Returns one of our models, of random weights."""
     config, rate, channels = OURS[name]
     form = replace(config, sources=SOURCES, sample_rate=rate, channels=channels, scales=(1.0,) * len(SOURCES))
-    separator = Separator(form).eval()
+    return _chunk_by_chunk(name, Separator(form).eval(), device, overlap)
+
+
+def _chunk_by_chunk(name: str, separator: Separator, device: torch.device, overlap: float) -> Candidate:
+    """Returns a separator of ours. On a CPU its chunks go one by one: larger batches are no faster there."""
     precision = resolve("auto", device)
-    model = stream_model(separator, Selection.of(SOURCES), 0, device, precision)
+    model = stream_model(separator, Selection.of(separator.sources), 0, device, precision)
     grid = chunking(separator, CHUNK_SECONDS, overlap, 1 if device.type == "cpu" else BATCH_SIZE)
 
     def separate(clip: Tensor) -> Tensor:
         return torch.cat(list(overlap_add(model.separate, [clip], **asdict(grid))), -1)
 
-    return Candidate(name, separator, separate, rate, channels, precision)
+    return Candidate(name, separator, separate, separator.sample_rate, separator.channels, precision)
 
 
 def open_unmix(name: str, device: torch.device, overlap: float, *, niter: int) -> Candidate:
@@ -154,6 +160,9 @@ PEERS: dict[str, Callable[[str, torch.device, float], Candidate]] = {
 def candidates(device: torch.device, overlap: float = OVERLAP) -> tuple[list[Candidate], list[str]]:
     """Returns our models and the peers that are installed, and a sentence about each that is not."""
     found, absent = [ours(name, device, overlap) for name in OURS], []
+    if checkpoint.is_complete(pretrained.FOLDER):
+        separator = checkpoint.load_separator(pretrained.FOLDER)
+        found.append(_chunk_by_chunk("ours, bundled", separator, device, overlap))
     for name, build in PEERS.items():
         try:
             found.append(build(name, device, overlap))

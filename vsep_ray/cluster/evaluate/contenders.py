@@ -15,7 +15,14 @@ from vsep_ray.cluster.evaluate import examples
 from vsep_ray.cluster.evaluate.examples import Example, Portion
 from vsep_ray.cluster.inputs import find_separator, load_joint, prior_directories
 from vsep_ray.config import UserError
-from vsep_ray.inference import SeparateFn, amortized, langevin, refine, uncertainty
+from vsep_ray.inference import (
+    SeparateFn,
+    amortized,
+    amortized_with_variance,
+    langevin,
+    refine,
+    uncertainty,
+)
 from vsep_ray.joint import Joint
 from vsep_ray.nn.precision import computing
 from vsep_ray.presets import EvaluateConfig
@@ -23,12 +30,15 @@ from vsep_ray.presets.evaluate import Method
 from vsep_ray.presets.job import torch_device
 from vsep_ray.report.media import Clip
 from vsep_ray.separators import Separator
+from vsep_ray.streaming import Selection
 from vsep_ray.streaming.model import chunking
 
 BATCH = 32
 EXCERPT_SECONDS = 10.0
 FRAMES = 100
 """A posterior's spread is compared with its error at this number of points over an excerpt."""
+DRAWS = 16
+"""The spread of a sum of sources is that of this number of draws: of single ones it is known."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +96,9 @@ def find_contenders(config: EvaluateConfig) -> list[Contender]:
     Raises:
         UserError: no such model or priors, or models of different sources, rates or channels.
     """
-    found = [find_separator(m, config.storage, config.tracking_uri) for m in config.model or ("",)]
+    place = (config.storage, config.tracking_uri)
+    toys = not config.model and examples.asks_for_toys(config)
+    found = [find_separator(m, *place, toys=toys) for m in config.model or ("",)]
     first = found[0][2]
     for uri, _, separator in found[1:]:
         if _format(separator) != _format(first):
@@ -132,32 +144,46 @@ class Excerpt:
     frame_seconds: float
 
 
-def excerpts(portion: Portion, contenders: Sequence[Contender], tracks: Sequence[str]) -> list[Excerpt]:
+def excerpts(
+    portion: Portion, contenders: Sequence[Contender], selection: Selection, tracks: Sequence[str]
+) -> list[Excerpt]:
     """Returns the excerpts of a portion's tracks, where they are wanted."""
     if isinstance(portion, examples.WholeTrack) and portion.track.id not in tracks:
         return []
     found = examples.read(portion, contenders[0].separator)
-    return [_excerpt(e, contenders) for e in found if e.track in tracks and not e.published]
+    return [_excerpt(e, contenders, selection) for e in found if e.track in tracks and not e.published]
 
 
-def _excerpt(example: Example, contenders: Sequence[Contender]) -> Excerpt:
+def _excerpt(example: Example, contenders: Sequence[Contender], selection: Selection) -> Excerpt:
     first = contenders[0].separator
+    fold = functools.partial(examples.fold, selection=selection, scales=first.mixing.scales.cpu())
     length = round(EXCERPT_SECONDS * first.sample_rate)
     start = max(0, min(example.mixture.shape[-1] // 3, example.mixture.shape[-1] - length))
     span = slice(start, start + length)  # from a third of the track on
-    part = Example(example.track, example.references[..., span], example.mixture[..., span])
+    part = Example(example.track, fold(example.references[..., span])[0], example.mixture[..., span])
     clip = functools.partial(Clip, part.track, sample_rate=first.sample_rate)
     clips = [clip("mixture", "mixture", audio=part.mixture.numpy())]
-    estimates = {c.name: c.separate(part.mixture[None])[0] for c in contenders}
-    for k, source in enumerate(first.sources):
+    estimates = {c.name: fold(c.separate(part.mixture[None]))[0][0] for c in contenders}
+    for k, source in enumerate(selection.stems):
         clips.append(clip(source, "reference", audio=part.references[k].numpy()))
         clips += [clip(source, name, audio=x[k].numpy()) for name, x in estimates.items()]
     frame = -(-part.mixture.shape[-1] // FRAMES)
-    device = next(first.parameters()).device
-    with torch.no_grad():
-        std = first(part.mixture[None].to(device)).variance.sqrt().cpu()
+    std = _spread(part.mixture[None], first, selection)
     error = estimates[contenders[0].name] - part.references
     return Excerpt(
         part.track, clips, uncertainty(std, frame)[0], uncertainty(error[None], frame)[0],
         frame / first.sample_rate,
     )  # fmt: skip
+
+
+@torch.no_grad()
+def _spread(mixture: Tensor, separator: Separator, selection: Selection) -> Tensor:
+    """Returns the posterior's standard deviation of each stem. Shape: (B, C, T) -> (B, J, C, T)."""
+    device = next(separator.parameters()).device
+    mixture = mixture.to(device)
+    if not selection.folded:
+        return separator(mixture).variance.sqrt().cpu()
+    matrix, scales = torch.from_numpy(selection.matrix).to(device), separator.mixing.scales
+    _, own = examples.fold(mixture.new_zeros(len(scales), 1, 1), selection, scales)
+    _, variance = amortized_with_variance(mixture, separator=separator, samples=DRAWS, matrix=matrix)
+    return (variance.sqrt() / own[:, None, None]).cpu()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vsep_ray.audio.io import BLOCK
 from vsep_ray.audio.resampling import Audio, fit_length
+from vsep_ray.cluster.inputs import are_toys
 from vsep_ray.config import UserError
 from vsep_ray.crops import reading
 from vsep_ray.crops.store import CropStore, latest_store
@@ -20,6 +21,8 @@ from vsep_ray.datasets.streams import whole
 from vsep_ray.datasets.track import PUBLISHED, CropConfig, Track
 from vsep_ray.presets import CropsConfig, EvaluateConfig
 from vsep_ray.separators import Separator
+from vsep_ray.streaming import FOUR, SIX, Selection
+from vsep_ray.streaming.selection import FOLDED
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +53,11 @@ class CropPart:
     name: str
     count: int
 
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that have references."""
+        return self.store.sources
+
 
 @dataclass(frozen=True)
 class WholeTrack:
@@ -57,6 +65,11 @@ class WholeTrack:
 
     dataset: Dataset
     track: Track
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The sources that have references."""
+        return tuple(stem.source for stem in self.track.stems)
 
 
 Portion = CropPart | WholeTrack
@@ -85,6 +98,31 @@ def portions(config: EvaluateConfig, separator: Separator) -> list[Portion]:
     return [WholeTrack(dataset, t) for t in tracks[: config.max_tracks]]
 
 
+def asks_for_toys(config: EvaluateConfig) -> bool:
+    """Returns whether crops of toy waves are scored, for which a separator of toy waves is the right one."""
+    crops = config.dataset
+    return isinstance(crops, CropsConfig) and are_toys(_opened(crops, config.storage).dataset)
+
+
+def scored(config: EvaluateConfig, portions: Sequence[Portion], separator: Separator) -> Selection:
+    """Returns which stems are scored: those that are asked for, or that the references tell apart."""
+    told = {name for portion in portions for name in portion.sources}
+    auto = SIX if told & set(FOLDED) else FOUR
+    return Selection.of(separator.sources, (auto if config.sources == "auto" else config.sources,))
+
+
+def fold(sources: Tensor, selection: Selection, scales: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns stems sum_k a_k s_k / a_j over the sources k in each, and the a_j with which they are mixed.
+
+    Shape: (..., K, C, T), (K,) -> (..., J, C, T), (J,).
+    """
+    if not selection.folded:
+        return sources, scales
+    matrix = torch.from_numpy(selection.matrix).to(sources)
+    own = scales[[selection.sources.index(name) for name in selection.stems]]
+    return torch.einsum("jk,...kct->...jct", matrix * scales / own[:, None], sources), own
+
+
 def read(portion: Portion, separator: Separator) -> list[Example]:
     """Returns the examples of a portion, at the separator's sample rate and channels.
 
@@ -107,19 +145,24 @@ def read(portion: Portion, separator: Separator) -> list[Example]:
     return [example, dataclasses.replace(example, mixture=torch.from_numpy(published), published=True)]
 
 
-def _store(dataset: CropsConfig, root: str, separator: Separator) -> CropStore:
-    uri = dataset.root or latest_store(root)
-    if not uri:
+def _opened(dataset: CropsConfig, root: str) -> CropStore:
+    if not (uri := dataset.root or latest_store(root)):
         raise UserError(f"no crop store in {root}; make one with jobs/prepare_crops.py, or pass --root")
-    store = CropStore.open(uri)
+    return CropStore.open(uri)
+
+
+def _store(dataset: CropsConfig, root: str, separator: Separator) -> CropStore:
+    store = _opened(dataset, root)
     if not store.paired:
         raise UserError(
-            f"{uri} holds a folder per source, without common mixtures; score --dataset stems --root ..."
+            f"{store.uri} holds a folder per source, without common mixtures; "
+            "score --dataset stems --root ..."
         )
     have, need = (store.sample_rate, store.channels), (separator.sample_rate, separator.channels)
     if have != need:
         raise UserError(
-            f"the crops in {uri} are (Hz, channels) {have}, the model is for {need}; pass others by --root"
+            f"the crops in {store.uri} are (Hz, channels) {have}, the model is for {need}; "
+            "pass others by --root"
         )
     return store
 

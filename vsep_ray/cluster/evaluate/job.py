@@ -5,6 +5,7 @@ scored there, so that the numbers are of the model and not of a resampler; what 
 kHz is not in them.
 """
 
+import functools
 import json
 import logging
 import time
@@ -29,6 +30,7 @@ from vsep_ray.evaluation.scores import CEILING, FLOOR, Score, aggregate, score_t
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.report.figures import score_figure, uncertainty_figure
 from vsep_ray.report.page import page
+from vsep_ray.streaming import Selection
 from vsep_ray.tracking import Tracker
 
 log = logging.getLogger(__name__)
@@ -60,31 +62,33 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     contenders = find_contenders(config)
     first = contenders[0]
     portions = examples.portions(config, first.separator)
+    selection = examples.scored(config, portions, first.separator)
     dataset = short_name(type(config.dataset))
     name = f"evaluate-{dataset}-{_identity(config, contenders)}"
     with start_run(
         config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
     ) as tracker:
-        result = _score_all(config, portions, contenders)
+        result = _score_all(config, portions, contenders, selection)
         figures = _figures(config, contenders, result)
         print(table(figures["methods"]))
-        heard = _listen(config, result.scores, portions, contenders)
+        heard = _listen(config, result.scores, portions, contenders, selection)
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
         facts = {k: v for k, v in figures.items() if isinstance(v, str | int | float)}
         html = page(f"Separation under regime {first.regime}: {dataset}", result.scores, clips, facts)
         storage.write_bytes(report, html.encode())
-        _record(tracker, figures, result.scores, html, heard, first.separator.sources)
+        _record(tracker, figures, result.scores, html, heard, selection.stems)
         return {"run_id": tracker.run_id, **figures, "report": report}
 
 
 def plan(config: EvaluateConfig) -> dict[str, Any]:
     """Returns what `run` would score."""
     contenders = find_contenders(config)
+    portions = examples.portions(config, contenders[0].separator)
     return {
         "contenders": {c.name: c.uri for c in contenders},
-        "sources": list(contenders[0].separator.sources),
-        "units": len(examples.portions(config, contenders[0].separator)),
+        "sources": list(examples.scored(config, portions, contenders[0].separator).stems),
+        "units": len(portions),
         "max_tracks": config.max_tracks,
     }
 
@@ -113,13 +117,17 @@ def _pair(summary: Mapping[str, float | None]) -> str:
 def _identity(config: EvaluateConfig, contenders: Sequence[Contender]) -> str:
     options = to_dict([config.refine, config.langevin]) if any(c.joint for c in contenders) else []
     data = [to_dict(config.dataset), config.max_tracks, config.priors, options]
+    data += [config.sources] if config.sources != "auto" else []
     return fingerprint([[c.uri for c in contenders], list(config.methods), *data])
 
 
 def _score_all(
-    config: EvaluateConfig, portions: Sequence[Portion], contenders: Sequence[Contender]
+    config: EvaluateConfig,
+    portions: Sequence[Portion],
+    contenders: Sequence[Contender],
+    selection: Selection,
 ) -> _Result:
-    parts = _over(portions, _score_portion, config, contenders, config.bsseval)
+    parts = _over(portions, _score_portion, config, contenders, selection, config.bsseval)
     errors = [p for p in parts if isinstance(p, str)]
     good = [p for p in parts if isinstance(p, _Result)]
     for message in errors:
@@ -144,7 +152,9 @@ def _over(
     return gathered([task.remote(portion, shared, *more) for portion in portions], "portions done")
 
 
-def _score_portion(portion: Portion, contenders: Sequence[Contender], bsseval: bool) -> _Result | str:
+def _score_portion(
+    portion: Portion, contenders: Sequence[Contender], selection: Selection, bsseval: bool
+) -> _Result | str:
     separator = contenders[0].separator
     try:
         found = examples.read(portion, separator)
@@ -159,11 +169,12 @@ def _score_portion(portion: Portion, contenders: Sequence[Contender], bsseval: b
         since = time.perf_counter()
         estimates[contender.name] = contender.separate(mixtures)
         result.seconds[contender.name] = time.perf_counter() - since
-    scales = separator.mixing.scales.cpu()
+    fold = functools.partial(examples.fold, selection=selection, scales=separator.mixing.scales.cpu())
     for i, e in enumerate(found):
-        mine = {n: x[i] for n, x in estimates.items()}
+        mine = {n: fold(x[i])[0] for n, x in estimates.items()}
+        references, scales = fold(e.references)
         rows = score_track(
-            e.track, separator.sources, mine, e.references, e.mixture, scales, rate, bsseval=bsseval
+            e.track, selection.stems, mine, references, e.mixture, scales, rate, bsseval=bsseval
         )
         (result.published if e.published else result.scores).extend(rows)
     return result
@@ -196,12 +207,13 @@ def _listen(
     scores: Iterable[Score],
     portions: Sequence[Portion],
     contenders: Sequence[Contender],
+    selection: Selection,
 ) -> list[Excerpt]:
     """Returns sounds of the worst tracks, separated once more: to keep all would take their memory."""
     worst = worst_first(scores)[: config.listening_tracks]
     if not worst:
         return []
-    parts = _over(portions, excerpts, config, contenders, worst)
+    parts = _over(portions, excerpts, config, contenders, selection, worst)
     return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
 
 

@@ -75,9 +75,9 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         ledger = _tidy(work)
         table = _of_catalog(work)
         figures = _figures(work, table, time.perf_counter() - started, stopped)
-        report.record(tracker, work, table, figures)
+        page = report.record(tracker, work, table, figures)
         tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
-        return {"run_id": tracker.run_id, **figures, "ledger": ledger}
+        return {"run_id": tracker.run_id, **figures, "ledger": ledger, "report": page}
 
 
 def _sized(settings: WorkerSettings) -> WorkerSettings:

@@ -20,7 +20,7 @@ from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.datasets import manifest
 from vsep_ray.datasets.track import Track
 from vsep_ray.presets import SeparateCatalogConfig
-from vsep_ray.streaming import Selection
+from vsep_ray.streaming import FOUR, SIX, Selection
 
 PROBED = 200
 """An estimate reads this number of headers."""
@@ -69,7 +69,8 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     root = storage.absolute(config.catalog)
     tracks = listing.read_catalog(root)
     uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
-    stems = Selection.of(separator.sources, config.sources).stems
+    selection = Selection.of(separator.sources, config.sources)
+    stems = selection.stems
     listing.check_names(tracks, stems, config.template, config.format)
     output = storage.absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
     names = listing.stem_names(tracks[0].id, stems, config.template, config.format)
@@ -81,6 +82,7 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     before = Ledger(output).read(*PLANNING)
     config = _settled(config, before.filter(pc.equal(before["status"], "separated")))
     options = {name: value for name, value in what_counts(config).items() if name != "type"}
+    options["sources"] = _told(selection, config.sources)
     if config.precision != "float32":  # which all stems had before there was a choice
         options["precision"] = config.precision
     identity = fingerprint({"model": checkpoint.identity(directory), **options})
@@ -142,6 +144,15 @@ def _check(config: SeparateCatalogConfig) -> None:
         raise UserError("--chunk-seconds must be positive, and --batch-size not negative")
     if config.samples < 0 or config.max_alike < 0 or config.listening_tracks < 0:
         raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
+
+
+def _told(selection: Selection, wanted: tuple[str, ...]) -> list[str]:
+    """Returns the words for a selection in a ledger's fingerprints: none for all sources of a model, which is
+    what none meant before there were ``four`` and ``six``.
+    """
+    if selection.folded:
+        return [FOUR]
+    return [] if wanted in ((FOUR,), (SIX,)) else list(wanted)
 
 
 def _settled(config: SeparateCatalogConfig, done: pa.Table) -> SeparateCatalogConfig:

@@ -15,7 +15,7 @@ from vsep_ray import checkpoint, storage
 from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import Audio, rechunk
-from vsep_ray.cluster.separate.plan import Work
+from vsep_ray.cluster.separate.plan import Work, default_name
 from vsep_ray.cluster.separate.settings import WorkerSettings
 from vsep_ray.report.catalog import catalog_page
 from vsep_ray.report.media import Clip
@@ -39,21 +39,28 @@ def provenance(settings: WorkerSettings) -> dict[str, str]:
     return {**tags, "mlflow.note.content": f"Model {name}; stems and ledger in {settings.output}"}
 
 
-def record(tracker: Tracker, work: Work, table: pa.Table, figures: Mapping[str, Any]) -> None:
-    """Logs metrics, ``summary.json``, ``failed.csv``, ``tracks.csv`` and ``listen.html``."""
+def record(tracker: Tracker, work: Work, table: pa.Table, figures: Mapping[str, Any]) -> str:
+    """Logs metrics, ``summary.json``, ``failed.csv``, ``tracks.csv`` and ``listen.html``, the page to listen
+    to, and returns where the page lies in the storage; "" where none is wanted.
+    """
     tracker.metrics({name: v for name, v in figures.items() if isinstance(v, int | float)})
     tracker.text(json.dumps(figures, indent=1), "summary.json")
     failed = table.filter(pc.equal(table["status"], "failed"))
     _table(tracker, failed.select(["track", "stage", "message", "attempts", "node"]), "failed.csv")
     separated = _by_doubt(table)
     _table(tracker, table.take(separated[:MOST_ROWS]).drop_columns(["stage", "message"]), "tracks.csv")
-    if count := work.settings.config.listening_tracks:
-        shown = table.take(_spread(table, separated, count)).to_pylist()
-        clips = [clip for row in shown for clip in _clips(work, row)]
-        facts = {name: v for name, v in figures.items() if name != "error"}
-        title = f"Separated: {work.settings.config.catalog}"
-        html = catalog_page(title, facts, failed[:MOST_ROWS].to_pylist(), shown, work.stems, clips)
-        tracker.text(html, "listen.html")
+    config = work.settings.config
+    if not config.listening_tracks:
+        return ""
+    shown = table.take(_spread(table, separated, config.listening_tracks)).to_pylist()
+    clips = [clip for row in shown for clip in _clips(work, row)]
+    facts = {name: v for name, v in figures.items() if name != "error"}
+    title = f"Separated: {config.catalog}"
+    html = catalog_page(title, facts, failed[:MOST_ROWS].to_pylist(), shown, work.stems, clips)
+    tracker.text(html, "listen.html")
+    page = storage.join(config.storage, "reports", f"catalog-{default_name(work.settings.output)}.html")
+    storage.write_bytes(page, html.encode())
+    return page
 
 
 def _table(tracker: Tracker, table: pa.Table, name: str) -> None:

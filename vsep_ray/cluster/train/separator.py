@@ -132,7 +132,7 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
         log_crops(tracker, store)
         launch = Launch.of(
             config, name, tracker.run_id, workers, **tags, objective=task.objective, priors=task.priors,
-            start=task.start, clips=task.clips.uri, dream_priors=config.dreams.priors,
+            start=task.start, clips=task.clips.uri, dream_priors=config.dreams.priors, dataset=store.dataset,
         )  # fmt: skip
         metrics = train_apart(task, launch, target)
         alias = "yardstick" if config.regime == "C" else "champion"

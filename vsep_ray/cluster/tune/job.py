@@ -114,7 +114,8 @@ def _trial(
     )
     task = task_of(separator, store)
     name = run_name("trial", task.config, *task.marks)
-    launch = Launch.of(separator, name, run_id, 1, regime=separator.regime, crops=store.mark, point=point)
+    data = {"crops": store.mark, "dataset": store.dataset}
+    launch = Launch.of(separator, name, run_id, 1, regime=separator.regime, point=point, **data)
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
