@@ -35,6 +35,8 @@ def test_stores_are_joined_once_to_what_one_process_makes_of_them(config, tmp_pa
     store = crop_store(config)
     assert Path(store.uri).parent == Path(config.storage, "crops") and store.revision
     assert "bass,moisesdb,train,0.2," in caplog.text
+    page = Path(store.uri, "data.html")
+    assert str(page) in caplog.text and "bass of moisesdb" in page.read_text()
     alone = joined_store(tmp_path, [CropStore.open(uri) for uri in config.crops], config.crop_weights)
     assert dataclasses.replace(alone, uri=store.uri, revision=store.revision) == store
     written = {p: p.stat().st_mtime_ns for p in Path(store.uri).iterdir()}

@@ -1,8 +1,11 @@
 """One storage for the training jobs: toy crops of two sources, an MLflow store, priors trained or not."""
 
 import dataclasses
+import functools
 import json
+import runpy
 import shutil
+import sys
 from pathlib import Path
 
 import contracts
@@ -11,7 +14,7 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster import prepare_crops
-from vsep_ray.cluster.train import priors as train_priors
+from vsep_ray.crops import writing
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.toy import ToyConfig
 from vsep_ray.presets import PREPARE_CROPS, TRAIN_PRIORS
@@ -27,19 +30,17 @@ def toy_storage(ray_session, empty_database, tmp_path_factory):
     folder = tmp_path_factory.mktemp("jobs")
     shutil.copy(empty_database, folder / "mlflow.db")
     place = {"storage": str(folder), "tracking_uri": f"sqlite:///{folder}/mlflow.db"}
-    crops = prepare_crops.prepare(dataclasses.replace(PREPARE_CROPS["smoke"], **place, dataset=TOY))
-    return {**place, "crops": (crops["output"],)}
+    config = dataclasses.replace(PREPARE_CROPS["smoke"], **place, dataset=TOY)
+    layout, units = prepare_crops._layout(config)  # without Ray Data, which tests/cluster tries
+    writing.begin(layout, fresh=False)
+    open_track = functools.partial(TOY.open, crop=config.crop)
+    store = writing.finish(layout, [writing.write_unit(layout, unit, open_track) for unit in units], "")
+    return {**place, "crops": (store.uri,)}
 
 
 @pytest.fixture(scope="session")
 def priors_config(toy_storage):
     return dataclasses.replace(TRAIN_PRIORS["smoke"], **toy_storage, fit=FIT)
-
-
-@pytest.fixture(scope="session")
-def priors(priors_config):
-    """The figures of train_priors."""
-    return train_priors.run(priors_config)
 
 
 @pytest.fixture(scope="session")
@@ -66,3 +67,18 @@ def snapshot(toy_storage):
         return {p: p.stat().st_mtime_ns for p in folder.rglob("*") if p.is_file()}
 
     return take
+
+
+@pytest.fixture
+def start_here(tmp_path, monkeypatch, capsys):
+    """Runs a job that needs no Ray in this process, which saves the imports: exit code, JSON line, standard
+    output and error."""
+
+    def call(job, *args):
+        monkeypatch.setattr(sys, "argv", [str(job), "--storage", str(tmp_path / "storage"), *args])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_path(str(job), run_name="__main__")
+        out, err = capsys.readouterr()
+        return end.value.code, json.loads(out.splitlines()[-1]), out, err
+
+    return call

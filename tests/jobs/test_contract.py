@@ -14,40 +14,26 @@ JOBS = sorted((Path(__file__).parents[2] / "jobs").glob("*.py"))
 SELF_SUFFICIENT = ("benchmark", "prepare_crops", "quickstart", "train_priors", "train_separator", "tune")
 
 
-@pytest.fixture
-def start(tmp_path, monkeypatch, capsys):
-    """Runs a job in this process, which saves the imports: exit code, JSON line, standard error."""
-
-    def call(job, *args):
-        monkeypatch.setattr(sys, "argv", [str(job), "--storage", str(tmp_path / "storage"), *args])
-        with pytest.raises(SystemExit) as end:
-            runpy.run_path(str(job), run_name="__main__")
-        out, err = capsys.readouterr()
-        return end.value.code, json.loads(out.splitlines()[-1]), err
-
-    return call
-
-
 @pytest.mark.parametrize("job", JOBS, ids=lambda p: p.stem)
-def test_an_unknown_preset_is_one_clear_line(job, start):
-    code, line, err = start(job, "--preset", "nonsense")
+def test_an_unknown_preset_is_one_clear_line(job, start_here):
+    code, line, _, err = start_here(job, "--preset", "nonsense")
     assert (code, line["job"], line["status"]) == (2, job.stem, "refused")
     assert err.splitlines()[-1].startswith("error: --preset nonsense is unknown; there are ")
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("flags", [("--nonsense", "1"), ("--preset", "smoke", "--dry-run", "maybe")])
-def test_flags_that_are_not_understood(flags, start):
-    code, line, err = start(JOBS[0], *flags)
+def test_flags_that_are_not_understood(flags, start_here):
+    code, line, _, err = start_here(JOBS[0], *flags)
     assert (code, line["status"]) == (2, "refused")
     assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("name", SELF_SUFFICIENT)
 @pytest.mark.parametrize("preset", ["smoke", "toy"])
-def test_a_dry_run_touches_nothing(name, preset, start, tmp_path):
+def test_a_dry_run_touches_nothing(name, preset, start_here, tmp_path):
     job = next(j for j in JOBS if j.stem == name)
-    code, line, _ = start(job, "--preset", preset, "--dry-run")
+    code, line, *_ = start_here(job, "--preset", preset, "--dry-run")
     assert (code, line["job"], line["status"]) == (0, name, "planned")
     assert not (tmp_path / "storage").exists()
 

@@ -50,9 +50,10 @@ def test_a_folder_of_stems(tmp_path, song):
     assert any(text.startswith("B amortized ") for text in done.stdout.splitlines())
 
 
-def test_a_dry_run_and_a_mistake(tmp_path, song):
-    done, line = start(tmp_path, "--dataset", "stems", "--root", "song", "--map", "bass=bass*", "--dry-run")
-    assert (done.returncode, line["status"], line["units"]) == (0, "planned", 1), done.stderr
-    done, line = start(tmp_path)
-    assert (done.returncode, line["status"]) == (2, "refused")
-    assert "prepare_crops.py" in line["error"] and "Traceback" not in done.stderr
+def test_a_dry_run_and_a_mistake(tmp_path, song, start_here):
+    flags = ("--dataset", "stems", "--root", str(tmp_path / "song"), "--map", "bass=bass*")
+    code, line, _, err = start_here(JOB, "--preset", "smoke", *flags, "--dry-run")
+    assert (code, line["status"], line["units"]) == (0, "planned", 1), err
+    code, line, _, err = start_here(JOB, "--preset", "smoke", "--dry-run")
+    assert (code, line["status"]) == (2, "refused")
+    assert "prepare_crops.py" in line["error"] and "Traceback" not in err

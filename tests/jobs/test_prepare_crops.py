@@ -32,34 +32,29 @@ def start(tmp_path, *args):
 
 @pytest.mark.ray
 def test_toy_crops_with_one_command(tmp_path):
-    done, line = start(tmp_path)
+    few = ["--dataset.train-tracks", "64", "--dataset.valid-tracks", "8", "--dataset.test-tracks", "8"]
+    done, line = start(tmp_path, *few, "--sources", "sine", "square")
     assert done.returncode == 0, done.stderr
-    assert (line["job"], line["status"], line["tracks"]) == ("prepare_crops", "done", 1_152)
+    assert (line["job"], line["status"], line["tracks"]) == ("prepare_crops", "done", 80)
     assert {"crops", "seconds", "quarantined", "fingerprint"} <= set(line)
     assert CropStore.open(latest_store(str(tmp_path / "storage"))).fingerprint == line["fingerprint"]
+    assert Path(line["page"]).is_file()
 
 
-def test_a_dry_run_touches_nothing(tmp_path):
-    done, line = start(tmp_path, "--dry-run")
-    assert (done.returncode, line["status"]) == (0, "planned")
+def test_a_dry_run_says_what_the_data_set_holds_and_touches_nothing(tmp_path, start_here):
+    code, line, out, _ = start_here(JOB, "--preset", "smoke", "--dry-run", "--sources", "sine", "square")
+    assert (code, line["status"], line["sources"]) == (0, "planned", ["sine", "square"])
     assert line["tracks"] == {"train": 1_024, "valid": 64, "test": 64}
+    *_, head, first, second = (x.split() for x in out.splitlines() if x.startswith(("split", "train")))
+    assert head[:5] == ["split", "source", "songs", "tracks", "read"]
+    assert first[:6] == ["train", "sine", "1024", "1024", "3", "~2.2"] and second[1] == "square"
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_dry_run_says_what_the_data_set_holds(tmp_path):
-    done, line = start(tmp_path, "--dry-run", "--sources", "sine", "square")
-    *_, head, first, second = (
-        x.split() for x in done.stdout.splitlines() if x.startswith(("split", "train"))
-    )
-    assert head[:5] == ["split", "source", "songs", "tracks", "read"]
-    assert first[:6] == ["train", "sine", "1024", "1024", "3", "~2.2"] and second[1] == "square"
-    assert line["sources"] == ["sine", "square"]
-
-
-def test_mistakes_exit_with_2_and_one_line(tmp_path):
-    done, line = start(tmp_path, "--dataset", "stems", "--dry-run")
-    assert (done.returncode, line["status"]) == (2, "refused")
-    assert "--root" in line["error"] and "Traceback" not in done.stderr
+def test_mistakes_exit_with_2_and_one_line(start_here):
+    code, line, _, err = start_here(JOB, "--dataset", "stems", "--dry-run")
+    assert (code, line["status"]) == (2, "refused")
+    assert "--root" in line["error"] and "Traceback" not in err
 
 
 def make_library(root, num):

@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import numpy as np
 import soundfile
@@ -43,6 +44,12 @@ def test_figures_of_splits_are_in_a_table():
     (row,) = re.findall(r"<tr class=\"\">(.*?)</tr>", text)
     assert " ".join(re.findall("<td>(.*?)</td>", row)) == "bass train 3 12 0.2 25 % 50 %"
     assert "-23.7 LUFS in the median" in text
+
+
+def test_members_of_a_joined_store_are_named():
+    member = SplitCount("bass", "train", 3, 12, 0.2, 0.25, 0.5, "musdb18")
+    text = data_page("Data", {}, [replace(section(), counts=(member,))], [])
+    assert "<td>bass of musdb18</td><td>train</td>" in text
 
 
 def test_findings_are_listed_worst_first_and_notes_in_a_sentence():

@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
-from stores import SOURCES, noise_store
+from stores import SOURCES, joined_store, noise_store, song_store, tune
 
 from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
@@ -74,3 +75,27 @@ def test_silent_crops_are_left_out_and_full_scale_is_looked_for(tmp_path):
     listing = sampling.list_crops(silent, "bass")
     none = listing.filter(listing["silent"])
     assert list(sampling.sample(silent, "bass", none)) == []
+
+
+def test_joined_stores_are_listed_by_songs_and_members_and_read_in_their_own_length(tmp_path):
+    """Song 2 is in both; song 1 is held out in the other, whose crops are longer and begin silent."""
+    late = {i: np.pad(tune(i, 6), ((0, 0), (8_000, 0))) for i in (1, 2, 3)}
+    first = song_store(tmp_path / "a", {f"song {i}": ("train", {"bass": tune(i, 6)}) for i in range(3)})
+    held = {f"take {i}": ("test" if i == 1 else "train", {"bass": late[i]}) for i in late}
+    other = song_store(tmp_path / "b", held, dataset="other", length=16_000)
+    store = joined_store(tmp_path, [first, other], drop=True)
+    listing = sampling.list_crops(store, "bass")
+    songs = {(r["member"], r["split"], r["track"]) for r in listing.to_pylist()}
+    assert songs == {
+        ("other", "test", "other/take 1"), ("other", "train", "other/take 2"),
+        ("other", "train", "other/take 3"), ("stems", "train", "other/take 2"),
+        ("stems", "train", "stems/song 0"),
+    }  # fmt: skip
+    for song in sampling.sample(store, "bass", listing):
+        assert song.crops.shape[1:] == (1, 8_000)
+        assert np.abs(song.crops).max(axis=(1, 2)).min() > 0.05, "audible, each of them"
+    theirs = listing.filter(pc.equal(listing["member"], "other"))
+    for song in sampling.sample(store, "bass", theirs):
+        for offset, crop in zip(song.offsets, song.crops, strict=True):
+            number = int(song.track[-1])
+            np.testing.assert_allclose(crop, late[number][:, offset : offset + 8_000], atol=1e-4)

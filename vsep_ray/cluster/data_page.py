@@ -10,7 +10,7 @@ import ray
 
 from vsep_ray import storage
 from vsep_ray.cluster.runtime.progress import gathered
-from vsep_ray.crops.store import CropStore
+from vsep_ray.crops.store import CropStore, Member
 from vsep_ray.report.data_page import SourceSection, SplitCount, data_page, source_html
 from vsep_ray.report.media import Clip
 from vsep_ray.survey.findings import Finding
@@ -64,23 +64,30 @@ def _kept(songs: Iterator[Song], heard: list[Clip], each: int, store: CropStore)
 
 
 def _counts(store: CropStore, source: str, listing: pa.Table) -> Iterator[SplitCount]:
-    grouped = listing.group_by("split").aggregate([
+    grouped = listing.group_by(["member", "split"]).aggregate([
         ("track", "count_distinct"), ("track", "count"), ("silent", "mean"), ("activity", "mean"),
     ]).to_pylist()  # fmt: skip
-    for row in sorted(grouped, key=lambda row: list(store.splits).index(row["split"])):
+    lengths = {"": store.length, **{m.name: m.length for m in store.members}}
+    for row in sorted(grouped, key=lambda row: (row["member"], list(store.splits).index(row["split"]))):
         crops = row["track_count"]
-        minutes = crops * store.length / store.sample_rate / 60
+        minutes = crops * lengths[row["member"]] / store.sample_rate / 60
         shares = round(row["silent_mean"], 4), round(row["activity_mean"], 4)
-        yield SplitCount(source, row["split"], row["track_count_distinct"], crops, minutes, *shares)
+        counted = row["track_count_distinct"], crops, minutes, *shares
+        yield SplitCount(source, row["split"], *counted, row["member"])
 
 
 def _facts(store: CropStore) -> dict[str, Any]:
     seconds = store.length / store.sample_rate
     return {
         "data set": store.dataset,
+        **{f"joined of {m.name}": _member(m) for m in store.members},
         "format": f"{store.sample_rate} Hz, channels: {store.channels}, crops of {seconds:.3g} s",
         "sources belong together": store.paired,
         "files that could not be used": store.quarantined,
         "content": store.content,
         "code": store.revision,
     }
+
+
+def _member(member: Member) -> str:
+    return f"{member.uri}, drawn with weight {member.weight:g}" if member.weight else member.uri

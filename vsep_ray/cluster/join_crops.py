@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import ray
 
 from vsep_ray import storage
+from vsep_ray.cluster.data_page import write_page
 from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import git_revision
 from vsep_ray.crops import joining
@@ -17,7 +18,8 @@ log = logging.getLogger(__name__)
 
 
 def join(stores: Sequence[CropStore], config: CropsJobConfig) -> CropStore:
-    """Returns the joined store of some stores; what an earlier call has made is used as it is.
+    """Returns the joined store of some stores; what an earlier call has made is used as it is. It has a page
+    to look at and listen to, as every store.
 
     Nothing is written before all members have been listened to, so that a kill leaves nothing half-made.
 
@@ -32,7 +34,14 @@ def join(stores: Sequence[CropStore], config: CropsJobConfig) -> CropStore:
     folder = storage.join(config.storage, "crops")
     joined = joining.layout(stores, config.crop_weights, drop, folder, git_revision())
     if storage.exists(storage.join(joined.uri, STORE_FILE)):
-        return CropStore.open(joined.uri)
+        store = CropStore.open(joined.uri)
+    else:
+        store = _made(joined, stores, drop)
+    log.info("what %s holds, to look at and listen to: %s", store.dataset, write_page(store))
+    return store
+
+
+def _made(joined: CropStore, stores: Sequence[CropStore], drop: bool) -> CropStore:
     for words in joining.strangers(stores):
         log.warning("%s", words)
     task = ray.remote(hear)

@@ -79,7 +79,7 @@ def read_part(
     with pq.ParquetFile(path, filesystem=filesystem) as file:
         table = file.read(COLUMNS) if group is None else file.read_row_group(group, COLUMNS)
     table = table if rows is None else table.take(pa.array(rows, pa.int64()))
-    return _pieces(_unpacked(_by_songs(table, store, member), member), member.length, store)
+    return _pieces(_unpacked(by_songs(table, store, member), member), member.length, store)
 
 
 def read_aligned(
@@ -131,7 +131,7 @@ def _songs(uri: str, content: str, member: str) -> pa.Table:
     return rows.select(["track", "song"]).combine_chunks()
 
 
-def _by_songs(table: pa.Table, store: CropStore, member: Member) -> pa.Table:
+def by_songs(table: pa.Table, store: CropStore, member: Member) -> pa.Table:
     """Returns a member's rows under the ids of their songs, without those that are left out."""
     if not store.members:
         return table
@@ -164,7 +164,7 @@ def _keys(store: CropStore, member: Member, uris: Sequence[str]) -> pa.Table:
     """Returns track, offset, number of the row, and member of the rows that are not left out."""
     keys = _rows(uris).to_table(columns=["track", "offset"])
     keys = keys.append_column("row", pa.array(np.arange(len(keys))))
-    return _by_songs(keys.append_column("member", pa.array([member.name] * len(keys))), store, member)
+    return by_songs(keys.append_column("member", pa.array([member.name] * len(keys))), store, member)
 
 
 def _beginnings(

@@ -15,6 +15,7 @@ A joined store (`vsep_ray.crops.joining`) has no part files of its own, but name
 
     <uri>/_parts.parquet                            the same; a name is <member>/<name in the member>
     <uri>/_songs.parquet                            member, track, split, seconds, song of every track
+    <uri>/data.html                                 the same
 """
 
 import json

@@ -31,6 +31,7 @@ class SplitCount:
         minutes: of all crops.
         silence: share of crops that are silent.
         activity: share of 50 ms frames that are not silent.
+        member: of a joined store, whose crops these are; "" where it is not joined.
     """
 
     source: str
@@ -40,6 +41,7 @@ class SplitCount:
     minutes: float
     silence: float
     activity: float
+    member: str = ""
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,8 @@ def _notes(found: Iterable[Finding]) -> Iterator[str]:
 
 def _counted(count: SplitCount) -> list[Any]:
     shares = (f"{100 * share:.0f} %" for share in (count.silence, count.activity))
-    return [count.source, count.split, count.songs, count.crops, f"{count.minutes:.1f}", *shares]
+    source = f"{count.source} of {count.member}" if count.member else count.source
+    return [source, count.split, count.songs, count.crops, f"{count.minutes:.1f}", *shares]
 
 
 def _found(found: Finding) -> list[Any]:

@@ -8,7 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from vsep_ray import storage
-from vsep_ray.crops.reading import decode_table, read_aligned, read_part
+from vsep_ray.crops.encoding import SILENCE_DB, level_db
+from vsep_ray.crops.reading import by_songs, decode_table, read_aligned, read_part
 from vsep_ray.crops.store import CropStore
 from vsep_ray.survey.findings import FULL_SCALE
 from vsep_ray.survey.sources import LONGEST_SECONDS, Song, excerpt
@@ -21,8 +22,9 @@ COLUMNS = ("track", "offset", "silent", "peak", "activity")
 
 
 def list_crops(store: CropStore, source: str) -> pa.Table:
-    """Returns all crops of a source without their audio: split, part file, row group and place in it, track,
-    offset, silent, peak, activity.
+    """Returns all crops of a source without their audio: split, member, part file, row group and place in it,
+    track, offset, silent, peak, activity. Those of a joined store are as long as in its members; their tracks
+    are the songs, and what is left out of the training is not there.
     """
     parts = [part for part in store.parts() if part["source"] == source]
     return pa.concat_tables([_list_part(store, source, part["split"], part["name"]) for part in parts])
@@ -77,12 +79,14 @@ def _list_part(store: CropStore, source: str, split: str, name: str) -> pa.Table
     with pq.ParquetFile(path, filesystem=filesystem) as file:
         table = file.read(columns=list(COLUMNS))
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    member = store.owner(name)
     place = {"split": np.repeat(split, len(table)), "name": np.repeat(name, len(table))}
+    place |= {"member": np.repeat(member.name, len(table))}
     place |= {"group": np.repeat(np.arange(len(sizes)), sizes)}
     place |= {"row": np.concatenate([np.arange(size) for size in sizes])}
     for column, values in place.items():
         table = table.append_column(column, pa.array(values))
-    return table
+    return by_songs(table, store, member)
 
 
 def _by_song(listing: pa.Table) -> list[np.ndarray]:
@@ -116,10 +120,19 @@ def _read_song(
 def _read(
     store: CropStore, source: str, listing: pa.Table, rows: np.ndarray | list[int]
 ) -> tuple[tuple[int, ...], np.ndarray]:
-    """Returns offsets and audio (N, C, T) of rows of a listing, each row group read once."""
+    """Returns offsets and audio (N, C, T) of audible rows of a listing, each row group read once. Of crops
+    that are longer than the store's the first audible piece is taken.
+    """
     groups: dict[tuple[str, str, int], list[int]] = {}
     for place in listing.take(pa.array(rows)).to_pylist():
         groups.setdefault((place["split"], place["name"], place["group"]), []).append(place["row"])
-    tables = [read_part(store, s, source, n, g, places) for (s, n, g), places in groups.items()]
-    offsets = tuple(offset for table in tables for offset in table["offset"].to_pylist())
-    return offsets, np.concatenate([decode_table(table, store.channels) for table in tables])
+    offsets, crops = [], []
+    for (split, name, group), places in groups.items():
+        pieces = read_part(store, split, source, name, group, places)
+        audio = decode_table(pieces, store.channels)
+        each = len(audio) // len(places)
+        audible = (level_db(audio) >= SILENCE_DB).reshape(-1, each)
+        chosen = np.arange(len(places)) * each + audible.argmax(1)
+        offsets += pieces["offset"].take(pa.array(chosen)).to_pylist()
+        crops.append(audio[chosen])
+    return tuple(offsets), np.concatenate(crops)
