@@ -48,8 +48,7 @@ def clips(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(clips):
-    dataset = ManifestConfig(root=str(clips))
-    asked = [songs.Song("manifest", dataset, track) for track in dataset.find() if track.split == "train"]
+    asked = [s for s in songs.songs_of(ManifestConfig(root=str(clips))) if s.track.split == "train"]
     return songs.gather(asked, CROP, 2, float("inf"))
 
 
@@ -58,6 +57,7 @@ def test_crops_are_what_the_files_hold_and_a_bad_file_is_left_out(found, clips):
     for rows in found.values():
         for row in rows:
             whole, _ = io.read(clips.parent / row.track)
+            assert row.member == "manifest"
             wanted = whole[:, row.offset : row.offset + CROP.length]
             pcm = np.frombuffer(row.audio, "<i2").reshape(-1, 2).T
             np.testing.assert_allclose(pcm * row.gain / 32_768, wanted, atol=2**-15)

@@ -21,7 +21,7 @@ from gpu import parcel
 from gpu.songs import MEMBERS, SOURCES, gather, held_out, minutes, training_songs
 
 from vsep_ray.batches.remixing import draw_remix
-from vsep_ray.batches.windows import Window
+from vsep_ray.batches.windows import Row, Window
 from vsep_ray.config import UserError, from_dict
 from vsep_ray.datasets.track import CropConfig
 from vsep_ray.evaluation.sdr import si_sdr
@@ -70,8 +70,7 @@ class Draws(torch.utils.data.Dataset):
 
 
 def _window(rows, length, weights):
-    names = ("track", "offset", "gain", "audio", "member")
-    block = dict(zip(names, zip(*rows, strict=True), strict=True))
+    block = {name: [getattr(row, name) for row in rows] for name in Row._fields}
     return Window(lambda: [block], len(rows), length, CHANNELS, weights)
 
 
