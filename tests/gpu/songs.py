@@ -125,9 +125,9 @@ def gather(songs, crop, processes, until):
 
 
 def minutes(found, crop):
-    """Returns source -> minutes, in words."""
+    """Returns source -> minutes."""
     each = crop.length / crop.sample_rate / 60
-    return ", ".join(f"{source} {each * len(rows):.0f}" for source, rows in found.items())
+    return {source: round(each * len(rows), 1) for source, rows in found.items()}
 
 
 def _remember(memory):

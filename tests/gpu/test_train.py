@@ -77,7 +77,7 @@ def trainer(found, out, start):
     objective, state = train.built(CONFIG, torch.device("cpu"), start)
     batches = (draws[step] for step in itertools.count(state.step))
     valid = draws[0]["remix"]
-    return train.Trainer(CONFIG, state, objective, batches, valid, out)
+    return train.Trainer(CONFIG, state, objective, batches, valid, out, {})
 
 
 def test_training_ends_in_time_at_a_low_rate_and_another_goes_on_from_its_parcel(found, tmp_path):

@@ -85,6 +85,7 @@ class Trainer:
         batches: one per step, from the state's on.
         valid: sources of held-out songs.
         out: the folder of the parcel.
+        provenance: what the parcel tells of its training.
         speed: steps per second, lately.
         validating: seconds that the last validation took.
     """
@@ -95,6 +96,7 @@ class Trainer:
     batches: object
     valid: torch.Tensor
     out: Path
+    provenance: dict
     speed: float = 0.0
     validating: float = 0.0
 
@@ -128,7 +130,7 @@ class Trainer:
         before = time.monotonic()
         scores = improvement(self.state, self.valid, self.config.fit.precision)
         _say(f"step {self.state.step}: SI-SDR improvement {json.dumps(scores)}")
-        parcel.write(self.out / "parcel", self.state, {"regime": "B", "validation": scores})
+        parcel.write(self.out / "parcel", self.state, {**self.provenance, "validation": scores})
         self.validating = time.monotonic() - before
 
 
@@ -147,6 +149,15 @@ def improvement(state, sources, precision):
     return each | {"all": round(means.nanmean().item(), 2)}
 
 
+def read_config(path):
+    """Returns the config that `jobs/train_separator.py ... --dry-run` printed."""
+    content, _ = json.JSONDecoder().raw_decode(path.read_text())  # the plan may follow
+    config = from_dict(TrainSeparatorConfig, content["config"])
+    if config.regime != "B" or config.self_training.reads_mixtures or not config.length:
+        raise UserError(f"{path} must be of regime B without self-training, and say --length")
+    return config
+
+
 def built(config, device, start):
     """Returns objective and state: those of a parcel, where there is one, else new ones."""
     torch.manual_seed(config.fit.seed)
@@ -162,7 +173,7 @@ def built(config, device, start):
 
 
 def materials(asked, config):
-    """Returns draws from rendered songs and clips, and held-out songs."""
+    """Returns draws from rendered songs and clips, held-out songs, and source -> minutes to draw from."""
     fonts = tuple(str(path) for path in sorted(asked.carried.glob("fonts/*.sf?")))
     crop = CropConfig(RATE, CHANNELS, 2 * config.length)  # a draw cuts it at random
     valid = held_out(asked.carried, fonts, crop, asked.processes, asked.songs)
@@ -171,7 +182,7 @@ def materials(asked, config):
     songs = training_songs(asked.carried, fonts, asked.songs)
     found = gather(songs, crop, asked.processes, until)
     _say(f"minutes by source: {minutes(found, crop)}")
-    return Draws(found, config), valid
+    return Draws(found, config), valid, minutes(found, crop)
 
 
 def drawers(wanted, config):
@@ -210,10 +221,9 @@ def main():
     parser.add_argument("--songs", type=int, help="most songs to render, of each kind; default: all")
     parser.add_argument("--compile", action="store_true")
     asked = parser.parse_args()
-    text = (asked.carried / "train.json").read_text()
-    config = from_dict(TrainSeparatorConfig, json.JSONDecoder().raw_decode(text)[0]["config"])
+    config = read_config(asked.carried / "train.json")
     end = BEGAN + 60 * asked.minutes
-    draws, valid = materials(asked, config)
+    draws, valid, material = materials(asked, config)
     _pace(draws)
     device = torch.device(asked.device)
     objective, state = built(config, device, asked.carried / "start")
@@ -221,7 +231,8 @@ def main():
     _say(f"{processes} processes draw")
     batches = draws.batches(state.step, processes, device)
     learner = torch.compile(objective) if asked.compile else objective
-    Trainer(config, state, learner, batches, valid, asked.out).run(end, asked.decay)
+    provenance = {"regime": config.regime, "objective": type(objective).__name__, "minutes": material}
+    Trainer(config, state, learner, batches, valid, asked.out, provenance).run(end, asked.decay)
 
 
 if __name__ == "__main__":
