@@ -10,8 +10,9 @@
 #
 # trains a separator on a machine that is lent for minutes and has no network: it needs PyTorch, SciPy,
 # pyarrow and safetensors there, and the folder .gpu, or $CARRIED, as tests/gpu/carry.sh makes it. It renders
-# songs on all cores, trains for the time that is left, and leaves a parcel (25 MB for 5 M parameters) in OUT, from which
-# the next such stage goes on; `python -m gpu.parcel unpack` makes a checkpoint of it, for --start and --model.
+# songs on all cores, trains for the time that is left, and leaves a parcel in OUT (25 MB for 5 M parameters),
+# from which the next such stage goes on; `python -m gpu.parcel unpack` makes a checkpoint of it, for --start
+# and --model.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 export OMP_NUM_THREADS=1
