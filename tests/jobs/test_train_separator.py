@@ -57,7 +57,7 @@ def check_training(figures, config, regime, folder):
 
 def test_the_same_command_again_trains_nothing_and_a_larger_budget_goes_on(config, snapshot, tmp_path):
     # a weight that no other test has: a run that is there already would not be trained
-    config = dataclasses.replace(config, regime="B", mean_weight=0.5)
+    config = dataclasses.replace(config, regime="B", point=LogErrorConfig(0.5))
     first = separator.run(config)
     check_training(first, config, "B", tmp_path)
     before = snapshot("runs")
