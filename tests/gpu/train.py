@@ -163,7 +163,7 @@ def built(config, device, start):
     torch.manual_seed(config.fit.seed)
     form = {"sources": SOURCES, "sample_rate": RATE, "channels": CHANNELS, "scales": (1.0,) * len(SOURCES)}
     separator = Separator(dataclasses.replace(config.separator, **form))
-    objective = config.self_training.build(separator, None, config.mean_weight).to(device)
+    objective = config.self_training.build(separator, None, config.point).to(device)
     state = FitState.create(separator, config.fit)
     if (start / parcel.ABOUT).exists():
         parcel.read(start, config.fit, state)
