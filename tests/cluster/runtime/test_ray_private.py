@@ -2,7 +2,12 @@
 
 import pytest
 
-from vsep_ray.cluster.runtime.ray_private import is_started_here, running_cluster, seed_of_passes
+from vsep_ray.cluster.runtime.ray_private import (
+    is_started_here,
+    let_streams_rest,
+    running_cluster,
+    seed_of_passes,
+)
 
 
 def test_an_address_is_taken_as_it_is_and_no_cluster_is_none(monkeypatch):
@@ -31,3 +36,17 @@ def test_every_pass_has_another_order_and_a_seed_repeats_them(ray_session):
 
     first, second = passes()
     assert first != second and sorted(first) == sorted(second) == list(range(64))
+
+
+@pytest.mark.ray
+def test_a_stream_rests_at_every_step_of_its_loop(ray_session, monkeypatch):
+    """Else streams spin beside a training that takes its time, on a third of a core each."""
+    import ray.data
+
+    context, rested = ray.data.DataContext.get_current(), []
+    monkeypatch.setattr(context, "custom_execution_callback_classes", [])
+    let_streams_rest()
+    (rest,) = context.custom_execution_callback_classes
+    monkeypatch.setattr(rest, "on_execution_step", lambda self, executor: rested.append(executor))
+    assert [row["id"] for row in ray.data.range(3).iter_rows()] == [0, 1, 2]
+    assert rested
