@@ -1,6 +1,7 @@
 """Tracks as streams: summed, resampled, side by side, and bad files named."""
 
 import errno
+import pickle
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vsep_ray import storage
+from vsep_ray.audio.formats import AudioError
 from vsep_ray.audio.resampling import rechunk
 from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
 from vsep_ray.datasets.streams import BadFileError, aligned, open_stems, whole
@@ -96,3 +98,9 @@ def test_a_full_disk_is_no_bad_file(tmp_path, monkeypatch):
     (track,) = SourcesConfig().tracks(str(tmp_path))
     with pytest.raises(OSError, match="No space left"):
         whole(open_stems(track, CROP))
+
+
+def test_a_bad_file_is_told_to_other_processes():
+    error = BadFileError("a.wav", AudioError("decode", "it is cut"))
+    told = pickle.loads(pickle.dumps(error))
+    assert (told.uri, told.stage, told.message, str(told)) == ("a.wav", "decode", "it is cut", str(error))

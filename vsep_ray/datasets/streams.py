@@ -23,7 +23,7 @@ class BadFileError(AudioError):
 
     def __init__(self, uri: str, error: AudioError) -> None:
         super().__init__(error.stage, error.message)
-        self.uri = uri
+        self.uri, self.args = uri, (uri, error)  # what it is made of, so that it survives pickling
 
 
 def open_stems(track: Track, crop: CropConfig) -> dict[str, Stream]:
