@@ -28,7 +28,7 @@ def bands(bins: int, narrowest: int, ratio: float, masks: int) -> list[Band]:
 
     Example:
         >>> [(b.start, b.width) for b in bands(33, 4, 2, 4)]
-        [(0, 4), (4, 4), (8, 4), (12, 6), (18, 9), (27, 9)]
+        [(0, 4), (4, 4), (8, 4), (12, 6), (18, 9), (27, 6)]
     """
     found = []
     start = 0
