@@ -2,7 +2,7 @@ import contracts
 import pytest
 import torch
 
-from vsep_ray.config import members, short_name
+from vsep_ray.config import UserError, members, short_name
 from vsep_ray.separators import BandSplitConfig
 from vsep_ray.separators.band_split import BlockConfig
 
@@ -27,3 +27,9 @@ def test_without_masks_of_its_own_the_shares_are_equal_parts():
         torch.nn.init.zeros_(layer.weight)
     shares = backbone(mixture)[:, :, 0]
     torch.testing.assert_close(shares, (mixture / 4).unsqueeze(1).expand_as(shares), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("wrong", [{"hop": 24}, {"width": 10}, {"ratio": 0.0}])
+def test_shapes_that_do_not_fit_are_refused(wrong):
+    with pytest.raises(UserError, match="bandsplit needs"):
+        BandSplitConfig(n_fft=64, **wrong)

@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from vsep_ray.config import UserError
 from vsep_ray.nn.bands import BandMasks, SplitBands, bands
 from vsep_ray.nn.grid import AcrossBands, AlongTime, Attention, Perceptron, Recurrent, Residual
 from vsep_ray.nn.precision import network
@@ -23,6 +25,11 @@ class ConvolutionBlockConfig:
     groups: int = 4
     """The features of a cell are mixed across bands in this number of groups."""
 
+    @property
+    def parts(self) -> int:
+        """Equal parts into which the features are divided."""
+        return self.groups
+
     def layers(self, width: int, bands: int, number: int) -> list[nn.Module]:
         """Returns a block of the network."""
         return [
@@ -36,6 +43,9 @@ class ConvolutionBlockConfig:
 class RecurrentBlockConfig:
     """Bidirectional LSTMs along time and across bands."""
 
+    parts: ClassVar[int] = 2
+    """Equal parts into which the features are divided: one per direction."""
+
     def layers(self, width: int, bands: int, number: int) -> list[nn.Module]:
         """Returns a block of the network."""
         return [Residual(width, Recurrent(width, along_time)) for along_time in (True, False)]
@@ -47,6 +57,11 @@ class AttentionBlockConfig:
 
     heads: int = 2
     """The features are attended to in this number of groups."""
+
+    @property
+    def parts(self) -> int:
+        """Equal parts into which the features are divided: pairs of features in every head."""
+        return 2 * self.heads
 
     def layers(self, width: int, bands: int, number: int) -> list[nn.Module]:
         """Returns a block of the network."""
@@ -86,6 +101,14 @@ class BandSplitConfig:
     """A band has at most this number of masks; neighbouring bins of a wider one share them."""
     compression: float = 0.3
     """The network reads magnitudes raised to this power."""
+
+    def __post_init__(self) -> None:
+        if self.n_fft % (2 * self.hop) or self.width % self.block.parts or self.ratio <= 0:
+            raise UserError(
+                f"bandsplit needs a hop that divides half of n_fft, a width that is a multiple of "
+                f"{self.block.parts} under this block, and a ratio above 0; got n_fft {self.n_fft}, "
+                f"hop {self.hop}, width {self.width}, ratio {self.ratio:g}"
+            )
 
     def build(self, num_sources: int, channels: int) -> "BandSplit":
         """Returns the untrained backbone."""
