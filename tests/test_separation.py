@@ -103,9 +103,5 @@ def test_models_that_are_not_there_are_refused_in_words(tmp_path):
 
 
 def test_the_bundled_model_separates_a_song_into_four_stems():
-    from vsep_ray import pretrained
-
-    if not checkpoint.is_complete(pretrained.FOLDER):
-        pytest.skip("no weights are bundled yet")
     stems = vsep_ray.separate(music(2, 44_100), 44_100)
     assert set(stems) == {"vocals", "drums", "bass", "other"}

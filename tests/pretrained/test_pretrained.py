@@ -62,8 +62,6 @@ def test_the_command_makes_the_folder_and_tells_mistakes_in_one_line(trained, tm
 
 
 def test_the_real_one_has_six_sources_at_44100_hz_and_is_small():
-    if not checkpoint.is_complete(pretrained.FOLDER):
-        pytest.skip("no weights are bundled yet")
     separator = checkpoint.load_separator(pretrained.directory())
     assert set(separator.sources) == set(SOURCES)
     assert (separator.sample_rate, separator.channels) == (44_100, 2)
