@@ -47,9 +47,7 @@ def save(
 
 
 def publish(directory: str | Path, target: str, **made: Any) -> None:
-    """Copies a finished model, file by file in the order of `FILES`; its provenance tells also what was
-    ``made`` of it.
-    """
+    """Copies a finished model, file by file in the order of `FILES`; its provenance has ``made`` in it too."""
     for name in FILES[:-1]:
         storage.upload(Path(directory, name), storage.join(target, name))
     provenance = _read_json(Path(directory, FILES[-1])) | made

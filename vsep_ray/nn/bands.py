@@ -57,7 +57,7 @@ class SplitBands(nn.Module):
         self.maps = nn.ModuleList(nn.Linear(values * w, width) for w in self.widths)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Shape: (B, N, values, F) -> (B, N, bands, width)."""
+        """Returns the features of each band. Shape: (B, N, values, F) -> (B, N, bands, width)."""
         padded = nn.functional.pad(frames, (0, sum(self.widths) - frames.shape[-1]))
         parts = padded.split(self.widths, -1)
         return torch.stack([m(p.flatten(2)) for m, p in zip(self.maps, parts, strict=True)], 2)

@@ -4,9 +4,13 @@ What they return lies in memory as (B, T, C'): with the channels of a sample sid
 product of matrices without copies. Element-wise operations keep it so, and shapes never change.
 """
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from typing_extensions import override
+
+M = TypeVar("M", bound=nn.Module)
 
 
 class Conv(nn.Conv1d):
@@ -49,7 +53,7 @@ def _side_by_side(x: Tensor) -> Tensor:
     return x.unsqueeze(2).contiguous(memory_format=torch.channels_last)
 
 
-def zero_init(layer: nn.Conv1d) -> nn.Conv1d:
+def zero_init(layer: M) -> M:
     """Returns the same layer with zero weights and biases, with which a residual branch starts as the
     identity.
     """

@@ -1,10 +1,12 @@
 """Layers over a grid of frames and bands: (B, N, bands, D) in and out, with the D features side by side.
 
-All are residual, and start as the identity.
+They are branches of `Residual`, which starts as the identity.
 """
 
 import torch
 from torch import Tensor, nn
+
+from vsep_ray.nn.conv import zero_init
 
 
 class Residual(nn.Module):
@@ -17,9 +19,7 @@ class Residual(nn.Module):
     def __init__(self, width: int, branch: nn.Module, inner: int = 0) -> None:
         super().__init__()
         self.norm, self.branch = nn.LayerNorm(width), branch
-        self.out = nn.Linear(inner or width, width)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = zero_init(nn.Linear(inner or width, width))
 
     def forward(self, x: Tensor) -> Tensor:
         """Returns the grid plus the branch. Shape: (B, N, K, D) -> (B, N, K, D)."""

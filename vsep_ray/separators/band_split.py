@@ -137,7 +137,7 @@ class BandSplit(nn.Module):
         self.trunk = nn.Sequential(*chain(*blocks), nn.LayerNorm(config.width))
         self.masks = BandMasks(found, num_sources, channels, config.width)
         self.log_std = nn.Linear(config.width, num_sources * channels)
-        self.num_sources, self.channels = num_sources, channels
+        self.channels = channels
 
     def forward(self, mixture: Tensor) -> Tensor:
         """Returns the parameters of the posterior. Shape: (B, C, T) -> (B, K, 2, C, T)."""
