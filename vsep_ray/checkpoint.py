@@ -47,7 +47,7 @@ def save(
 
 
 def publish(directory: str | Path, target: str, **made: Any) -> None:
-    """Copies a finished model, file by file in the order of `FILES`; its provenance has ``made`` in it too."""
+    """Copies a finished model, file by file in the order of `FILES`; its provenance has ``made`` too."""
     for name in FILES[:-1]:
         storage.upload(Path(directory, name), storage.join(target, name))
     provenance = _read_json(Path(directory, FILES[-1])) | made
