@@ -25,8 +25,8 @@ from vsep_ray.datasets.registry import DatasetConfig
 from vsep_ray.datasets.streams import BadFileError, whole
 from vsep_ray.datasets.toy import ToyConfig, render
 from vsep_ray.datasets.track import PUBLISHED, CropConfig
-from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
+from vsep_ray.methods import RefineConfig
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.music.stems import StemsRecipe
 from vsep_ray.nn.bijections import Bijection

@@ -6,45 +6,16 @@ for the likelihood, however small the mixing noise is.
 """
 
 import functools
-import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from vsep_ray.config import option
 from vsep_ray.joint import Joint
 from vsep_ray.parallel import random
 from vsep_ray.separators.separator import Separator
 
 SeparateFn = Callable[[Tensor], Tensor]
-
-
-@dataclass(frozen=True)
-class RefineConfig:
-    """A few steps of the separator's estimate up the priors' density."""
-
-    sigma: float = option(0.05, was=("noise_std",))
-    """The priors are asked at this noise level (units of the waveform); best near the estimate's error."""
-    steps: int = 6
-    """The estimate takes this number of steps."""
-    step_size: float = 0.3
-    """Each step goes this share of the way to what the priors take the noisy sources to be."""
-
-
-@dataclass(frozen=True)
-class LangevinConfig:
-    """Draws from the posterior by annealed Langevin steps, from the separator's estimate on."""
-
-    sigmas: tuple[float, ...] = option((0.1, 0.05, 0.03), was=("noise_stds",))
-    """The draws go through these noise levels, descending (units of the waveform)."""
-    steps: int = 4
-    """A draw takes this number of steps per level."""
-    step_size: float = 0.1
-    """A step has this size, as a share of sigma^2."""
-    samples: int = 4
-    """This number of draws is averaged."""
 
 
 @torch.no_grad()
@@ -63,7 +34,7 @@ def amortized_with_variance(
     """Returns the shares a_k s_k of `amortized`, and the posterior variances of their sums by draws.
 
     The variance is the mean of |A (a s - a mean)|^2 over the draws, an unbiased estimate since the mean is
-    known. A chunk's draws are seeded by its own samples, so that they do not depend on its batch.
+    known.
 
     Args:
         mixture: (B, C, T).
@@ -74,12 +45,10 @@ def amortized_with_variance(
     Shape: (B, C, T) -> (B, K, C, T), (B, J, C, T).
     """
     posterior = separator(mixture)
-    seeds = [zlib.crc32(x.cpu().numpy().tobytes()) for x in mixture]
     mean, variance = posterior.mean, torch.zeros((), device=mixture.device)
-    with random.by_item(seeds.__getitem__):
-        for _ in range(samples):
-            deviation = separator.mixing.shares(posterior.sample() - mean)
-            variance = variance + torch.einsum("jk,bkct->bjct", matrix, deviation) ** 2 / samples
+    for _ in range(samples):
+        deviation = separator.mixing.shares(posterior.sample() - mean)
+        variance = variance + torch.einsum("jk,bkct->bjct", matrix, deviation) ** 2 / samples
     return separator.mixing.shares(mean), variance
 
 

@@ -5,7 +5,7 @@ import pytest
 import scipy.stats
 from streams_of_crops import LENGTH, songs, stream
 
-from vsep_ray.batches.windows import Window
+from vsep_ray.batches.windows import DRAWS_OF_A_ROW, Window
 from vsep_ray.config import UserError
 from vsep_ray.crops.encoding import encode
 
@@ -38,10 +38,21 @@ def test_a_large_stream_flows_through_pass_after_pass():
     window = Window(stream(songs(10), passes=passes), 3, 0, 1)
     assert not window.whole
     generator, seen = rng(), set()
-    for _ in range(40):
+    for _ in range(160):
         seen |= set(values_of(window.draw(generator, 2)[1]))
         assert len(window.resident) == 3
     assert seen == set(range(10)) and len(passes) > 5
+
+
+@pytest.mark.parametrize("num", [1, 3, 4, 10])
+def test_a_row_in_so_many_draws_is_replaced(num):
+    """Else reading and unpacking would take longer than all that is done to a crop."""
+    window, generator = Window(stream(songs(50)), 20, 0, 1), rng()
+    first = list(window.resident)
+    for _ in range(3 * DRAWS_OF_A_ROW):
+        window.draw(generator, num)
+    left = [row for row in first if row in window.resident]
+    assert left == first[3 * num :]
 
 
 def test_crops_are_cut_at_random_places():

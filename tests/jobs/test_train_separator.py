@@ -13,7 +13,7 @@ from vsep_ray.crops.reading import read_crops
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
 from vsep_ray.dreaming import DreamConfig
-from vsep_ray.inference import RefineConfig
+from vsep_ray.methods import RefineConfig
 from vsep_ray.objectives import LogErrorConfig, NoneConfig, RemixConfig, WakeConfig
 from vsep_ray.presets import TRAIN_SEPARATOR, ResourcesConfig
 from vsep_ray.separators import SpectrogramUNetConfig

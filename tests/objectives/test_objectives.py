@@ -12,8 +12,8 @@ from torch.distributions import Normal
 
 from vsep_ray import checkpoint, objectives
 from vsep_ray.config import UserError
-from vsep_ray.inference import RefineConfig
 from vsep_ray.joint import Joint
+from vsep_ray.methods import RefineConfig
 from vsep_ray.mixing import ConvolvedNormal, LinearMixing
 from vsep_ray.objectives import (
     Anchored,

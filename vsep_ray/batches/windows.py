@@ -19,6 +19,9 @@ Block = Mapping[str, np.ndarray]
 Passes = Callable[[], Iterable[Block]]
 CANDIDATES = 8
 """Clips among which the one that fits best is chosen."""
+DRAWS_OF_A_ROW = 4
+"""A row of a stream that flows through is drawn this number of times, as a mean: reading and unpacking it
+takes longer than to cut and change it anew."""
 
 
 class Row(NamedTuple):
@@ -37,8 +40,8 @@ class Window:
     """A window holds crops of one stream in a worker's memory, which draws from it.
 
     Up to ``capacity`` rows are resident. A stream that ends before is held whole and sorted, so that draws do
-    not depend on the order of arrival; a longer one flows through: every draw replaces as many of the oldest
-    rows by the next of the stream, pass after pass.
+    not depend on the order of arrival; a longer one flows through: every `DRAWS_OF_A_ROW` draws replace the
+    oldest row by the next of the stream, pass after pass.
 
     With weights, a member of a joined store is drawn in proportion to its weight, however many of its rows
     are resident: p(row) = w_member / (rows of the member), over the sum of the weights of the members that
@@ -76,16 +79,17 @@ class Window:
             self.resident.sort(key=lambda row: (row.track, row.offset, row.audio))
         endless = chain.from_iterable(stream_rows(stream()) for _ in count())
         self.rows = chain([] if following is None else [following], rows, endless)
-        self.oldest = 0
+        self.oldest = self.drawn = 0
         self.descriptions: dict[int, np.ndarray] = {}
         self.members = np.array([row.member for row in self.resident], object)
 
     def draw(
         self, rng: np.random.Generator, num: int, fit: "Fit | None" = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what `pick` does, after which ``num`` of the oldest rows make room for new ones."""
+        """Returns what `pick` does, after which the oldest rows make room for new ones."""
         picked = self.pick(rng, num, fit)
-        for _ in range(0 if self.whole else num):
+        before, self.drawn = self.drawn, self.drawn + num
+        for _ in range(0 if self.whole else self.drawn // DRAWS_OF_A_ROW - before // DRAWS_OF_A_ROW):
             self.resident[self.oldest] = next(self.rows)
             self.members[self.oldest] = self.resident[self.oldest].member
             self.descriptions.pop(self.oldest, None)

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 from typing_extensions import override
 
-from vsep_ray.inference import RefineConfig, amortized, refine
+from vsep_ray.inference import amortized, refine
 from vsep_ray.joint import Joint
+from vsep_ray.methods import RefineConfig
 from vsep_ray.objectives.anchored import AnchoredConfig
 from vsep_ray.objectives.objective import Batch, Metrics, Objective
 from vsep_ray.objectives.point import PointConfig

@@ -5,6 +5,7 @@ from typing import Literal
 
 from vsep_ray.chunking import CHUNK_SECONDS, OVERLAP
 from vsep_ray.config import option
+from vsep_ray.methods import AmortizedConfig, MethodConfig
 from vsep_ray.nn.precision import Precision
 from vsep_ray.presets.job import Device, JobConfig
 
@@ -40,6 +41,15 @@ class SeparateCatalogConfig(JobConfig):
     """One forward pass of the model has this many seconds of audio."""
     overlap: float = OVERLAP
     """This fraction of a chunk is cross-faded with its neighbour, in [0, 0.5]."""
+    method: MethodConfig = option(AmortizedConfig(), later=True)
+    """Sources are estimated by one pass of the model (amortized), or by steps from there up the density of
+    the priors (refine, langevin), which take many times as long."""
+    priors: str = option("", role="input")
+    """refine and langevin ask the priors in this folder, or of this run id of train_priors.py. Default: the
+    latest in the storage."""
+    shifts: int = option(1, later=True)
+    """The mean is taken of what the model makes of this number of shifts of each chunk, which take as many
+    times as long; from 2 to 4 are worth hearing."""
     batch_size: int = option(0, role="resource")
     """One forward pass has this number of chunks; the last batch is padded to it. 0 means as the stems that
     are in the output folder already, else 1 on CPUs, whose caches hold no more, and on GPUs what one is
@@ -66,6 +76,12 @@ class SeparateCatalogConfig(JobConfig):
     listening_tracks: int = option(5, role="manner")
     """The listening page has this number of tracks: the most doubtful, or some spread over the catalog. At 0
     there is no page."""
+
+    def idle(self) -> dict[str, str]:
+        """Returns what the method does not look at."""
+        if not self.method.asks_priors:
+            return {"priors": "amortized asks no priors; say --method refine beside it"}
+        return {"samples": "only the amortized posterior has draws; say --method amortized beside it"}
 
 
 SEPARATE_CATALOG = {

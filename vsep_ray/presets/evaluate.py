@@ -6,7 +6,7 @@ from typing import Literal
 from vsep_ray.config import option
 from vsep_ray.datasets.musdb import MUSDB18Config
 from vsep_ray.datasets.registry import DatasetConfig
-from vsep_ray.inference import LangevinConfig, RefineConfig
+from vsep_ray.methods import LangevinConfig, RefineConfig
 from vsep_ray.nn.precision import Precision
 from vsep_ray.presets.job import Device, JobConfig
 
@@ -36,6 +36,9 @@ class EvaluateConfig(JobConfig):
     latest in the storage."""
     refine: RefineConfig = field(default_factory=RefineConfig)
     langevin: LangevinConfig = field(default_factory=LangevinConfig)
+    shifts: int = option(1, later=True)
+    """The mean is taken of what the models make of this number of shifts of each chunk, as in
+    separate_catalog.py."""
     dataset: CropsConfig | DatasetConfig = field(default_factory=CropsConfig)
     """The references come from here: crops are held-out crops of a crop store, the others are whole tracks,
     as in prepare_crops.py."""

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from vsep_ray.batches.augment import AugmentConfig
 from vsep_ray.config import option
 from vsep_ray.dreaming import DreamConfig
-from vsep_ray.inference import RefineConfig
+from vsep_ray.methods import RefineConfig
 from vsep_ray.objectives import LogErrorConfig, NoneConfig, PointLossConfig, RemixConfig, SelfTrainingConfig
 from vsep_ray.presets.training import SMOKE_FIT, TrainingConfig
 from vsep_ray.schedules import Schedule

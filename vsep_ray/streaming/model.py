@@ -1,5 +1,6 @@
 """A separator becomes a stream's model: it says what is computed of a chunk, and the grid of the chunks."""
 
+import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -7,7 +8,9 @@ from dataclasses import replace
 import torch
 
 from vsep_ray.chunking import BATCH_SIZE, arriving, places_are_equal
-from vsep_ray.inference import amortized, amortized_with_variance
+from vsep_ray.inference import SeparateFn, amortized_with_variance
+from vsep_ray.joint import Joint
+from vsep_ray.methods import AmortizedConfig, MethodConfig, over_shifts, seeded
 from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.separators import Separator
 from vsep_ray.streaming.selection import Selection
@@ -28,22 +31,49 @@ def stream_model(
     samples: int,
     device: torch.device,
     precision: Precision = "auto",
+    *,
+    method: MethodConfig = AmortizedConfig(),  # noqa: B008  (frozen)
+    joint: Joint | None = None,
+    shifts: int = 1,
 ) -> Model:
-    """Returns a separator as a model: its shares, and with ``samples`` draws the stems' variances."""
+    """Returns a separator as a model: its shares, and with ``samples`` draws the stems' variances.
+
+    Args:
+        separator: q(s | m).
+        selection: the stems, whose variances are asked for.
+        samples: draws of the amortized posterior; 0: none.
+        device: where it runs.
+        precision: what it multiplies in.
+        method: how sources are estimated.
+        joint: the priors, for methods that ask them.
+        shifts: see `methods.over_shifts`.
+    """
     separator = separator.to(device)
+    joint = joint.to(device) if joint else None
     matrix = torch.from_numpy(selection.matrix).to(device)
+    shares = _drawn(separator, samples, matrix) if samples else _shares(separator, method, joint)
+    estimate = over_shifts(seeded(shares), shifts, separator.multiple)
 
     def separate(mixture: torch.Tensor) -> torch.Tensor:
         if device.type == "cuda":  # from page-locked memory a GPU copies beside its work
             mixture = mixture.pin_memory()
         mixture = mixture.to(device, non_blocking=True)
         with computing(precision, device):
-            if not samples:
-                return separator.mixing.shares(amortized(mixture, separator=separator))
-            drawn = amortized_with_variance(mixture, separator=separator, samples=samples, matrix=matrix)
-            return torch.cat(drawn, 1)
+            return estimate(mixture)
 
     return Model(separate, separator.sources, separator.sample_rate, separator.channels)
+
+
+def _shares(separator: Separator, method: MethodConfig, joint: Joint | None) -> SeparateFn:
+    """Returns (B, C, T) -> (B, K, C, T), the shares a_k s_k."""
+    separate = method.bind(separator, joint)
+    return lambda mixture: separator.mixing.shares(separate(mixture))
+
+
+def _drawn(separator: Separator, samples: int, matrix: torch.Tensor) -> SeparateFn:
+    """Returns (B, C, T) -> (B, K + J, C, T), below the shares the variances of the stems."""
+    drawn = functools.partial(amortized_with_variance, separator=separator, samples=samples, matrix=matrix)
+    return lambda mixture: torch.cat(drawn(mixture), 1)
 
 
 def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_size: int) -> Chunking:

@@ -1,7 +1,10 @@
 """What breaks when Ray changes the private names that are used."""
 
+import time
+
 import pytest
 
+from vsep_ray.cluster.runtime import ray_private
 from vsep_ray.cluster.runtime.ray_private import (
     is_started_here,
     let_streams_rest,
@@ -39,14 +42,16 @@ def test_every_pass_has_another_order_and_a_seed_repeats_them(ray_session):
 
 
 @pytest.mark.ray
-def test_a_stream_rests_at_every_step_of_its_loop(ray_session, monkeypatch):
+def test_a_stream_rests_while_nobody_takes_what_is_ready(ray_session, monkeypatch):
     """Else streams spin beside a training that takes its time, on a third of a core each."""
     import ray.data
 
-    context, rested = ray.data.DataContext.get_current(), []
+    context, rested, sleep = ray.data.DataContext.get_current(), [], time.sleep
     monkeypatch.setattr(context, "custom_execution_callback_classes", [])
+    monkeypatch.setattr(ray_private.time, "sleep", lambda seconds: rested.append(seconds) or sleep(0.01))
     let_streams_rest()
-    (rest,) = context.custom_execution_callback_classes
-    monkeypatch.setattr(rest, "on_execution_step", lambda self, executor: rested.append(executor))
-    assert sorted(row["id"] for row in ray.data.range(3).iter_rows()) == [0, 1, 2]
-    assert rested
+    rows = ray.data.range(30, override_num_blocks=30).iter_rows()
+    first = next(rows)
+    while ray_private.REST_SECONDS not in rested:
+        sleep(0.1)
+    assert [first["id"], *(row["id"] for row in rows)] == list(range(30))

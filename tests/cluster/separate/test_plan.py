@@ -2,13 +2,18 @@
 
 import dataclasses
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
+from vsep_ray import checkpoint
+from vsep_ray.audio import io
 from vsep_ray.cluster.separate import plan
 from vsep_ray.cluster.separate.plan import default_name
 from vsep_ray.config import fingerprint, what_counts
+from vsep_ray.methods import RefineConfig
 from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.priors import ScoreConfig
 from vsep_ray.streaming import Selection
 
 CHANGES_STEMS = {"template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples"}
@@ -64,6 +69,21 @@ def test_a_continued_run_computes_as_the_stems_that_are_there(rows, batch_size, 
     assert (settled.batch_size, settled.precision) == (batch_size, precision)
     asked = SeparateCatalogConfig(batch_size=3, precision="float32")
     assert plan._settled(asked, ledger(*rows)) == asked
+
+
+def test_priors_count_where_a_method_asks_them(tmp_path, separator_directory, priors_directory):
+    (tmp_path / "songs").mkdir()
+    io.write(tmp_path / "songs" / "a.wav", np.zeros((1, 8_000), np.float32), 8_000)
+    plain = SeparateCatalogConfig(
+        catalog=str(tmp_path / "songs"), model=separator_directory, storage=str(tmp_path)
+    )
+    refined = dataclasses.replace(plain, method=RefineConfig(), priors=priors_directory)
+    first, second = (plan.prepare(config).settings for config in (plain, refined))
+    assert not first.priors and set(second.priors) == {"bass", "other"}
+    prior = ScoreConfig(n_fft=64, hop=32, width=4, levels=0, blocks=1).build(8000, 1)
+    checkpoint.save(tmp_path / "priors" / "bass", prior, {"source": "bass"})
+    third = plan.prepare(refined).settings
+    assert len({first.fingerprint, second.fingerprint, third.fingerprint}) == 3
 
 
 def test_catalogs_of_one_name_have_folders_of_their_own():

@@ -18,6 +18,7 @@ from vsep_ray.audio import io
 from vsep_ray.chunking import places_are_equal
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker
+from vsep_ray.methods import LangevinConfig, RefineConfig
 from vsep_ray.presets import SeparateCatalogConfig
 
 
@@ -75,6 +76,21 @@ def test_the_row_says_in_which_precision_the_stems_were_made(worker, tmp_path, p
     row = separate(worker, Assignment("song.wav", uri))["song.wav"]
     assert row.precision == precision
     assert np.abs(sum(io.read(tmp_path / "out" / name)[0] for name in row.stems) - audio).max() < 2**-21
+
+
+@pytest.mark.parametrize("method", [RefineConfig(steps=2), LangevinConfig(steps=1, samples=1)])
+def test_methods_that_ask_priors_make_the_same_bytes_of_a_track_in_any_group(
+    worker, tmp_path, priors_directory, method
+):
+    priors = {source: str(Path(priors_directory, source)) for source in ("bass", "other")}
+    settings = dataclasses.replace(changed(worker.settings, method=method, shifts=2), priors=priors)
+    both, found = songs(tmp_path, 2), []
+    for group in (both, both[1:]):
+        separate(Worker(settings), *group)
+        found.append(stems(worker)["1/bass.flac"])
+    assert found[0] == found[1]
+    separate(worker, both[1])
+    assert stems(worker)["1/bass.flac"] != found[0]
 
 
 def test_a_file_that_vanished_is_a_row(worker, tmp_path):

@@ -1,10 +1,8 @@
 """Every separator is scored by every way of inference, and heard on the worst tracks."""
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,15 +13,9 @@ from vsep_ray.cluster.evaluate import examples
 from vsep_ray.cluster.evaluate.examples import Example, Portion
 from vsep_ray.cluster.inputs import find_separator, load_joint, prior_directories
 from vsep_ray.config import UserError
-from vsep_ray.inference import (
-    SeparateFn,
-    amortized,
-    amortized_with_variance,
-    langevin,
-    refine,
-    uncertainty,
-)
+from vsep_ray.inference import SeparateFn, amortized_with_variance, uncertainty
 from vsep_ray.joint import Joint
+from vsep_ray.methods import AmortizedConfig, MethodConfig, over_shifts, seeded
 from vsep_ray.nn.precision import computing
 from vsep_ray.presets import EvaluateConfig
 from vsep_ray.presets.evaluate import Method
@@ -77,15 +69,15 @@ class Contender:
         return torch.stack([torch.cat(list(overlap_add(function, [m], **sizes)), -1) for m in mixtures])
 
     def _function(self, device: torch.device) -> SeparateFn:
-        chosen: Any = {"amortized": amortized, "refine": refine, "langevin": langevin}[self.method]
-        options: dict[str, Any] = {"separator": self.separator.to(device)}
-        if self.joint is not None:
-            settings = self.config.refine if self.method == "refine" else self.config.langevin
-            options |= dataclasses.asdict(settings) | {"joint": self.joint.to(device)}
+        method: MethodConfig = AmortizedConfig()
+        if self.method != "amortized":
+            method = self.config.refine if self.method == "refine" else self.config.langevin
+        estimate = method.bind(self.separator.to(device), self.joint.to(device) if self.joint else None)
+        estimate = over_shifts(estimate, self.config.shifts, self.separator.multiple)
 
         def separate(mixture: Tensor) -> Tensor:
             with computing(self.config.precision, device):
-                return chosen(mixture.to(device), **options).cpu()
+                return estimate(mixture.to(device)).cpu()
 
         return separate
 
@@ -185,5 +177,6 @@ def _spread(mixture: Tensor, separator: Separator, selection: Selection) -> Tens
         return separator(mixture).variance.sqrt().cpu()
     matrix, scales = torch.from_numpy(selection.matrix).to(device), separator.mixing.scales
     _, own = examples.fold(mixture.new_zeros(len(scales), 1, 1), selection, scales)
-    _, variance = amortized_with_variance(mixture, separator=separator, samples=DRAWS, matrix=matrix)
+    drawn = functools.partial(amortized_with_variance, separator=separator, samples=DRAWS, matrix=matrix)
+    _, variance = seeded(drawn)(mixture)
     return (variance.sqrt() / own[:, None, None]).cpu()

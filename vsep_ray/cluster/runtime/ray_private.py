@@ -3,7 +3,7 @@
 import time
 from typing import Any
 
-REST_SECONDS = 0.1
+REST_SECONDS = 0.5
 
 
 def running_cluster(address: str | None) -> str | None:
@@ -32,7 +32,8 @@ def seed_of_passes(seed: int) -> Any:
 
 
 def let_streams_rest() -> None:
-    """Makes executions of Ray Data that begin after this pause between the steps of their loops.
+    """Makes executions of Ray Data that begin after this pause between the steps of their loops, while
+    something lies ready for who reads them.
 
     Where a training takes its time, a stream's loop waits for nothing: it finds finished tasks whose results
     nobody takes yet, and spins on a third of a core, for every stream.
@@ -42,6 +43,7 @@ def let_streams_rest() -> None:
 
     class Rest(ExecutionCallback):
         def on_execution_step(self, executor: Any) -> None:
-            time.sleep(REST_SECONDS)
+            if not executor._consumer_idling():
+                time.sleep(REST_SECONDS)
 
     DataContext.get_current().custom_execution_callback_classes = [Rest]

@@ -26,11 +26,16 @@ UNHEARD = {"RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0"}
 """No process per training that warns its workers of the end of their node: the loop goes on from its last
 checkpoint, warned or not, and each such process imports for seconds."""
 
+PATIENT = {"RAY_idle_worker_killing_time_threshold_ms": "60000"}
+"""A cluster that is started with this keeps processes that have nothing to do for a minute. By default it
+ends them after a second, if there are more than CPUs; the tasks of a training's streams then come one by one,
+each in a fresh process that first imports for seconds."""
+
 
 def prepare_environment() -> None:
     """Sets defaults for this process and those that it starts, before Ray is imported."""
     mode = "token" if os.environ.get("RAY_AUTH_TOKEN") else "disabled"
-    ours = {"RAY_AUTH_MODE": mode, "RAY_USAGE_STATS_ENABLED": "0", **MALLOC, **PASSIVE}
+    ours = {"RAY_AUTH_MODE": mode, "RAY_USAGE_STATS_ENABLED": "0", **PATIENT, **MALLOC, **PASSIVE}
     for variable, value in ours.items():
         os.environ.setdefault(variable, value)
 

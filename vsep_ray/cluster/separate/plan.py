@@ -13,7 +13,7 @@ from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
 from vsep_ray.catalog import listing
 from vsep_ray.catalog.ledger import Ledger
-from vsep_ray.cluster.inputs import find_separator
+from vsep_ray.cluster.inputs import find_separator, prior_directories, prior_marks
 from vsep_ray.cluster.runtime.nodes import common_precision
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.config import UserError, fingerprint, what_counts
@@ -85,8 +85,10 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     options["sources"] = _told(selection, config.sources)
     if config.precision != "float32":  # which all stems had before there was a choice
         options["precision"] = config.precision
-    identity = fingerprint({"model": checkpoint.identity(directory), **options})
-    settings = WorkerSettings(config, directory, uri, identity, output)
+    asks = config.method.asks_priors
+    priors = prior_directories(config.priors, config.storage, separator, force=True) if asks else {}
+    models = {"model": checkpoint.identity(directory), **({"priors": prior_marks(priors)} if asks else {})}
+    settings = WorkerSettings(config, directory, uri, fingerprint(models | options), output, priors=priors)
     return Work(settings, stems, tracks, before, _todo(settings, tracks, before))
 
 
@@ -142,6 +144,8 @@ def _check(config: SeparateCatalogConfig) -> None:
         raise UserError(f"--overlap must lie in [0, 0.5], got {config.overlap}")
     if config.chunk_seconds <= 0 or config.batch_size < 0:
         raise UserError("--chunk-seconds must be positive, and --batch-size not negative")
+    if config.shifts < 1:
+        raise UserError(f"--shifts must be at least 1, got {config.shifts}")
     if config.samples < 0 or config.max_alike < 0 or config.listening_tracks < 0:
         raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
 

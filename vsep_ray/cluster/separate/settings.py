@@ -2,7 +2,8 @@
 
 import logging
 import platform
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from vsep_ray.audio.formats import Failure
@@ -23,6 +24,7 @@ class WorkerSettings:
         fingerprint: a hash of the model and all options that change the stems.
         output: folder of the stems and the ledger.
         run: id of the MLflow run.
+        priors: source -> checkpoint directory of what the method asks; none for amortized.
     """
 
     config: SeparateCatalogConfig
@@ -31,6 +33,7 @@ class WorkerSettings:
     fingerprint: str
     output: str
     run: str = ""
+    priors: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

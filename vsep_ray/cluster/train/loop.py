@@ -2,29 +2,24 @@
 
 import contextlib
 import copy
-import itertools
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 import ray.train
 import ray.train.torch
 import torch
-from torch import Tensor
 
 from vsep_ray import checkpoint
-from vsep_ray.batches.windows import Block, Window
 from vsep_ray.cluster.runtime.tracked_run import spool
+from vsep_ray.cluster.train.drawing import batches
 from vsep_ray.cluster.train.task import Launch, Task
 from vsep_ray.config import UserError
 from vsep_ray.nn.precision import resolve
 from vsep_ray.objectives.alarms import alarms
 from vsep_ray.parallel import collectives
-from vsep_ray.parallel.prefetch import ahead
 from vsep_ray.tracking import Tracker, system_metrics
-from vsep_ray.training import FitState, fit, step_seed
+from vsep_ray.training import FitState, fit
 
 
 def work(config: dict[str, Any]) -> str | None:
@@ -62,7 +57,7 @@ def _fit(task: Task, launch: Launch) -> None:
     reporter = Reporter(task, launch, tracker, state.step)
     part = collectives.part(task.fit.batch_size)
     with system_metrics(tracker) if tracker else contextlib.nullcontext():
-        fit(wrapped, _batches(task, launch, state), task.fit, state=state, part=part, report=reporter)
+        fit(wrapped, batches(task, launch, state.step), task.fit, state=state, part=part, report=reporter)
     if tracker:
         tracker.finish()
 
@@ -72,42 +67,6 @@ def _resume(state: FitState) -> None:
     if previous := ray.train.get_checkpoint():
         with previous.as_directory() as folder:
             checkpoint.load_training(folder, state)
-
-
-def _batches(task: Task, launch: Launch, state: FitState) -> Iterator[dict[str, Tensor]]:
-    """Yields the batch of each step.
-
-    Where every worker holds all crops, each draws the whole batch and takes its part.
-    """
-    streams = task.streams()
-    windows = {
-        name: Window(
-            _passes(name), launch.capacity(spec, len(streams)), task.length, spec.channels, spec.store.weights
-        )
-        for name, spec in streams.items()
-    }
-    device = ray.train.torch.get_device()
-    divided = bool(launch.splits(task))
-    part = collectives.part(task.fit.batch_size)
-    # of a divided stream all take equally many rows, or they wait for each other at the end of a pass
-    num = -(-task.fit.batch_size // collectives.count()) if divided else task.fit.batch_size
-    mine = slice(0, part.stop - part.start) if divided else part
-
-    def draw(step: int) -> dict[str, Tensor]:
-        rng = np.random.default_rng(step_seed(task.fit.seed, step, part.start if divided else 0))
-        batch = {k: v[mine] for k, v in task.batch(windows, rng, num).items()}
-        # from page-locked memory a GPU copies beside its work
-        return {k: v.pin_memory() for k, v in batch.items()} if device.type == "cuda" else batch
-
-    with ahead(map(draw, itertools.count(state.step)), 2) as batches:
-        for batch in batches:
-            yield {k: v.to(device, non_blocking=True) for k, v in batch.items()}
-
-
-def _passes(stream: str) -> Callable[[], Iterator[Block]]:
-    shard = ray.train.get_dataset_shard(stream)
-    # blocks as they come, at most a row group each: larger batches would hold much beside the window
-    return lambda: shard.iter_batches(batch_size=None, batch_format="numpy")
 
 
 class Reporter:
