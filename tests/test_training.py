@@ -12,7 +12,7 @@ from vsep_ray import checkpoint
 from vsep_ray.objectives import MaximumLikelihood, Sleep
 from vsep_ray.priors import FlowConfig
 from vsep_ray.separators import Separator, SeparatorConfig, SpectrogramUNetConfig
-from vsep_ray.training import FitConfig, FitState, Meter, fit, step_seed
+from vsep_ray.training import FitConfig, FitState, fit, step_seed
 
 STEPS = 16
 CONFIG = FitConfig(steps=STEPS, batch_size=8, learning_rate=3e-3, warmup=4, log_every=8, ema=0.9)
@@ -53,7 +53,9 @@ def everything(state):
         for i, s in state.optimizer.state_dict()["state"].items()
         for n, v in s.items()
     }
-    return state.module.state_dict() | {f"average.{n}": v for n, v in state.average.items()} | moments
+    averages = {"average": state.average, "slow": state.slow}
+    named = {f"{kind}.{n}": v for kind, average in averages.items() for n, v in average.items()}
+    return state.module.state_dict() | named | moments
 
 
 def assert_same(one, other):
@@ -104,14 +106,14 @@ def test_the_same_seed_gives_the_same_run_and_another_another():
     )
 
 
-@pytest.mark.parametrize("ema", [0.9, 0.0])
-def test_a_resumed_run_equals_the_undisturbed_one_bit_for_bit(ema, tmp_path):
-    config = FitConfig(**{**vars(CONFIG), "ema": ema})
+@pytest.mark.parametrize(("ema", "slow_ema", "chosen"), [(0.9, 0.0, 0), (0.0, 0.0, 0), (0.5, 0.9, 1)])
+def test_a_resumed_run_equals_the_undisturbed_one_bit_for_bit(ema, slow_ema, chosen, tmp_path):
+    config = FitConfig(**{**vars(CONFIG), "ema": ema, "slow_ema": slow_ema})
     objective, state = start(config)
     with pytest.raises(KeyboardInterrupt):  # killed after 8 steps
         fit(objective, batches(poisoned=(3,)), config, state=state, report=kill)
     assert (state.step, state.skipped) == (8, 1)
-    checkpoint.save(tmp_path, state.module, {}, state)
+    checkpoint.save(tmp_path, state.module, {}, state, chosen)
 
     objective, resumed = start(config)
     contracts.jiggle(resumed.module)
@@ -181,16 +183,23 @@ def test_the_average_trails_the_weights_and_is_what_is_saved():
     module, config = Quadratic(), FitConfig(steps=1, warmup=0, learning_rate=1.0, ema=0.5)
     state = fit(module, [{}], config, state=FitState.create(module, config))
     assert module.x.item() == pytest.approx(1.0, abs=1e-3)
-    assert state.averaged()["x"].item() == pytest.approx(0.9, abs=1e-3)  # early on the decay is small
+    assert state.averaged()[0]["x"].item() == pytest.approx(0.9, abs=1e-3)  # early on the decay is small
     config = FitConfig(steps=300, warmup=0, learning_rate=0.1, ema=0.9)
     state = fit(module, [{}] * 300, config, state=FitState.create(module, config))
-    assert state.averaged()["x"].item() == pytest.approx(3, abs=0.01)
+    assert state.averaged()[0]["x"].item() == pytest.approx(3, abs=0.01)
+
+
+def test_a_slow_average_trails_behind_the_other():
+    module, config = Quadratic(), FitConfig(steps=40, warmup=0, learning_rate=0.1, ema=0.5, slow_ema=0.97)
+    state = fit(module, [{}] * 40, config, state=FitState.create(module, config))
+    fast, slow = (weights["x"].item() for weights in state.averaged())
+    assert 0 < slow < fast < 3.5
 
 
 def test_without_average_the_weights_are_saved():
     module, config = Quadratic(), FitConfig(steps=3, ema=0.0)
     state = fit(module, [{}] * 3, config, state=FitState.create(module, config))
-    assert state.averaged()["x"].item() == module.x.item() != 0
+    assert state.averaged()[0]["x"].item() == module.x.item() != 0
 
 
 def test_gradients_are_clipped_to_the_largest_norm():
@@ -248,13 +257,3 @@ def test_a_finished_run_takes_no_further_step():
 def test_seeds_of_steps_and_workers_differ():
     seeds = {step_seed(seed, step, rank) for seed in range(3) for step in range(50) for rank in range(4)}
     assert len(seeds) == 600
-
-
-def test_the_meter_averages_what_it_was_given_and_starts_anew():
-    meter = Meter()
-    meter.add({"a": torch.tensor(1.0), "b": torch.tensor(5.0)})
-    meter.add({"a": torch.tensor(3.0)})
-    means = meter.drain()
-    assert (means["a"], means["b"]) == (2.0, 5.0)
-    assert meter.waiting(lambda: {"x": torch.ones(1)})["x"] == 1
-    assert meter.drain().keys() == {"seconds", "steps_per_second", "data_wait"}

@@ -32,14 +32,17 @@ def save(
     module: Prior | Separator,
     provenance: Mapping[str, Any],
     state: FitState | None = None,
+    chosen: int = 0,
 ) -> None:
-    """Writes a checkpoint directory; with ``state`` it has the moving average, and the run can go on."""
+    """Writes a checkpoint directory; with ``state`` it has a moving average, the one that is ``chosen`` of
+    several, and the run can go on.
+    """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
     description = describe(module)
     (directory / "config.json").write_text(json.dumps(description, indent=2))
     (directory / "provenance.json").write_text(json.dumps(dict(provenance), indent=2))
-    weights = state.averaged() if state else module.state_dict()
+    weights = state.averaged()[chosen] if state else module.state_dict()
     seals = {"config": fingerprint(description), "weights": _digest(weights)}
     _save_tensors(directory / "model.safetensors", weights, seals)
     if state:
@@ -143,11 +146,12 @@ def load_training(directory: str | Path, state: FitState) -> None:
     directory = Path(directory)
     meta = _read_json(directory / "training.json")
     tensors, _ = _load_tensors(directory / "training.safetensors")
-    averages, _ = _load_tensors(directory / "model.safetensors")
+    averages = _under(tensors, "average.") or _load_tensors(directory / "model.safetensors")[0]
     state.module.load_state_dict(_under(tensors, "module."))
     if state.memory is not None:
         state.memory.load_state_dict(_under(tensors, "memory."))
     state.average = {n: averages[n].to(v) for n, v in state.average.items()}
+    state.slow = {n: tensors[f"slow.{n}"].to(v) for n, v in state.slow.items()}
     moments: dict[int, dict[str, Tensor]] = {}
     for key, value in _under(tensors, "optimizer.").items():
         index, _, name = key.partition(".")
@@ -206,6 +210,9 @@ def _save_training(directory: Path, state: FitState) -> None:
     tensors = {f"module.{n}": v for n, v in state.module.state_dict().items()}
     if state.memory is not None:
         tensors |= {f"memory.{n}": v for n, v in state.memory.state_dict().items()}
+    if state.slow:  # else the model beside it is the average
+        tensors |= {f"average.{n}": v for n, v in state.average.items()}
+        tensors |= {f"slow.{n}": v for n, v in state.slow.items()}
     optimizer = state.optimizer.state_dict()
     for index, moments in optimizer["state"].items():
         tensors |= {f"optimizer.{index}.{n}": torch.as_tensor(v) for n, v in moments.items()}

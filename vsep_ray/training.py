@@ -2,9 +2,7 @@
 
 import contextlib
 import functools
-import time
 import zlib
-from collections import Counter
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,6 +13,7 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from vsep_ray.config import option
+from vsep_ray.meter import Meter
 from vsep_ray.nn.precision import Precision, computing
 from vsep_ray.parallel import collectives, random
 from vsep_ray.schedules import warmup_cosine, warmup_decay
@@ -42,6 +41,9 @@ class FitConfig:
     ema: float = 0.995
     """The moving average of the weights, which is saved and evaluated, keeps this share of its value at each
     step; 0 averages nothing."""
+    slow_ema: float = option(0.0, later=True)
+    """A second average keeps this share. Where a validation can compare the two, the better one is saved and
+    published; 0: there is no second."""
     micro_batch: int = option(0, role="resource")
     """A worker computes this number of items at a time, and takes a step by the sum of their gradients: less
     memory, and on a CPU, whose caches then suffice, more speed. At 0 all at once."""
@@ -70,7 +72,7 @@ class FitState:
         step: optimiser steps taken.
         module: the trained module (bare, not wrapped by DDP).
         optimizer: Adam with its moments.
-        average: the moving average of the module's parameters, by name; empty without.
+        average, slow: the moving averages of the module's parameters, by name; empty without.
         memory: a module that the objective keeps beside the trained one, such as a teacher.
         skipped: updates skipped because a gradient was not finite.
         seconds: time spent in `fit`, all its calls together.
@@ -79,6 +81,7 @@ class FitState:
     module: nn.Module
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor] = field(default_factory=dict)
+    slow: dict[str, Tensor] = field(default_factory=dict)
     memory: nn.Module | None = None
     step: int = 0
     skipped: int = 0
@@ -89,12 +92,17 @@ class FitState:
         """Returns a fresh state for the trainable parameters of ``module``."""
         trainable = [p for p in module.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(trainable, lr=config.learning_rate, betas=(0.9, 0.99), fused=True)
-        average = {n: p.detach().clone() for n, p in module.named_parameters()} if config.ema else {}
-        return cls(module, optimizer, average, memory)
+        average, slow = (
+            {n: p.detach().clone() for n, p in module.named_parameters()} if decay else {}
+            for decay in (config.ema, config.slow_ema)
+        )
+        return cls(module, optimizer, average, slow, memory)
 
-    def averaged(self) -> dict[str, Tensor]:
-        """Returns the module's state dict with the moving averages in place of the parameters."""
-        return {**self.module.state_dict(), **self.average}
+    def averaged(self) -> list[dict[str, Tensor]]:
+        """Returns the module's state dict with a moving average in place of the parameters, one for each
+        average that there is; the parameters themselves where there is none."""
+        averages = [self.average, *([self.slow] if self.slow else [])]
+        return [{**self.module.state_dict(), **average} for average in averages]
 
 
 def step_seed(seed: int, step: int, rank: int = 0) -> int:
@@ -204,51 +212,9 @@ def _update(state: FitState, config: FitConfig) -> None:
     for group in state.optimizer.param_groups:
         group["lr"] = config.learning_rate * config.factor(state.step)
     state.optimizer.step()
-    if state.average:
-        # early on the average follows the weights closely, lest it remember their initial values
-        follow = get_ema_multi_avg_fn(min(config.ema, (state.step + 1) / (state.step + 10)))
-        parameters = dict(state.module.named_parameters())
-        follow(list(state.average.values()), [parameters[n] for n in state.average], state.step)
-
-
-class Meter:
-    """Averages of scalars between two reports, and where the time went."""
-
-    def __init__(self) -> None:
-        self.sums: dict[str, Tensor] = {}
-        self.counts: Counter[str] = Counter()
-        self.steps, self.waited, self.since = 0, 0.0, time.perf_counter()
-
-    def waiting(self, fetch: Callable[[], dict[str, Tensor] | None]) -> dict[str, Tensor] | None:
-        """Fetches a batch and notes how long it took."""
-        before = time.perf_counter()
-        batch = fetch()
-        self.waited += time.perf_counter() - before
-        return batch
-
-    def add(self, metrics: dict[str, Tensor]) -> None:
-        """Adds one step's scalars, which stay on their device until `drain`."""
-        self.steps += 1
-        self.counts.update(metrics.keys())
-        for name, value in metrics.items():
-            self.sums[name] = self.sums.get(name, 0) + value.detach()
-
-    def drain(self) -> dict[str, float]:
-        """Returns the averages since the last call, over all workers."""
-        elapsed = time.perf_counter() - self.since
-        speed = {
-            "seconds": elapsed,
-            "steps_per_second": self.steps / elapsed,
-            "data_wait": self.waited / elapsed,
-        }
-        means = self._means()
-        self.__init__()  # type: ignore[misc]
-        return means | speed
-
-    def _means(self) -> dict[str, float]:
-        if not self.sums:  # every step was skipped, by all workers alike
-            return {}
-        device = next(iter(self.sums.values())).device
-        sums = torch.stack([v.to(device, torch.double).reshape(()) for v in self.sums.values()])
-        means = collectives.averaged(sums / torch.tensor(list(self.counts.values()), device=device))
-        return dict(zip(self.sums, means.tolist(), strict=True))
+    parameters = dict(state.module.named_parameters())
+    for average, decay in ((state.average, config.ema), (state.slow, config.slow_ema)):
+        # early on an average follows the weights closely, lest it remember their initial values
+        follow = get_ema_multi_avg_fn(min(decay, (state.step + 1) / (state.step + 10)))
+        if average:
+            follow(list(average.values()), [parameters[n] for n in average], state.step)

@@ -44,8 +44,9 @@ def restore(tensors, state):
     for index, (name, weight) in enumerate(state.module.named_parameters()):
         average = tensors[f"average/{name}"].float()
         weight.data.copy_(average + _exact(tensors, f"change/{name}"))
-        if state.average:
-            state.average[name].copy_(average)
+        for averages in (state.average, state.slow):  # the slow one would be two bytes more
+            if averages:
+                averages[name].copy_(average)
         if f"root/{name}" in tensors:
             root = _exact(tensors, f"root/{name}")  # 0 for what is too small: so is the first moment then
             first = root * tensors[f"ratio/{name}"].float()

@@ -117,6 +117,7 @@ TRAIN_SEPARATOR = {
             learning_rate=1e-3,
             decay=2_000,
             ema=0.999,
+            slow_ema=0.9998,
             micro_batch=1,
             log_every=20,
             checkpoint_every=200,

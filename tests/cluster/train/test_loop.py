@@ -3,6 +3,7 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray.train
@@ -24,7 +25,7 @@ from vsep_ray.priors import FlowConfig
 from vsep_ray.separators import SeparatorConfig, SpectrogramUNetConfig
 from vsep_ray.tracking import Tracker
 from vsep_ray.tracking.client import client
-from vsep_ray.training import FitConfig
+from vsep_ray.training import FitConfig, FitState
 
 pytestmark = pytest.mark.ray
 FIT = FitConfig(steps=4, batch_size=4, log_every=1, checkpoint_every=2)
@@ -144,3 +145,21 @@ def test_a_user_s_mistake_comes_back_as_words(store, tmp_path, monkeypatch):
     divided = dataclasses.replace(launch, resources=ResourcesConfig(cache_mib=0))
     with pytest.raises(UserError, match="no such prior"):
         loop.work({"task": task, "launch": divided})
+
+
+@pytest.mark.parametrize(("criterion", "chosen"), [("score", 1), ("cost", 0), ("", 0)])
+def test_of_two_averages_the_one_that_scores_better_is_kept(criterion, chosen):
+    """Where nothing compares them it is the first, and only that one is validated."""
+    seen = []
+
+    def validate(module, tracker, step):
+        seen.append(float(module.weight.detach()))
+        return {"score": seen[-1], "cost": -seen[-1]}
+
+    config = FitConfig(ema=0.5, slow_ema=0.9)
+    state = FitState.create(torch.nn.Linear(1, 1, bias=False), config)
+    state.average["weight"].fill_(1.0), state.slow["weight"].fill_(2.0)
+    task = SimpleNamespace(criterion=criterion, validate=validate)
+    number, metrics = loop.Reporter(task, None, None, 0)._validated(state, None)
+    assert number == chosen and metrics["score"] == chosen + 1
+    assert seen == ([1.0, 2.0] if criterion else [1.0])

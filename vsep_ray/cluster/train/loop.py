@@ -90,18 +90,29 @@ class Reporter:
         if not self.tracker:
             ray.train.report({"step": state.step})
             return
-        module = copy.deepcopy(state.module).eval()
-        module.load_state_dict(state.averaged())
-        metrics = self.task.validate(module, self.tracker, state.step)  # type: ignore[arg-type]
+        chosen, metrics = self._validated(state, self.tracker)
         self.tracker.metrics({f"valid/{k}": v for k, v in metrics.items()}, state.step)
         words = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
         print(f"{self.launch.name} step {state.step}: {words}", flush=True)
         with tempfile.TemporaryDirectory() as folder:
-            precision = resolve(self.task.fit.precision, next(module.parameters()).device)
+            precision = resolve(self.task.fit.precision, next(state.module.parameters()).device)
             made = {"step": state.step, "precision": precision, "validation": {**metrics, **speed}}
             provenance = {**self.launch.provenance, **made}
-            checkpoint.save(folder, state.module, provenance, state)  # type: ignore[arg-type]
+            checkpoint.save(folder, state.module, provenance, state, chosen)  # type: ignore[arg-type]
             ray.train.report(
                 {"step": state.step, **metrics, **speed},
                 checkpoint=ray.train.Checkpoint.from_directory(folder),
             )
+
+    def _validated(self, state: FitState, tracker: Tracker) -> tuple[int, dict[str, float]]:
+        """Returns the number of the moving average that scores best, and its scalars; the first one where
+        nothing compares them.
+        """
+        criterion, found = self.task.criterion, []
+        for weights in state.averaged()[: None if criterion else 1]:
+            module = copy.deepcopy(state.module).eval()
+            module.load_state_dict(weights)
+            found.append(self.task.validate(module, tracker, state.step))  # type: ignore[arg-type]
+        chosen = max(range(len(found)), key=lambda i: found[i].get(criterion, 0.0))
+        several = {"average": float(chosen)} if len(found) > 1 else {}
+        return chosen, found[chosen] | several
