@@ -5,8 +5,16 @@ import time
 import pytest
 import torch
 
-from vsep_ray.streaming import Chunking, Model
-from vsep_ray.streaming.model import LARGEST, is_out_of_memory, may_span, pace, saturating
+from vsep_ray.separators import Separator, SeparatorConfig, SpectrogramUNetConfig
+from vsep_ray.streaming import Chunking, Model, Selection
+from vsep_ray.streaming.model import (
+    LARGEST,
+    is_out_of_memory,
+    may_span,
+    pace,
+    saturating,
+    stream_model,
+)
 
 
 def test_a_batch_that_does_not_fit_into_memory_is_no_end_of_a_worker():
@@ -46,6 +54,23 @@ def test_a_batch_grows_until_a_larger_one_is_hardly_faster_or_leaves_no_room():
     assert [saturating(full_at(limit)) for limit in (2, 4, 32)] == [1, 1, 8]
     with pytest.raises(torch.OutOfMemoryError):
         saturating(full_at(1))
+
+
+@pytest.mark.parametrize(("channels", "samples"), [("each", 0), ("middle", 0), ("each", 2)])
+def test_a_separator_of_mono_keeps_what_is_left_and_what_is_right(channels, samples):
+    torch.manual_seed(0)
+    backbone = SpectrogramUNetConfig(n_fft=64, hop=32, width=4, blocks=1)
+    separator = Separator(SeparatorConfig(("a", "b"), 8_000, 1, (1.0, 1.0), backbone=backbone)).eval()
+    selection, cpu = Selection.of(("a", "b")), torch.device("cpu")
+    model = stream_model(separator, selection, samples, cpu, "float32", channels=channels)
+    if channels == "middle":
+        assert model.channels == 1
+        return
+    stereo = torch.randn(3, 2, 640)
+    mono = stream_model(separator, selection, samples, cpu, "float32", channels="middle")
+    apart = [mono.separate(stereo[:, c : c + 1]) for c in (0, 1)]
+    assert model.channels == 2
+    torch.testing.assert_close(model.separate(stereo), torch.cat(apart, 2), rtol=1e-4, atol=1e-6)
 
 
 def test_the_pace_of_a_model_is_in_chunks_per_second():

@@ -19,7 +19,6 @@ from vsep_ray.config import UserError
 from vsep_ray.crops.statistics import contribution_table
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.datasets.toy import SHAPES
-from vsep_ray.joint import Joint
 from vsep_ray.presets import PREPARE_CROPS, CropsJobConfig
 from vsep_ray.pretrained import BUNDLED
 from vsep_ray.separators import Separator
@@ -192,19 +191,6 @@ def shared(uri: str, directory: str, root: str) -> str:
     if not checkpoint.is_complete(target):
         checkpoint.publish(directory, target)
     return target
-
-
-def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
-    """Returns the frozen priors in the separator's order of sources.
-
-    Args:
-        priors: source -> checkpoint directory.
-        separator: whose sources and mixing are meant.
-
-    Raises:
-        UserError: a checkpoint is not that of a prior.
-    """
-    return Joint({s: checkpoint.load_prior(priors[s]) for s in separator.sources}, separator.mixing)
 
 
 def _trained_priors(run_id: str, root: str) -> str:

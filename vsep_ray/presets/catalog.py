@@ -50,6 +50,9 @@ class SeparateCatalogConfig(JobConfig):
     shifts: int = option(1, later=True)
     """The mean is taken of what the model makes of this number of shifts of each chunk, which take as many
     times as long; from 2 to 4 are worth hearing."""
+    channels: Literal["each", "middle"] = option("each", role="manner")
+    """A model of mono separates left and right, each by itself, or the middle, in half the time: the shares
+    are then the same on both sides. Other models separate all their channels at once."""
     batch_size: int = option(0, role="resource")
     """One forward pass has this number of chunks; the last batch is padded to it. 0 means as the stems that
     are in the output folder already, else 1 on CPUs, whose caches hold no more, and on GPUs what one is

@@ -4,6 +4,7 @@ import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Literal
 
 import torch
 
@@ -18,6 +19,7 @@ from vsep_ray.streaming.stream import Chunking, Model
 
 GAIN = 1.05
 """A batch of twice the size must be faster by this factor, or it only takes memory."""
+Channels = Literal["each", "middle"]
 LARGEST = 256
 """A forward pass has at most this number of chunks."""
 PASSES = 3
@@ -35,6 +37,7 @@ def stream_model(
     method: MethodConfig = AmortizedConfig(),  # noqa: B008  (frozen)
     joint: Joint | None = None,
     shifts: int = 1,
+    channels: Channels = "each",
 ) -> Model:
     """Returns a separator as a model: its shares, and with ``samples`` draws the stems' variances.
 
@@ -47,6 +50,8 @@ def stream_model(
         method: how sources are estimated.
         joint: the priors, for methods that ask them.
         shifts: see `methods.over_shifts`.
+        channels: what a separator of mono makes of left and right: it separates each, which keeps the places
+            of instruments, or their mean, whose shares both get.
     """
     separator = separator.to(device)
     joint = joint.to(device) if joint else None
@@ -61,7 +66,19 @@ def stream_model(
         with computing(precision, device):
             return estimate(mixture)
 
+    if separator.channels == 1 and channels == "each":
+        return Model(_each(separate), separator.sources, separator.sample_rate, 2)
     return Model(separate, separator.sources, separator.sample_rate, separator.channels)
+
+
+def _each(separate: SeparateFn) -> SeparateFn:
+    """Returns (B, 2, T) -> (B, J, 2, T) of what does (B, 1, T) -> (B, J, 1, T)."""
+
+    def both(mixture: torch.Tensor) -> torch.Tensor:
+        sides = separate(mixture.flatten(0, 1).unsqueeze(1))
+        return sides.squeeze(2).unflatten(0, (-1, 2)).transpose(1, 2)
+
+    return both
 
 
 def _shares(separator: Separator, method: MethodConfig, joint: Joint | None) -> SeparateFn:

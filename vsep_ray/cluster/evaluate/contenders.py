@@ -11,7 +11,7 @@ from vsep_ray import checkpoint
 from vsep_ray.chunking import CHUNK_SECONDS, OVERLAP, overlap_add
 from vsep_ray.cluster.evaluate import examples
 from vsep_ray.cluster.evaluate.examples import Example, Portion
-from vsep_ray.cluster.inputs import find_separator, load_joint, prior_directories
+from vsep_ray.cluster.inputs import find_separator, prior_directories
 from vsep_ray.config import UserError
 from vsep_ray.inference import SeparateFn, amortized_with_variance, uncertainty
 from vsep_ray.joint import Joint
@@ -103,7 +103,7 @@ def find_contenders(config: EvaluateConfig) -> list[Contender]:
     made: list[Contender] = []
     for uri, directory, separator in found:
         regime = str(checkpoint.read_provenance(directory).get("regime", "unknown"))
-        joint = load_joint(priors, separator) if asks else None
+        joint = Joint.load(priors, separator) if asks else None
         for method in config.methods:
             name = f"{regime} {method}"
             if count := sum(c.regime == regime and c.method == method for c in made):

@@ -85,6 +85,8 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     options["sources"] = _told(selection, config.sources)
     if config.precision != "float32":  # which all stems had before there was a choice
         options["precision"] = config.precision
+    if config.channels == "each" and separator.channels == 1:  # before there was a choice it was the middle
+        options["channels"] = config.channels
     asks = config.method.asks_priors
     priors = prior_directories(config.priors, config.storage, separator, force=True) if asks else {}
     models = {"model": checkpoint.identity(directory), **({"priors": prior_marks(priors)} if asks else {})}
