@@ -2,6 +2,7 @@
 
 import time
 
+import contracts
 import pytest
 import torch
 
@@ -71,6 +72,24 @@ def test_a_separator_of_mono_keeps_what_is_left_and_what_is_right(channels, samp
     apart = [mono.separate(stereo[:, c : c + 1]) for c in (0, 1)]
     assert model.channels == 2
     torch.testing.assert_close(model.separate(stereo), torch.cat(apart, 2), rtol=1e-4, atol=1e-6)
+
+
+def test_what_is_mono_stays_in_the_middle():
+    """A separator tells its channels apart by their places, and would spread a mono file."""
+    torch.manual_seed(0)
+    backbone = SpectrogramUNetConfig(n_fft=64, hop=32, width=4, blocks=1)
+    separator = Separator(SeparatorConfig(("a", "b"), 8_000, 2, (1.0, 1.0), backbone=backbone)).eval()
+    contracts.jiggle(separator)
+    model = stream_model(separator, Selection.of(("a", "b")), 0, torch.device("cpu"), "float32")
+    mono, stereo = torch.randn(1, 1, 640).expand(-1, 2, -1), torch.randn(1, 2, 640)
+    alone, together = model.separate(mono), model.separate(torch.cat([stereo, mono]))
+    assert torch.equal(alone[:, :, 0], alone[:, :, 1])
+    torch.testing.assert_close(alone.sum(1), mono)
+    torch.testing.assert_close(together[1:], alone)
+    left, right = together[0].unbind(1)
+    assert (left - right).abs().max() > 0.1
+    own = separator(mono).mean
+    assert (own[:, :, 0] - own[:, :, 1]).abs().max() > 1e-3, "it would have spread it"
 
 
 def test_the_pace_of_a_model_is_in_chunks_per_second():

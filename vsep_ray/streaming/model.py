@@ -57,7 +57,10 @@ def stream_model(
     joint = joint.to(device) if joint else None
     matrix = torch.from_numpy(selection.matrix).to(device)
     shares = _drawn(separator, samples, matrix) if samples else _shares(separator, method, joint)
-    estimate = over_shifts(seeded(shares), shifts, separator.multiple)
+    estimate, width = over_shifts(seeded(shares), shifts, separator.multiple), separator.channels
+    if width == 1 and channels == "each":
+        estimate, width = _each(estimate), 2
+    estimate = _same_on_all_sides(estimate)
 
     def separate(mixture: torch.Tensor) -> torch.Tensor:
         if device.type == "cuda":  # from page-locked memory a GPU copies beside its work
@@ -66,9 +69,7 @@ def stream_model(
         with computing(precision, device):
             return estimate(mixture)
 
-    if separator.channels == 1 and channels == "each":
-        return Model(_each(separate), separator.sources, separator.sample_rate, 2)
-    return Model(separate, separator.sources, separator.sample_rate, separator.channels)
+    return Model(separate, separator.sources, separator.sample_rate, width)
 
 
 def _each(separate: SeparateFn) -> SeparateFn:
@@ -79,6 +80,19 @@ def _each(separate: SeparateFn) -> SeparateFn:
         return sides.squeeze(2).unflatten(0, (-1, 2)).transpose(1, 2)
 
     return both
+
+
+def _same_on_all_sides(separate: SeparateFn) -> SeparateFn:
+    """Returns what gives equal channels to a mixture of equal channels, their mean: a separator tells its
+    channels apart by their places, and would spread what was mono. The sum stays.
+    """
+
+    def mean(mixture: torch.Tensor) -> torch.Tensor:
+        estimates = separate(mixture)
+        is_mono = (mixture == mixture[:, :1]).flatten(1).all(1)[:, None, None, None]
+        return torch.where(is_mono, estimates.mean(2, keepdim=True), estimates)
+
+    return mean
 
 
 def _shares(separator: Separator, method: MethodConfig, joint: Joint | None) -> SeparateFn:
