@@ -69,11 +69,21 @@ def test_stem_names():
     assert stem_names("a.b/c.d.mp3", ["x"], "{path}_{source}_{suffix}.{ext}", "ogg") == ("a.b/c.d_x_mp3.ogg",)
 
 
-def test_collisions_name_the_pairs():
-    tracks = [Track("a.mp3"), Track("a.flac"), Track("b.wav")]
-    with pytest.raises(UserError, match=r"'a.mp3' and 'a.flac'.*\{suffix\}"):
-        check_names(tracks, ["bass"], TEMPLATE, "wav")
-    check_names(tracks, ["bass"], "{path}.{suffix}/{source}.{ext}", "wav")
+def test_what_clashes_keeps_its_ending_and_nothing_else_does():
+    tracks = [Track("a.mp3"), Track("a.flac"), Track("b.wav"), Track("live/a.mp3")]
+    assert check_names(tracks, ["bass", "other"], TEMPLATE, "wav") == {"a.mp3", "a.flac"}
+    assert check_names(tracks[::-1], ["bass", "other"], TEMPLATE, "wav") == {"a.mp3", "a.flac"}
+    assert not check_names(tracks, ["bass"], "{path}.{suffix}/{source}.{ext}", "wav")
+
+
+def test_what_clashes_with_an_ending_keeps_its_own():
+    tracks = [Track(name) for name in ("a.b", "a.mp3", "a.mp3.b", "a.mp3.b.c", "x.b")]
+    assert check_names(tracks, ["bass"], TEMPLATE, "wav") == {t.id for t in tracks} - {"x.b"}
+
+
+def test_tracks_that_clash_all_the_same_are_refused_with_their_names():
+    with pytest.raises(UserError, match=r"'a\.mp3' and 'b\.mp3'.*--template"):
+        check_names([Track("a.mp3"), Track("b.mp3")], ["bass"], "all/{source}.{ext}", "wav")
 
 
 TEMPLATES = ["{path}.{ext}", "{path}/{source}/{title}", "../{path}{source}", "/{path}{source}"]

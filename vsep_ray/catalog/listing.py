@@ -1,10 +1,11 @@
 """A folder, a glob or a manifest says what to separate; a template says where the stems go."""
 
+import functools
 import itertools
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 from string import Formatter
 
@@ -78,23 +79,37 @@ def would_read(uri: str, file: str) -> bool:
     return below and (re.fullmatch(_translate(pattern), name) is not None if pattern else True)
 
 
-def stem_names(track: str, sources: Iterable[str], template: str, ext: str) -> tuple[str, ...]:
+def stem_names(
+    track: str, sources: Iterable[str], template: str, ext: str, whole: bool = False
+) -> tuple[str, ...]:
     """Returns the names of a track's stems relative to the output folder, one for each source.
+
+    Args:
+        track: the id, the track's path in the catalog.
+        sources: names of the stems.
+        template: what `FIELDS` are put into.
+        ext: the ending of the stems.
+        whole: whether ``{path}`` keeps the track's own ending.
 
     Example:
         >>> stem_names("live/a.b.mp3", ["bass", "other"], "{path}/{source}.{ext}", "flac")
         ('live/a.b/bass.flac', 'live/a.b/other.flac')
+        >>> stem_names("a.mp3", ["bass"], "{path}/{source}.{ext}", "flac", whole=True)
+        ('a.mp3/bass.flac',)
     """
     path = PurePosixPath(track)
-    fields = {"path": str(path.with_suffix("")).lstrip("/"), "suffix": path.suffix.lstrip("."), "ext": ext}
+    name = str(path if whole else path.with_suffix("")).lstrip("/")
+    fields = {"path": name, "suffix": path.suffix.lstrip("."), "ext": ext}
     return tuple(template.format(source=source, **fields) for source in sources)
 
 
-def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, ext: str) -> None:
-    """Refuses output names that two inputs share or that leave the output folder.
+def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, ext: str) -> frozenset[str]:
+    """Returns the ids of the tracks that keep their ending in the names of their stems: those that would
+    share a name with another track otherwise, as a.flac and a.mp3 would.
 
     Raises:
-        UserError: two tracks share a name, one would leave the folder, or the template has a mistake.
+        UserError: two tracks share a name all the same, one would leave the output folder, or the template
+            has a mistake.
     """
     try:
         unknown = {field for _, field, _, _ in Formatter().parse(template) if field is not None} - set(FIELDS)
@@ -103,25 +118,38 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
     if unknown or "{source}" not in template:
         known = ", ".join(f"{{{f}}}" for f in FIELDS)
         raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
-    _refuse_shared(tracks, sources, template, ext)
+    whole: frozenset[str] = frozenset()
+    while sharing := _sharing(tracks, sources, template, ext, whole):
+        if (more_of_them := whole.union(*sharing)) != whole:
+            whole = more_of_them
+            continue
+        pairs = [" and ".join(map(repr, ids)) for ids in sharing]
+        more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+        raise UserError(
+            f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; rename one, or "
+            f"change --template {template!r}"
+        )
+    return whole
 
 
-def _refuse_shared(tracks: Sequence[Track], sources: Sequence[str], template: str, ext: str) -> None:
-    written = (name for track in tracks for name in _checked_names(track.id, sources, template, ext))
+def _sharing(
+    tracks: Sequence[Track],
+    sources: Sequence[str],
+    template: str,
+    ext: str,
+    whole: Collection[str],
+) -> list[tuple[str, ...]]:
+    """Returns groups of tracks, by their ids, that share the name of a stem."""
+    names = functools.partial(_checked_names, sources=sources, template=template, ext=ext)
+    written = (name for track in tracks for name in names(track.id, whole=track.id in whole))
     values, counts = np.unique(np.fromiter(map(hash, written), np.int64), return_counts=True)
     shared = set(values[counts > 1].tolist())  # a million tracks' names would take a gigabyte
     owners = defaultdict(list)
     for track in tracks if shared else ():
-        for name in stem_names(track.id, sources, template, ext):
+        for name in names(track.id, whole=track.id in whole):
             if hash(name) in shared:
                 owners[name].append(track.id)
-    pairs = list(dict.fromkeys(" and ".join(map(repr, ids)) for ids in owners.values() if len(ids) > 1))
-    if pairs:
-        more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
-        cure = "rename one, or keep the ending in the name: --template '{path}.{suffix}/{source}.{ext}'"
-        raise UserError(
-            f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; {cure}"
-        )
+    return list(dict.fromkeys(tuple(ids) for ids in owners.values() if len(ids) > 1))
 
 
 def _listed(folder: str, found: Iterable[str]) -> list[Track]:
@@ -163,8 +191,8 @@ def _names(paths: Sequence[str]) -> list[str]:
     return ["/".join(path[shared:]) for path in parts]
 
 
-def _checked_names(track: str, sources: Iterable[str], template: str, ext: str) -> Iterable[str]:
-    for name in stem_names(track, sources, template, ext):
+def _checked_names(track: str, sources: Iterable[str], template: str, ext: str, whole: bool) -> Iterable[str]:
+    for name in stem_names(track, sources, template, ext, whole):
         if name.startswith("/") or (".." in name and ".." in PurePosixPath(name).parts):
             raise UserError(
                 f"track {track!r} would be written to {name!r}, outside the output folder; change --template"

@@ -69,6 +69,13 @@ def test_the_same_track_gives_the_same_bytes(worker, tmp_path):
     assert len(found) == 1
 
 
+def test_stems_keep_the_ending_where_another_track_has_the_same_name(worker, tmp_path):
+    uri, _ = song(tmp_path)
+    row = separate(worker, Assignment("live/song.wav", uri, whole=True))["live/song.wav"]
+    assert row.stems == ("live/song.wav/bass.flac", "live/song.wav/other.flac")
+    assert not list(worker.ledger.incomplete(worker.ledger.read()))
+
+
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_the_row_says_in_which_precision_the_stems_were_made(worker, tmp_path, precision):
     uri, audio = song(tmp_path)

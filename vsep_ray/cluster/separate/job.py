@@ -64,6 +64,11 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         start_run(config, "catalog", name, tags=report.provenance(work.settings)) as tracker,
     ):
         log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
+        if whole := [a.track for a in work.todo if a.whole]:
+            words = (
+                "%d tracks are called as others are but for the ending, which their stems' folders keep: %s"
+            )
+            log.info(words, len(whole), whole[:10])
         tracker.dataset(name, fingerprint([track.id for track in work.tracks]), config.catalog)
         _void(work)
         directory = shared(work.settings.model_uri, work.settings.directory, config.storage)

@@ -1,7 +1,7 @@
 """What a catalog has to separate, and what is left of it, is settled before anything is touched."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,7 +71,7 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
     selection = Selection.of(separator.sources, config.sources)
     stems = selection.stems
-    listing.check_names(tracks, stems, config.template, config.format)
+    whole = listing.check_names(tracks, stems, config.template, config.format)
     output = storage.absolute(config.output or storage.join(config.storage, "catalogs", default_name(root)))
     names = listing.stem_names(tracks[0].id, stems, config.template, config.format)
     listed = storage.suffix(root) in manifest.ENDINGS
@@ -91,14 +91,15 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     priors = prior_directories(config.priors, config.storage, separator, force=True) if asks else {}
     models = {"model": checkpoint.identity(directory), **({"priors": prior_marks(priors)} if asks else {})}
     settings = WorkerSettings(config, directory, uri, fingerprint(models | options), output, priors=priors)
-    return Work(settings, stems, tracks, before, _todo(settings, tracks, before))
+    return Work(settings, stems, tracks, before, _todo(settings, tracks, before, whole))
 
 
 def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     """Returns what a run would do, estimated from some headers: tracks, hours of audio, bytes of stems.
 
     ``actor_hours`` is the time of one model replica at the speed that the ledger has seen, None before that;
-    ``unwritable`` is how many tracks have a rate or channels that the format cannot hold.
+    ``unwritable`` is how many tracks have a rate or channels that the format cannot hold,
+    ``keep_their_ending`` how many have stems in a folder named with it, since another has the same name.
     """
     work = prepare(config)
     count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
@@ -116,6 +117,7 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
         "tracks": len(work.tracks),
         "todo": len(work.todo),
         "unwritable": round(unwritable),
+        "keep_their_ending": sum(assignment.whole for assignment in work.todo),
         "audio_hours": round(hours, 3),
         "output_bytes": round(samples * len(work.stems) * size),
         "actor_hours": round(hours * wall / audio, 3) if audio else None,
@@ -174,13 +176,15 @@ def _settled(config: SeparateCatalogConfig, done: pa.Table) -> SeparateCatalogCo
     return replace(config, batch_size=batch_size, precision=precision)
 
 
-def _todo(settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table) -> list[Assignment]:
+def _todo(
+    settings: WorkerSettings, tracks: Sequence[Track], before: pa.Table, whole: Collection[str]
+) -> list[Assignment]:
     same = before.filter(pc.equal(before["fingerprint"], settings.fingerprint))
     done: set[str] = set()
     if not (settings.config.overwrite or settings.config.fresh):
         done = _finished(same.filter(pc.is_in(same["track"], pa.array([t.id for t in tracks]))), settings)
     attempts = dict(zip(same["track"].to_pylist(), same["attempts"].to_pylist(), strict=True))
-    return [Assignment(t.id, t.uri, attempts.get(t.id, 0)) for t in tracks if t.id not in done]
+    return [Assignment(t.id, t.uri, attempts.get(t.id, 0), t.id in whole) for t in tracks if t.id not in done]
 
 
 def _finished(rows: pa.Table, settings: WorkerSettings) -> set[str]:

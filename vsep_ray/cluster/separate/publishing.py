@@ -82,7 +82,8 @@ class Finisher:
 
     def _write(self, assignment: Assignment, stems: Stems) -> Encoded:
         c = self.settings.config
-        names = stem_names(assignment.track, self.selection.stems, c.template, c.format)
+        stems_of = self.selection.stems
+        names = stem_names(assignment.track, stems_of, c.template, c.format, assignment.whole)
         folder = tempfile.TemporaryDirectory(dir=self.folder)
         paths = [Path(folder.name, f"{i}.{c.format}") for i in range(len(names))]
         try:

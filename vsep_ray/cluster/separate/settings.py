@@ -38,11 +38,14 @@ class WorkerSettings:
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """An assignment is one track to do: its id, its file, and how often it was tried before."""
+    """An assignment is one track to do: its id, its file, how often it was tried before, and whether the
+    names of its stems keep its ending, since another track has the same name without.
+    """
 
     track: str
     uri: str
     attempts: int = 0
+    whole: bool = False
 
 
 def row_of(
