@@ -11,9 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
-from vsep_ray.cluster.benchmark.job import plan, run
 from vsep_ray.cluster.runtime.main import main
 from vsep_ray.presets import BENCHMARK, BenchmarkConfig
 
 if __name__ == "__main__":
-    main(BenchmarkConfig, BENCHMARK, run, plan)
+    main(BenchmarkConfig, BENCHMARK, "vsep_ray.cluster.benchmark.job")

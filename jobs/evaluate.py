@@ -15,9 +15,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
-from vsep_ray.cluster.evaluate.job import plan, run
 from vsep_ray.cluster.runtime.main import main
 from vsep_ray.presets import EVALUATE, EvaluateConfig
 
 if __name__ == "__main__":
-    main(EvaluateConfig, EVALUATE, run, plan)
+    main(EvaluateConfig, EVALUATE, "vsep_ray.cluster.evaluate.job")

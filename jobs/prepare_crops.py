@@ -26,9 +26,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
-from vsep_ray.cluster.prepare_crops import plan, run
 from vsep_ray.cluster.runtime.main import main
 from vsep_ray.presets import PREPARE_CROPS, PrepareCropsConfig
 
 if __name__ == "__main__":
-    main(PrepareCropsConfig, PREPARE_CROPS, run, plan)
+    main(PrepareCropsConfig, PREPARE_CROPS, "vsep_ray.cluster.prepare_crops")

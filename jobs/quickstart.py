@@ -11,9 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
-from vsep_ray.cluster.quickstart import plan, run
 from vsep_ray.cluster.runtime.main import main
 from vsep_ray.presets import QUICKSTART, QuickstartConfig
 
 if __name__ == "__main__":
-    main(QuickstartConfig, QUICKSTART, run, plan, trains=True)
+    main(QuickstartConfig, QUICKSTART, "vsep_ray.cluster.quickstart", trains=True)

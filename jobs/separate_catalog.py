@@ -18,8 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
 from vsep_ray.cluster.runtime.main import main
-from vsep_ray.cluster.separate.job import plan, run
 from vsep_ray.presets import SEPARATE_CATALOG, SeparateCatalogConfig
 
 if __name__ == "__main__":
-    main(SeparateCatalogConfig, SEPARATE_CATALOG, run, plan)
+    main(SeparateCatalogConfig, SEPARATE_CATALOG, "vsep_ray.cluster.separate.job")

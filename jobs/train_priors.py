@@ -12,8 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
 from vsep_ray.cluster.runtime.main import main
-from vsep_ray.cluster.train.priors import plan, run
 from vsep_ray.presets import TRAIN_PRIORS, TrainPriorsConfig
 
 if __name__ == "__main__":
-    main(TrainPriorsConfig, TRAIN_PRIORS, run, plan, trains=True)
+    main(TrainPriorsConfig, TRAIN_PRIORS, "vsep_ray.cluster.train.priors", trains=True)

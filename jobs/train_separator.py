@@ -12,8 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
 from vsep_ray.cluster.runtime.main import main
-from vsep_ray.cluster.train.separator import plan, run
 from vsep_ray.presets import TRAIN_SEPARATOR, TrainSeparatorConfig
 
 if __name__ == "__main__":
-    main(TrainSeparatorConfig, TRAIN_SEPARATOR, run, plan, trains=True)
+    main(TrainSeparatorConfig, TRAIN_SEPARATOR, "vsep_ray.cluster.train.separator", trains=True)

@@ -12,8 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a checkout works without being installed
 
 from vsep_ray.cluster.runtime.main import main
-from vsep_ray.cluster.tune.job import plan, run
 from vsep_ray.presets import TUNE, TuneConfig
 
 if __name__ == "__main__":
-    main(TuneConfig, TUNE, run, plan, trains=True)
+    main(TuneConfig, TUNE, "vsep_ray.cluster.tune.job", trains=True)

@@ -120,7 +120,12 @@ def _flags(config_type: type, above: _Flag = _ROOT) -> Iterator[_Flag]:
 
 
 def _spelled_out(args: Sequence[str], config_type: type) -> list[str]:
-    """Returns the arguments with every short form of a flag replaced by its path."""
+    """Returns the arguments with every short form of a flag replaced by its path; what stands first without
+    a flag is the value of the field that says so (``first``).
+    """
+    first = [f.name for f in dataclasses.fields(config_type) if f.metadata.get("first")]
+    if first and args and not args[0].startswith("-"):
+        args = [f"--{first[0]}", *args]
     short = {f"--{f.short}": f.path for f in _flags(config_type) if f.short}
     pairs = (arg.partition("=") for arg in args)
     return [(f"--{short[name]}" if name in short else name) + equals + value for name, equals, value in pairs]

@@ -122,7 +122,8 @@ def option(
         default: its value.
         default_factory: it makes the value in the place of ``default``.
         role: what the field is for; None means that it decides the result.
-        more: ``short``, a flag without the prefixes of the configs that hold the field; ``was``, the field's
+        more: ``short``, a flag without the prefixes of the configs that hold the field; ``first``, that the
+            value may stand first on the command line, without a flag; ``was``, the field's
             earlier names, as dotted paths; ``later``, that the field came when results had names already: at
             its default it leaves them as they are.
     """

@@ -16,9 +16,9 @@ AudioFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
 class SeparateCatalogConfig(JobConfig):
     """Separates every track of a catalog, resumably."""
 
-    catalog: str = option("", role="input")
-    """The catalog is a folder, glob, or CSV or Parquet manifest (column `path` or `uri`), local or s3://,
-    gs://."""
+    catalog: str = option("", role="input", first=True)
+    """The catalog is a folder, glob, sound file, or CSV or Parquet manifest (column `path` or `uri`), local
+    or s3://, gs://. Standing first it needs no flag."""
     model: str = option("", role="input")
     """This model separates: a checkpoint directory, runs:/..., models:/name@alias, or `bundled`, which comes
     with vsep_ray. Default: the latest separator in the storage that did not learn from toy waves, else

@@ -2,8 +2,11 @@
 
 import dataclasses
 import json
+import os
+import signal
 import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
@@ -16,7 +19,7 @@ from vsep_ray.presets import JobConfig
 class CountConfig(JobConfig):
     """A job that counts."""
 
-    number: int = 1
+    number: int = option(1, first=True)
     slow: bool = option(False, role="manner")
 
 
@@ -28,10 +31,11 @@ def start(monkeypatch, capsys, tmp_path):
     """Start the job with some flags, its work replaced by a dry run: the exit code, and the JSON line."""
 
     def started(*flags, plan=lambda config: {"number": config.number}):
-        words = ["count.py", "--storage", str(tmp_path), "--dry-run", *flags]
+        words = ["count.py", *flags, "--storage", str(tmp_path), "--dry-run"]
         monkeypatch.setattr(sys, "argv", words)
+        monkeypatch.setitem(sys.modules, "counting", SimpleNamespace(plan=plan))
         with pytest.raises(SystemExit) as end:
-            main(CountConfig, PRESETS, lambda config: {}, plan)
+            main(CountConfig, PRESETS, "counting")
         return end.value.code, json.loads(capsys.readouterr().out.splitlines()[-1])
 
     return started
@@ -57,6 +61,32 @@ def test_a_user_s_mistake_is_one_line_and_exit_code_2(start):
 def test_a_mistake_of_ours_is_exit_code_1_with_json_all_the_same(start):
     code, line = start(plan=lambda config: 1 / 0)
     assert (code, line["status"], line["error"]) == (1, "failed", "ZeroDivisionError: division by zero")
+
+
+def raising(error):
+    def plan(config):
+        raise error
+
+    return plan
+
+
+@pytest.mark.parametrize(
+    ("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(15), 143), (SystemExit(143), 143)]
+)
+def test_an_interrupted_job_says_how_it_goes_on(start, end, code):
+    """15 is what Ray's handler exits with."""
+    found, line = start(plan=raising(end))
+    assert (found, line["status"]) == (code, "interrupted") and "the same command goes on" in line["error"]
+
+
+def test_sigterm_is_an_interruption(start):
+    code, line = start(plan=lambda config: os.kill(os.getpid(), signal.SIGTERM))
+    assert (code, line["status"]) == (143, "interrupted")
+
+
+def test_what_stands_first_needs_no_flag(start):
+    assert start("7")[1]["number"] == 7
+    assert start("7", "--preset", "many")[1]["number"] == 7
 
 
 def test_a_config_file_takes_the_place_of_a_preset(start, tmp_path):

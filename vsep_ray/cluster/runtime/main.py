@@ -1,9 +1,11 @@
 """Every job script does the same around its work: flags, Ray, one JSON line, exit codes."""
 
 import dataclasses
+import importlib
 import json
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping
@@ -11,33 +13,35 @@ from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from vsep_ray import storage
-from vsep_ray.cluster.runtime import session
+from vsep_ray.cluster.runtime import at_once, session
 from vsep_ray.command_line import parse, value_of
 from vsep_ray.config import FORMAT, UserError, from_dict, to_dict
 from vsep_ray.presets import JobConfig
 
 C = TypeVar("C", bound=JobConfig)
 log = logging.getLogger(__name__)
+INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
+"""The exit codes of a process that a signal ends."""
 
 
 def main(
     config_type: type[C],
     presets: Mapping[str, C],
-    run: Callable[[C], dict[str, Any]],
-    plan: Callable[[C], dict[str, Any]],
+    job: str,
     *,
     trains: bool = False,
 ) -> NoReturn:
     """Parses the flags, runs the job, prints its JSON line, and exits.
 
-    The exit code is 0 when the job is done, 1 when it failed, and 2 for a mistake of the user, which is
-    told in one line and without a traceback.
+    The exit code is 0 when the job is done, 1 when it failed, 2 for a mistake of the user, which is told in
+    one line and without a traceback, and 130 or 143 when it was interrupted or told to end.
 
     Args:
         config_type: the class of the job's config.
         presets: the named values that flags change.
-        run: does the work and returns the figures of the JSON line; status ``failed`` in it exits with 1.
-        plan: returns what a dry run prints.
+        job: the module that does the work, which is imported when the command is found to be right, since
+            Ray takes seconds: ``run`` of a config returns the figures of the JSON line, and status ``failed``
+            in it exits with 1; ``plan`` returns what a dry run prints.
         trains: a local cluster gets a dashboard, without which Ray Train finds no dead controllers and never
             frees what those of stopped trials held.
     """
@@ -46,20 +50,54 @@ def main(
         level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     session.prepare_environment()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    code = 0
     try:
         config = resolve(_parse(config_type, presets, sys.modules["__main__"].__doc__ or ""))
-        print(json.dumps({"job": name, "format": FORMAT, "config": to_dict(config)}, indent=2), flush=True)
-        figures = {"status": "planned", **plan(config)} if config.dry_run else _with_ray(config, run, trains)
+        at_once.check(config)
+        work = importlib.import_module(job)
+        _say({"job": name, "format": FORMAT, "config": to_dict(config)}, indent=2)
+        figures = (
+            {"status": "planned", **work.plan(config)}
+            if config.dry_run
+            else _with_ray(config, work.run, trains)
+        )
         line: dict[str, Any] = {"status": "done", **figures}
     except UserError as error:
         line = {"status": "refused", "error": _words(error)}
         print(f"error: {line['error']}", file=sys.stderr)
+    except (KeyboardInterrupt, SystemExit) as end:
+        code = _code_of(end)
+        line = {"status": "interrupted", "error": "interrupted; the same command goes on"}
+        print(f"\n{line['error']}", file=sys.stderr)
     except Exception as error:  # the last line must be JSON whatever happened; the traceback goes to stderr
         traceback.print_exc()
         line = {"status": "failed", "error": _words(error)}
     sys.stderr.flush()
-    print(json.dumps({"job": name, "run_id": None, **line}), flush=True)
-    sys.exit({"failed": 1, "refused": 2}.get(line["status"], 0))
+    _say({"job": name, "run_id": None, **line})
+    sys.exit(code or {"failed": 1, "refused": 2}.get(line["status"], 0))
+
+
+def _say(content: dict[str, Any], indent: int | None = None) -> None:
+    """Prints JSON; where nobody reads any more, as behind ``| head -1``, the work goes on in silence."""
+    try:
+        print(json.dumps(content, indent=indent), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _code_of(end: BaseException) -> int:
+    """Returns the exit code of a process that is told to end; Ray's own handler exits with the signal's
+    number.
+
+    Raises:
+        SystemExit: nobody told it: after ``--help``.
+    """
+    if isinstance(end, SystemExit):
+        if end.code not in (signal.SIGTERM, TERMINATED):
+            raise end
+        return TERMINATED
+    return INTERRUPTED
 
 
 def _parse(config_type: type[C], presets: Mapping[str, C], doc: str) -> C:
@@ -105,7 +143,7 @@ def resolve(config: C) -> C:
     Raises:
         UserError: the storage is a bucket, which cannot hold a sqlite tracking store, and no server is named.
     """
-    root = config.storage or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray"
+    root = (config.storage or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray").removeprefix("file://")
     root = root if "://" in root else str(Path(root).expanduser().resolve())
     tracking = config.tracking_uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not tracking and "://" in root:

@@ -12,7 +12,6 @@ from typing import Any, Literal
 import ray
 
 from vsep_ray import storage
-from vsep_ray.catalog.listing import split_glob
 from vsep_ray.cluster.runtime.nodes import ABSENT, NODE_SECONDS, PACKAGES, Node, installed, look_everywhere
 from vsep_ray.cluster.runtime.ray_private import is_started_here
 from vsep_ray.config import UserError, fields_with
@@ -224,17 +223,8 @@ def _ffmpeg(nodes: Sequence[Node]) -> Check:
 
 
 def _inputs(needs: Needs) -> Check:
-    """Checks that paths are there, and names models by their exact versions; the job itself looks closer."""
+    """Names models by their exact versions; that paths are there was looked at before (`at_once`)."""
     found = {}
     for path, names in needs.inputs.items():
-        for name in names:
-            if "/" in name and ":/" not in name and not split_glob(name)[1] and not _exists(name):
-                flag = f"--{path.replace('_', '-')}"
-                return Check("inputs", "failed", f"{flag} {name}: there is no such file or folder")
         found[path] = ", ".join(exact_model(name, needs.tracking_uri) for name in names)
     return Check("inputs", "ok", ", ".join(f"{k} {v}" for k, v in found.items()))
-
-
-def _exists(path: str) -> bool:
-    uri = storage.absolute(path)
-    return storage.exists(uri) or storage.is_directory(uri)

@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ MALLOC = {
 By default every forward pass gives its activations back to the system and faults them in again, a sixth of
 the time of a model on CPU, and every thread keeps memory of its own, some 60 MiB in a worker."""
 
+
+LONGEST_FOLDER = 36
+"""A socket has a path of at most 107 bytes, of which Ray's own part takes 70."""
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE"}
 """A thread that waits sleeps. By default it spins, and takes the core from the one that it waits for."""
@@ -77,7 +81,13 @@ def _server(address: str | None) -> tuple[dict[str, Any], dict[str, str]]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    return {"dashboard_port": port}, {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
+    return {"dashboard_port": port} | _short_folder(), {"RAY_API_SERVER_ADDRESS": f"http://127.0.0.1:{port}"}
+
+
+def _short_folder() -> dict[str, str]:
+    """Returns an option of `ray.init` where the folder for temporary files is too deep for Ray's sockets."""
+    folder = os.environ.get("RAY_TMPDIR") or tempfile.gettempdir()
+    return {"_temp_dir": "/tmp/ray"} if len(folder) > LONGEST_FOLDER else {}
 
 
 def _worker_environment() -> dict[str, str]:
