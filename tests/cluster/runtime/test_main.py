@@ -63,25 +63,10 @@ def test_a_mistake_of_ours_is_exit_code_1_with_json_all_the_same(start):
     assert (code, line["status"], line["error"]) == (1, "failed", "ZeroDivisionError: division by zero")
 
 
-def raising(error):
-    def plan(config):
-        raise error
-
-    return plan
-
-
-@pytest.mark.parametrize(
-    ("end", "code"), [(KeyboardInterrupt(), 130), (SystemExit(15), 143), (SystemExit(143), 143)]
-)
-def test_an_interrupted_job_says_how_it_goes_on(start, end, code):
-    """15 is what Ray's handler exits with."""
-    found, line = start(plan=raising(end))
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_job_says_how_it_goes_on(start, number, code):
+    found, line = start(plan=lambda config: os.kill(os.getpid(), number))
     assert (found, line["status"]) == (code, "interrupted") and "the same command goes on" in line["error"]
-
-
-def test_sigterm_is_an_interruption(start):
-    code, line = start(plan=lambda config: os.kill(os.getpid(), signal.SIGTERM))
-    assert (code, line["status"]) == (143, "interrupted")
 
 
 def test_what_stands_first_needs_no_flag(start):

@@ -20,8 +20,6 @@ from vsep_ray.presets import JobConfig
 
 C = TypeVar("C", bound=JobConfig)
 log = logging.getLogger(__name__)
-INTERRUPTED, TERMINATED = 128 + signal.SIGINT, 128 + signal.SIGTERM
-"""The exit codes of a process that a signal ends."""
 
 
 def main(
@@ -50,7 +48,7 @@ def main(
         level=logging.INFO, format="%(asctime)s %(name)s: %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )
     session.prepare_environment()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
+    told = _leave_politely()
     code = 0
     try:
         config = resolve(_parse(config_type, presets, sys.modules["__main__"].__doc__ or ""))
@@ -66,16 +64,32 @@ def main(
     except UserError as error:
         line = {"status": "refused", "error": _words(error)}
         print(f"error: {line['error']}", file=sys.stderr)
-    except (KeyboardInterrupt, SystemExit) as end:
-        code = _code_of(end)
-        line = {"status": "interrupted", "error": "interrupted; the same command goes on"}
-        print(f"\n{line['error']}", file=sys.stderr)
-    except Exception as error:  # the last line must be JSON whatever happened; the traceback goes to stderr
-        traceback.print_exc()
-        line = {"status": "failed", "error": _words(error)}
+    except (Exception, KeyboardInterrupt) as error:  # the last line must be JSON whatever happened
+        if told or KeyboardInterrupt in {type(error), type(error.__cause__)}:  # Ray's core wraps some
+            code = 128 + (told or [signal.SIGINT])[0]
+            line = {"status": "interrupted", "error": "interrupted; the same command goes on"}
+            print(f"\n{line['error']}", file=sys.stderr)
+        else:
+            traceback.print_exc()
+            line = {"status": "failed", "error": _words(error)}
     sys.stderr.flush()
     _say({"job": name, "run_id": None, **line})
     sys.exit(code or {"failed": 1, "refused": 2}.get(line["status"], 0))
+
+
+def _leave_politely() -> list[int]:
+    """Makes a SIGTERM an interrupt, and returns where its number is written down.
+
+    Ray's core would abort the process, does not clean up after an exit, and makes any interrupt a plain one.
+    """
+    told: list[int] = []
+
+    def terminate(number: int, frame: Any) -> NoReturn:
+        told.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, terminate)
+    return told
 
 
 def _say(content: dict[str, Any], indent: int | None = None) -> None:
@@ -84,20 +98,6 @@ def _say(content: dict[str, Any], indent: int | None = None) -> None:
         print(json.dumps(content, indent=indent), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _code_of(end: BaseException) -> int:
-    """Returns the exit code of a process that is told to end; Ray's own handler exits with the signal's
-    number.
-
-    Raises:
-        SystemExit: nobody told it: after ``--help``.
-    """
-    if isinstance(end, SystemExit):
-        if end.code not in (signal.SIGTERM, TERMINATED):
-            raise end
-        return TERMINATED
-    return INTERRUPTED
 
 
 def _parse(config_type: type[C], presets: Mapping[str, C], doc: str) -> C:
@@ -163,7 +163,9 @@ def _with_ray(config: C, run: Callable[[C], dict[str, Any]], dashboard: bool) ->
 
     if "://" not in config.storage:
         Path(config.storage).mkdir(parents=True, exist_ok=True)
+    handler = signal.getsignal(signal.SIGTERM)
     session.start_ray(include_dashboard=dashboard)
+    signal.signal(signal.SIGTERM, handler)  # Ray has set its own
     try:
         preflight.require(preflight.Needs.of(config))
         return run(config)
