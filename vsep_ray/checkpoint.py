@@ -18,6 +18,7 @@ from torch import Tensor
 
 from vsep_ray import storage
 from vsep_ray.config import UserError, fingerprint, from_dict, to_dict
+from vsep_ray.joint import Joint
 from vsep_ray.priors import Prior, PriorConfig
 from vsep_ray.separators import Separator, SeparatorConfig
 from vsep_ray.training import FitState
@@ -135,6 +136,19 @@ def load_separator(directory: str | Path) -> Separator:
     if not isinstance(module, Separator):
         raise UserError(f"{directory} is a prior; expected a separator, as train_separator.py makes one")
     return module
+
+
+def load_joint(priors: Mapping[str, str], separator: Separator) -> Joint:
+    """Returns the frozen priors in a separator's order of sources, and its mixing.
+
+    Args:
+        priors: source -> checkpoint directory.
+        separator: whose sources and mixing are meant.
+
+    Raises:
+        UserError: a checkpoint is not that of a prior.
+    """
+    return Joint({s: load_prior(priors[s]) for s in separator.sources}, separator.mixing)
 
 
 def load_training(directory: str | Path, state: FitState) -> None:

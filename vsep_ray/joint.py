@@ -7,10 +7,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from vsep_ray import checkpoint
 from vsep_ray.mixing import LinearMixing
 from vsep_ray.priors.prior import Prior
-from vsep_ray.separators.separator import Separator
 
 
 class Joint(nn.Module):
@@ -34,19 +32,6 @@ class Joint(nn.Module):
             )
         self.priors = nn.ModuleList(priors.values()).requires_grad_(False).eval()
         self.mixing = mixing
-
-    @classmethod
-    def load(cls, priors: Mapping[str, str], separator: Separator) -> "Joint":
-        """Returns the frozen priors in a separator's order of sources, and its mixing.
-
-        Args:
-            priors: source -> checkpoint directory.
-            separator: whose sources and mixing are meant.
-
-        Raises:
-            UserError: a checkpoint is not that of a prior.
-        """
-        return cls({s: checkpoint.load_prior(priors[s]) for s in separator.sources}, separator.mixing)
 
     def _priors(self) -> Iterable[Prior]:
         return cast(Iterable[Prior], self.priors)

@@ -103,7 +103,7 @@ def find_contenders(config: EvaluateConfig) -> list[Contender]:
     made: list[Contender] = []
     for uri, directory, separator in found:
         regime = str(checkpoint.read_provenance(directory).get("regime", "unknown"))
-        joint = Joint.load(priors, separator) if asks else None
+        joint = checkpoint.load_joint(priors, separator) if asks else None
         for method in config.methods:
             name = f"{regime} {method}"
             if count := sum(c.regime == regime and c.method == method for c in made):

@@ -14,7 +14,6 @@ from vsep_ray.catalog.ledger import Ledger, LedgerRow, LedgerWriter
 from vsep_ray.cluster.separate.breaker import Breaker
 from vsep_ray.cluster.separate.publishing import FatalError, Finisher, raise_if_fatal
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings, failed
-from vsep_ray.joint import Joint
 from vsep_ray.nn.precision import resolve
 from vsep_ray.parallel.prefetch import ahead, crew
 from vsep_ray.presets.job import torch_device
@@ -48,8 +47,8 @@ class Worker:
         self.selection = Selection.of(separator.sources, config.sources)
         self.model = stream_model(
             separator, self.selection, config.samples, device, config.precision, method=config.method,
-            joint=Joint.load(settings.priors, separator) if settings.priors else None, shifts=config.shifts,
-            channels=config.channels,
+            joint=checkpoint.load_joint(settings.priors, separator) if settings.priors else None,
+            shifts=config.shifts, channels=config.channels,
         )  # fmt: skip
         self.grid = chunking(separator, config.chunk_seconds, config.overlap, config.batch_size)
         self.span = may_span(self.model, self.grid)

@@ -33,7 +33,6 @@ from vsep_ray.config import UserError, settled, short_name
 from vsep_ray.crops.reading import PAIRED
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.track import MIXTURE
-from vsep_ray.joint import Joint
 from vsep_ray.objectives import Objective, Supervised
 from vsep_ray.presets import TrainSeparatorConfig
 from vsep_ray.separators import Separator
@@ -91,7 +90,7 @@ class SeparatorTask(Task[Separator]):
         other, point = self.config.self_training, self.config.point
         if self.config.regime == "C":
             return Supervised(separator, point), separator
-        joint = Joint.load(self.priors, separator) if other.asks_priors else None
+        joint = checkpoint.load_joint(self.priors, separator) if other.asks_priors else None
         return other.build(separator, joint, point), separator
 
     @override
@@ -114,7 +113,9 @@ class SeparatorTask(Task[Separator]):
         """
         scores = remix_scores(module, self.store, self.length, self.config.augment.level_lufs)
         if self.config.regime == "A" and MIXTURE in self.store.statistics:
-            scores |= mixture_scores(module, self.store, self.length, Joint.load(self.priors, module))
+            scores |= mixture_scores(
+                module, self.store, self.length, checkpoint.load_joint(self.priors, module)
+            )
         return scores
 
 
