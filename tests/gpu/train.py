@@ -137,7 +137,7 @@ class Trainer:
 def improvement(state, sources, precision):
     """Returns the mean SI-SDR improvement (dB) of each source of held-out songs, and of all."""
     module = copy.deepcopy(state.module).eval()
-    module.load_state_dict(state.averaged())
+    module.load_state_dict(state.averaged()[0])
     device, found = next(module.parameters()).device, []
     with computing(precision, device):
         for batch in sources.split(VALID_BATCH):

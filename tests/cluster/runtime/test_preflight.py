@@ -97,12 +97,10 @@ def test_more_than_a_local_cluster_has_is_refused(ray_session, tmp_path):
 
 
 @pytest.mark.ray
-def test_inputs_that_are_not_there_are_refused(ray_session, tmp_path):
+def test_models_that_are_not_there_are_refused(ray_session, tmp_path):
     (tmp_path / "a.wav").touch()
     here = {"catalog": (f"{tmp_path}/*.wav", f"{tmp_path}/[ab].wav"), "model": (str(tmp_path), "runs:/0/x")}
     assert status(require(needs(tmp_path, inputs=here)))["inputs"] == "ok"
-    with pytest.raises(UserError, match=r"inputs: --crops .*gone: there is no such"):
-        require(needs(tmp_path, inputs={"crops": (f"{tmp_path}/gone",)}))
     with pytest.raises(UserError, match=r"models:/x@y was not found"):
         require(needs(tmp_path, inputs={"start": ("models:/x@y",)}))
 

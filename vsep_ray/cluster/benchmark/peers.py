@@ -93,7 +93,8 @@ def ours(name: str, device: torch.device, overlap: float) -> Candidate:
 def _chunk_by_chunk(name: str, separator: Separator, device: torch.device, overlap: float) -> Candidate:
     """Returns a separator of ours. On a CPU its chunks go one by one: larger batches are no faster there."""
     precision = resolve("auto", device)
-    model = stream_model(separator, Selection.of(separator.sources), 0, device, precision)
+    selection = Selection.of(separator.sources)
+    model = stream_model(separator, selection, 0, device, precision, channels="middle")  # of mono clips
     grid = chunking(separator, CHUNK_SECONDS, overlap, 1 if device.type == "cpu" else BATCH_SIZE)
 
     def separate(clip: Tensor) -> Tensor:
