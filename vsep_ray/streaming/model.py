@@ -57,7 +57,7 @@ def stream_model(
     joint = joint.to(device) if joint else None
     matrix = torch.from_numpy(selection.matrix).to(device)
     shares = _drawn(separator, samples, matrix) if samples else _shares(separator, method, joint)
-    estimate, width = over_shifts(seeded(shares), shifts, separator.multiple), separator.channels
+    estimate, width = over_shifts(shares, shifts, separator.multiple), separator.channels
     if width == 1 and channels == "each":
         estimate, width = _each(estimate), 2
     estimate = _same_on_all_sides(estimate)
@@ -98,13 +98,15 @@ def _same_on_all_sides(separate: SeparateFn) -> SeparateFn:
 def _shares(separator: Separator, method: MethodConfig, joint: Joint | None) -> SeparateFn:
     """Returns (B, C, T) -> (B, K, C, T), the shares a_k s_k."""
     separate = method.bind(separator, joint)
+    if method.asks_priors:  # these draw noise
+        separate = seeded(separate)
     return lambda mixture: separator.mixing.shares(separate(mixture))
 
 
 def _drawn(separator: Separator, samples: int, matrix: torch.Tensor) -> SeparateFn:
     """Returns (B, C, T) -> (B, K + J, C, T), below the shares the variances of the stems."""
     drawn = functools.partial(amortized_with_variance, separator=separator, samples=samples, matrix=matrix)
-    return lambda mixture: torch.cat(drawn(mixture), 1)
+    return seeded(lambda mixture: torch.cat(drawn(mixture), 1))
 
 
 def chunking(separator: Separator, chunk_seconds: float, overlap: float, batch_size: int) -> Chunking:
