@@ -5,6 +5,7 @@ In a thread of the worker, streams, decoding and effects would hold up its inter
 
 import functools
 import itertools
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -45,6 +46,7 @@ class Drawer:
     def __init__(
         self, task: Task, launch: Launch, shards: Mapping[str, Any], part: slice, count: int
     ) -> None:
+        logging.getLogger("ray.data").setLevel(logging.WARNING)  # it reports every pass over every stream
         self.task, self.launch, self.shards = task, launch, shards
         self.divided = bool(launch.splits(task))
         size = task.fit.batch_size

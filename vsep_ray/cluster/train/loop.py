@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import logging
 import tempfile
 from typing import Any
 
@@ -25,7 +24,6 @@ from vsep_ray.training import FitState, fit
 def work(config: dict[str, Any]) -> str | None:
     """Runs the loop on a worker, and returns the words of a user's mistake, which no retry would mend."""
     task, launch = config["task"], config["launch"]
-    logging.getLogger("ray.data").setLevel(logging.WARNING)  # it reports every pass over every stream
     try:
         _fit(task, launch)
     except UserError as error:
