@@ -120,15 +120,14 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
         raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
     whole: frozenset[str] = frozenset()
     while sharing := _sharing(tracks, sources, template, ext, whole):
-        if (more_of_them := whole.union(*sharing)) != whole:
-            whole = more_of_them
-            continue
-        pairs = [" and ".join(map(repr, ids)) for ids in sharing]
-        more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
-        raise UserError(
-            f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; rename one, or "
-            f"change --template {template!r}"
-        )
+        before, whole = whole, whole.union(*sharing)
+        if whole == before:
+            pairs = [" and ".join(map(repr, ids)) for ids in sharing]
+            more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+            raise UserError(
+                f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; rename one, "
+                f"or change --template {template!r}"
+            )
     return whole
 
 

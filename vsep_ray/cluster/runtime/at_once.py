@@ -7,7 +7,6 @@ there, a cluster that is gone.
 import os
 import socket
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from vsep_ray import storage
@@ -32,15 +31,16 @@ def check(config: JobConfig) -> None:
     for field in ("storage", "output"):
         if folder := getattr(config, field, ""):
             _check_folder(field, folder)
-    for field, name in _inputs(config):
-        _check_input(f"--{field.replace('_', '-')}", name, is_path=field in PATHS)
+    for field, names in inputs(config).items():
+        for name in names:
+            _check_input(f"--{field.replace('_', '-')}", name, is_path=field in PATHS)
     _check_cluster(os.environ.get("RAY_ADDRESS", ""))
 
 
-def _inputs(config: JobConfig) -> Iterator[tuple[str, str]]:
-    """Yields field and name of all data and models that a config names."""
-    for field, value in fields_with(config, "input").items():
-        yield from ((field, name) for name in (value if isinstance(value, tuple) else (value,)) if name)
+def inputs(config: JobConfig) -> dict[str, tuple[str, ...]]:
+    """Returns the data and models that a config names: dotted path of the field -> names."""
+    found = fields_with(config, "input").items()
+    return {field: value if isinstance(value, tuple) else (value,) for field, value in found if value}
 
 
 def _check_input(flag: str, name: str, is_path: bool) -> None:

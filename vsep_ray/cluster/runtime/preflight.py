@@ -12,9 +12,10 @@ from typing import Any, Literal
 import ray
 
 from vsep_ray import storage
+from vsep_ray.cluster.runtime.at_once import inputs
 from vsep_ray.cluster.runtime.nodes import ABSENT, NODE_SECONDS, PACKAGES, Node, installed, look_everywhere
 from vsep_ray.cluster.runtime.ray_private import is_started_here
-from vsep_ray.config import UserError, fields_with
+from vsep_ray.config import UserError
 from vsep_ray.presets import JobConfig
 from vsep_ray.tracking import exact_model
 
@@ -54,11 +55,7 @@ class Needs:
             (config.storage, *([storage.absolute(output)] if output else [])),
             **_size(values),
             ffmpeg=bool(values.get("bsseval")),
-            inputs={
-                path: v if isinstance(v, tuple) else (v,)
-                for path, v in fields_with(config, "input").items()
-                if v
-            },
+            inputs=inputs(config),
         )
 
 

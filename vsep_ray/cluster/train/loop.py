@@ -112,5 +112,5 @@ class Reporter:
             module.load_state_dict(weights)
             found.append(self.task.validate(module, tracker, state.step))  # type: ignore[arg-type]
         chosen = max(range(len(found)), key=lambda i: found[i].get(criterion, 0.0))
-        several = {"average": float(chosen)} if len(found) > 1 else {}
-        return chosen, found[chosen] | several
+        which = {"slow_ema": float(chosen)} if len(found) > 1 else {}
+        return chosen, found[chosen] | which
