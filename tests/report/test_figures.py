@@ -1,5 +1,6 @@
 import io
 import math
+import warnings
 
 import numpy as np
 import torch
@@ -8,6 +9,7 @@ from vsep_ray.evaluation.likelihood import PROBES, Discrimination
 from vsep_ray.evaluation.scores import Score
 from vsep_ray.report.figures import (
     cross_likelihood_figure,
+    dependence_figure,
     noise_response_figure,
     samples_figure,
     score_figure,
@@ -26,9 +28,13 @@ def texts(axis):
     return [t.get_text() for t in axis.texts]
 
 
-def discrimination():
-    sources, levels = ("bass", "drums"), (0.01, 0.1, 1.0)
-    matrix = -torch.arange(3 * 5 * 2.0).reshape(3, 5, 2)
+ODD = ("Łąka", "日本", "_a $b$", 90 * "x")
+
+
+def discrimination(sources=("bass", "drums")):
+    levels = (0.01, 0.1, 1.0)
+    count = len(sources)
+    matrix = -torch.arange(3.0 * (count + 3) * count).reshape(3, count + 3, count)
     accuracy = dict.fromkeys(sources, (1.0, 0.9, 0.5))
     return Discrimination(
         sources, sources + PROBES, levels, matrix, torch.zeros_like(matrix), accuracy, accuracy
@@ -50,16 +56,21 @@ def test_the_response_of_each_prior_to_noise_on_every_kind_of_clip():
 
 def test_the_matrix_of_every_level_and_the_accuracy():
     sources = ("bass", "drums")
-    figure = cross_likelihood_figure(discrimination())
+    figure = cross_likelihood_figure(discrimination(), 0.7)
     assert [a.get_title().split("\n")[0] for a in figure.axes] == [
         "sigma = 0.01",
         "sigma = 0.1",
         "sigma = 1",
-        "",
+        "fail the gate: drums",  # whose clips the other prior likes better
     ]
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == ("prior", "clips")
+    assert [patch.get_xy() for patch in figure.axes[0].patches] == [(-0.5, row - 0.5) for row in range(5)]
     assert texts(figure.axes[1])[0] == "-10.00"
     assert [t.get_text() for t in figure.axes[0].get_yticklabels()] == [*sources, *PROBES]
-    assert len(figure.axes[-1].lines) == 3 and "sigma" in figure.axes[-1].get_xlabel()
+    lines = {line.get_label(): line for line in figure.axes[-1].lines}
+    assert list(lines) == [*sources, "chance", "gate: 0.7", "judged here"]
+    assert set(lines["gate: 0.7"].get_ydata()) == {0.7} and set(lines["judged here"].get_xdata()) == {0.01}
+    assert "sigma" in figure.axes[-1].get_xlabel()
     assert png(figure).startswith(b"\x89PNG")
 
 
@@ -104,3 +115,32 @@ def test_one_box_per_source_and_method_also_where_nothing_is_heard():
     labels = [t.get_text() for t in figure.axes[0].get_xticklabels()]
     assert labels == ["bass", "drums", "vocals"]
     assert [t.get_text() for t in figure.axes[0].get_legend().get_texts()] == list(values)
+
+
+def test_few_songs_are_dots_and_five_a_box():
+    few, enough = (
+        score_figure([Score("t", "bass", "model", float(v), 0.0, 0.0, math.nan) for v in range(count)])
+        for count in (4, 5)
+    )
+    assert [list(line.get_ydata()) for line in few.axes[0].lines] == [[0, 1, 2, 3]]
+    assert not few.axes[0].patches and len(enough.axes[0].patches) == 1
+
+
+def test_no_name_makes_matplotlib_complain():
+    result = discrimination(ODD)
+    scores = [Score(name, name, name, 1.0, 1.0, 1.0, math.nan) for name in ODD]
+    rows = [{"日本": a, "$b": b, "_c": math.nan} for a in ODD for b in (1, 2)]
+    summary = [{"axis": "日本", "value": v, "mean": {"_c": 1.0}, "deviation": {"_c": None}} for v in ODD]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in (
+            cross_likelihood_figure(result, 0.7),
+            noise_response_figure(result),
+            samples_figure(np.zeros((2, 100)), 8_000),
+            uncertainty_figure(np.ones((4, 5)), np.ones((4, 5)), 0.1, ODD),
+            sweep_figure(rows, "日本", "$b", "_c"),
+            dependence_figure(summary, "_c"),
+            score_figure(scores),
+            score_figure([]),
+        ):
+            assert png(figure)

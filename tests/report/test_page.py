@@ -64,8 +64,25 @@ def test_the_page_needs_nothing_but_itself():
 def test_tables_have_floor_result_and_ceiling_with_mean_and_median():
     text = page("Scores", ROWS, [], {})
     assert "mixture (floor)" in text and "oracle mask (ceiling)" in text
-    assert "4.00 / 4.00" in text and "-5.00 / -5.00" in text
+    assert "<td>4.00</td>" in text and "<td>-5.00</td>" in text and "00 / " not in text
+    assert "<h2>Scores (dB): mean over tracks and sources, and the median is the same</h2>" in text
     assert "<td>4</td><td>1</td>" in text  # four scores of the model, one silent
+
+
+def test_mean_and_median_stand_side_by_side_only_where_they_differ():
+    rows = [row(t, "bass", "model", v) for t, v in zip("abc", (1.0, 2.0, 6.0), strict=True)]
+    rows += [row(t, "drums", "model", 4.0) for t in "abc"]
+    text = page("Scores", rows, [], {})
+    assert "By source (dB): mean / median over tracks; one number where both are the same" in text
+    assert "<td>3.00 / 2.00</td><td>4.00</td>" in text
+    assert "By source (dB): one track, one number" in page("Scores", rows[:1], [], {})
+
+
+def test_words_are_explained_where_they_stand():
+    text = page("Scores", [*ROWS, Score("d", "bass", "B amortized", *3 * [math.nan], -30.0)], [], {})
+    assert re.findall("<dt>(.*?)</dt>", text) == [
+        "SI-SDR", "SI-SDR improvement", "SDR", "leakage", "floor", "oracle", "silent",
+    ]  # fmt: skip
 
 
 def test_rows_of_what_was_evaluated_are_set_off_from_floor_and_ceiling():
@@ -75,7 +92,7 @@ def test_rows_of_what_was_evaluated_are_set_off_from_floor_and_ceiling():
         ("model", "B amortized"),
         ("bound", "oracle mask (ceiling)"),
     ]
-    (styled,) = re.findall(r"\btr\.(\w+) td", text)
+    (styled,) = re.findall(r"\btr\.(\w+) td", text)  # of page.css
     assert styled == "model"
 
 
@@ -102,6 +119,19 @@ def test_spectrograms_are_small_pictures_of_any_length(length):
         io.BytesIO(content(spectrogram_uri(Clip("a", "x", "model", np.zeros((2, length)), 8000))))
     )
     assert picture.shape[0] <= 96 and picture.shape[1] <= 400
+
+
+@pytest.mark.parametrize("level", [0.0, 1e-5])
+def test_silence_is_an_empty_picture_and_soft_noise_is_a_dark_one(level):
+    from matplotlib import image
+
+    noise = np.random.default_rng(0).standard_normal((1, 8000))
+    silent, soft, loud = (
+        image.imread(io.BytesIO(content(spectrogram_uri(Clip("a", "x", "model", scale * noise, 8000)))))
+        for scale in (level, 2e-3, 0.1)
+    )
+    assert (silent == silent[0, 0]).all() and silent[0, 0, :3].max() < 0.02
+    assert 0 < soft[..., :3].mean() < 0.6 * loud[..., :3].mean()
 
 
 def test_a_tone_is_a_line_at_its_height():

@@ -9,6 +9,8 @@ from vsep_ray.report.media import Clip
 Row = Mapping[str, Any]
 SHOWN = ("track", "seconds", "Hz", "channels", "gain", "remainder, dB", "least confidence, dB")
 FAILED = ("track", "stage", "message", "attempts")
+PROSE = ("track", "stage", "message")
+"""Columns of words, which are wrapped and stand left."""
 
 
 def catalog_page(
@@ -37,15 +39,16 @@ def catalog_page(
 
     def caption(clip: Clip) -> str:
         value = confidence.get((clip.track, clip.name))
-        return clip.method if value is None else f"expects {value:.1f} dB of itself"
+        return clip.method if value is None else f"confidence {value:.1f} dB"
 
     return parts.document(title, [
         parts.facts(facts),
         "<h2>Listen, the most doubtful first</h2>" if confidence else "<h2>Listen</h2>" if clips else "",
-        parts.table(SHOWN, [("", _cells(row)) for row in shown]),
+        parts.table(SHOWN, [("", _cells(row)) for row in shown], PROSE),
+        parts.words(["gain", "remainder", "confidence", "silent"]) if shown else "",
         parts.players(clips, caption),
-        "<h2>Failed</h2>" if failed else "",
-        parts.table(FAILED, [("", [row[column] for column in FAILED]) for row in failed]),
+        f"<h2>Failed: {len(failed)}</h2>" if failed else "",
+        parts.table(FAILED, [("", [row[column] for column in FAILED]) for row in failed], PROSE),
     ])  # fmt: skip
 
 

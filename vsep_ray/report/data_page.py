@@ -9,7 +9,7 @@ from typing import Any
 from vsep_ray.audio.loudness import short_loudness
 from vsep_ray.report import parts
 from vsep_ray.report.data_figures import data_figures
-from vsep_ray.report.media import Clip, audio_uri, figure_uri, spectrogram_uri
+from vsep_ray.report.media import Clip, audio_uri, figure_uri
 from vsep_ray.survey.findings import Finding, worst_first
 from vsep_ray.survey.sources import Survey
 
@@ -19,6 +19,7 @@ LOSSLESS_SECONDS = 0.5
 """Longer crops are Ogg Vorbis: with ten of every source, a page of wav files would be too large to send."""
 SPLIT = ("source", "split", "songs", "crops", "minutes", "silent crops", "active")
 FOUND = ("song", "source", "what", "how much", "times the threshold")
+SPLIT_WORDS = ("silent crops", "active", "LUFS")
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,11 @@ def data_page(
         parts.facts(facts),
         "<h2>What the splits hold</h2>",
         parts.table(SPLIT, [("", _counted(c)) for s in sections for c in s.counts]),
+        parts.words(SPLIT_WORDS),
         "<h2>What a gate would refuse</h2>",
         f"<p>{parts.text(_summary(refused, sections))}</p>",
-        f'<div class="words">{parts.table(FOUND, [("", _found(f)) for f in refused[:MOST]])}</div>',
+        parts.table(FOUND, [("", _found(f)) for f in refused[:MOST]], FOUND[:-1]),
+        parts.words(FOUND[-1:]) if refused else "",
         *(f"<p>{parts.text(line)}</p>" for line in _notes(f for f in found if f.note)),
         *(f"<h2>{parts.text(s.survey.source)}</h2>{s.html}" for s in sections),
     ])  # fmt: skip
@@ -105,8 +108,9 @@ def _crop(clip: Clip) -> str:
     loop = " loop" if clip.audio.shape[1] < parts.SHORT_SECONDS * clip.sample_rate else ""
     return (
         f"<figure><figcaption>{parts.text(clip.track)}<br><small>{parts.text(clip.name)}, {_lufs(lufs)}"
-        f'</small></figcaption><img alt="spectrogram" src="{spectrogram_uri(clip)}">'
-        f'<audio controls{loop} src="{audio_uri(clip, 1.0, LOSSLESS_SECONDS)}"></audio></figure>'
+        f"</small></figcaption>{parts.picture(clip)}"
+        f'<audio controls{loop} preload="metadata" src="{audio_uri(clip, 1.0, LOSSLESS_SECONDS)}"></audio>'
+        "</figure>"
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vsep_ray.audio import io
+from vsep_ray.crops.encoding import SILENCE_DB, level_db
 from vsep_ray.survey.features import power_of, windows
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ WAV_SECONDS = 2.0  # shorter clips are wav: lossless, and no codec delay where e
 IMAGE = (96, 400)  # rows and columns of a spectrogram, at most
 RANGE_DB = 80.0
 LOWEST = 1e-6
+QUIET_DB = -20.0
+"""The brightest colour of a spectrogram stands for this level or a higher one, so that soft noise stays dark:
+sines of a hundredth of full scale have it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Clip:
         track: the track's id.
         name: what is heard: ``mixture`` or a source.
         method: ``mixture``, ``reference``, or what made it, such as a contender's name. All sounds of a track
-            play together, and at first the mixture alone is heard.
+            play together, and at first the first alone is heard, which is the mixture.
         audio: (C, T), full scale +-1.
         sample_rate: Hz.
     """
@@ -54,8 +58,15 @@ def audio_uri(clip: Clip, gain: float, lossless_seconds: float = WAV_SECONDS) ->
     return _uri(content, "audio/wav" if short else "audio/ogg")
 
 
+def is_silent(clip: Clip) -> bool:
+    """Returns whether the RMS is below -60 dB re full scale, as of references without a score."""
+    return not clip.audio.size or bool(level_db(clip.audio) < SILENCE_DB)
+
+
 def spectrogram_uri(clip: Clip) -> str:
-    """Returns the log-magnitude spectrogram of the channels' mean as a PNG data URI, low tones below."""
+    """Returns the log-magnitude spectrogram of the channels' mean as a PNG data URI, low tones below; it is
+    empty where the sound is silent.
+    """
     from matplotlib import image
 
     signal = clip.audio.mean(0)
@@ -64,9 +75,10 @@ def spectrogram_uri(clip: Clip) -> str:
     for axis, most in enumerate(IMAGE):
         power = _pooled(power, most, axis)
     level = 10 * np.log10(power + LOWEST**2)
-    low, high = level.max() - RANGE_DB, level.max() + 1e-3
+    high = np.inf if is_silent(clip) else max(QUIET_DB, float(level.max()))
+    shade = np.clip(1 + (level[::-1] - high) / RANGE_DB, 0, 1)
     buffer = BytesIO()
-    image.imsave(buffer, level[::-1], format="png", cmap="magma", vmin=low, vmax=high)
+    image.imsave(buffer, shade, format="png", cmap="magma", vmin=0, vmax=1)
     return _uri(buffer.getvalue(), "image/png")
 
 

@@ -10,8 +10,11 @@ from vsep_ray.report import parts
 from vsep_ray.report.media import Clip
 
 Figures = Mapping[str, Any]
-METRICS = {"si_sdr_db": "SI-SDR", "si_sdr_improvement_db": "SI-SDR improvement", "sdr_db": "SDR (museval v4)"}
+Row = tuple[str, list[Any]]
+MUSEVAL = " (museval v4)"
+METRICS = {"si_sdr_db": "SI-SDR", "si_sdr_improvement_db": "SI-SDR improvement", "sdr_db": "SDR" + MUSEVAL}
 EXTRA = {"leakage_db": "leakage", "sir_db": "SIR", "isr_db": "ISR", "sar_db": "SAR"}
+PAIR, NONE = " / ", "-"
 LABELS = {FLOOR: "mixture (floor)", CEILING: "oracle mask (ceiling)"}
 
 
@@ -24,7 +27,6 @@ def page(title: str, scores: Sequence[Score], clips: Sequence[Clip], facts: Mapp
         clips: the sounds of the tracks to listen to, in the order of the page.
         facts: what was evaluated, shown as a list.
     """
-    methods = aggregate(scores)
     known = {(s.track, s.source, s.method): s.si_sdr_db for s in scores if not math.isnan(s.si_sdr_db)}
 
     def caption(clip: Clip) -> str:
@@ -33,35 +35,52 @@ def page(title: str, scores: Sequence[Score], clips: Sequence[Clip], facts: Mapp
 
     return parts.document(title, [
         parts.facts(facts),
-        "<h2>Scores (dB): mean / median over tracks and sources</h2>",
-        _score_table(methods, Counter(s.method for s in scores)),
-        "<h2>By source: mean / median</h2>",
-        "<br>".join(_source_table(methods, metric) for metric in ("si_sdr_db", "sdr_db")),
+        _score_tables(scores),
         "<h2>Listen, worst track first</h2>" if clips else "",
         parts.players(clips, caption),
     ])  # fmt: skip
 
 
-def _score_table(methods: Mapping[str, Figures], counts: Mapping[str, int]) -> str:
+def _score_tables(scores: Sequence[Score]) -> str:
+    methods, tracks = aggregate(scores), len({s.track for s in scores})
     columns = METRICS | {k: v for k, v in EXTRA.items() if any(k in figures for figures in methods.values())}
-    body = []
-    for method, figures in methods.items():
-        silent = figures["silent"]
-        body.append(_row(method, [*(_cell(figures, c) for c in columns), counts[method] - silent, silent]))
-    return parts.table(["method", *columns.values(), "scores", "silent"], body)
+    counts = Counter(s.method for s in scores)
+    overall = [
+        _row(m, [*(_cell(f, c) for c in columns), counts[m] - f["silent"], f["silent"]])
+        for m, f in methods.items()
+    ]
+    sources = list(dict.fromkeys(source for figures in methods.values() for source in figures["sources"]))
+    by_source = {
+        metric: [_row(m, [_cell(f["sources"][s], metric) for s in sources]) for m, f in methods.items()]
+        for metric in ("si_sdr_db", "sdr_db")
+    }
+    every = [row for rows in by_source.values() for row in rows]
+    return "".join([
+        f"<h2>Scores (dB): {_kind(overall, tracks * len(sources), 'tracks and sources')}</h2>",
+        parts.table(["method", *columns.values(), "scores", "silent"], overall),
+        parts.words([*(v.removesuffix(MUSEVAL) for v in columns.values()), "floor", "oracle", "silent"]),
+        f"<h2>By source (dB): {_kind(every, tracks, 'tracks')}</h2>",
+        "<br>".join(parts.table([METRICS[m], *sources], rows) for m, rows in by_source.items()),
+    ])  # fmt: skip
 
 
-def _source_table(methods: Mapping[str, Figures], metric: str) -> str:
-    sources = dict.fromkeys(source for figures in methods.values() for source in figures["sources"])
-    body = [_row(m, [_cell(of, metric) for of in f["sources"].values()]) for m, f in methods.items()]
-    return parts.table([METRICS[metric], *sources], body)
+def _kind(rows: Sequence[Row], count: int, over: str) -> str:
+    """Returns what the cells of a table are, for its head."""
+    if count == 1:
+        return "one track, one number"
+    pairs = [PAIR in str(cell) for _, (_, *cells) in rows for cell in cells if cell != NONE]
+    if not any(pairs):
+        return f"mean over {over}, and the median is the same"
+    return f"mean / median over {over}" + ("" if all(pairs) else "; one number where both are the same")
 
 
-def _row(method: str, cells: Sequence[Any]) -> tuple[str, list[Any]]:
+def _row(method: str, cells: Sequence[Any]) -> Row:
     """Returns a row and its class, by which the page's style sets off what was evaluated."""
     return "bound" if method in LABELS else "model", [LABELS.get(method, method), *cells]
 
 
 def _cell(figures: Figures, metric: str) -> str:
     pair = figures.get(metric, {"mean": None})
-    return "-" if pair["mean"] is None else f"{pair['mean']:.2f} / {pair['median']:.2f}"
+    if pair["mean"] is None:
+        return NONE
+    return PAIR.join(dict.fromkeys(f"{pair[of]:.2f}" for of in ("mean", "median")))

@@ -75,7 +75,8 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
         facts = {k: v for k, v in figures.items() if isinstance(v, str | int | float)}
-        html = page(f"Separation under regime {first.regime}: {dataset}", result.scores, clips, facts)
+        title = f"Separation of {dataset}: regime {', regime '.join(c.name for c in contenders)}"
+        html = page(title, result.scores, clips, facts)
         storage.write_bytes(report, html.encode())
         _record(tracker, figures, result.scores, html, heard, selection.stems)
         return {"run_id": tracker.run_id, **figures, "report": report}

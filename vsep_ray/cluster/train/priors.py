@@ -160,7 +160,7 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         result = discrimination(columns, config.noise_stds)
         figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
         tracker.metrics(result.metrics())
-        tracker.figure(cross_likelihood_figure(result), "cross_likelihood.png")
+        tracker.figure(cross_likelihood_figure(result, config.gate), "cross_likelihood.png")
         tracker.figure(noise_response_figure(result), "noise_response.png")
         tracker.text(json.dumps(figures, indent=1), DISCRIMINATION)
         storage.write_bytes(storage.join(target, DISCRIMINATION), json.dumps(figures, indent=1).encode())
