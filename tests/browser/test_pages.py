@@ -44,7 +44,9 @@ def evaluation():
 def catalog():
     row = {"audio_seconds": LONG, "sample_rate": 8000, "channels": 1, "gain": 1.0, "remainder_db": -40.0}
     row |= {"track": "a song", "confidence_db": [8.0], "lowest_confidence_db": 8.0}
-    return catalog_page("Separated", {"tracks": 1}, [], [row], ["bass"], clips())
+    message = f"{30 * 'a reason; '}/archive/{90 * 'x'}.flac"
+    failed = [{"track": 30 * "long_", "stage": "decode", "message": message, "attempts": 1}]
+    return catalog_page("Separated", {"tracks": 1}, failed, [row], ["bass"], clips())
 
 
 def data():
@@ -97,21 +99,35 @@ def open_artefact(tab, runs, name):
     tab.get_by_text(name, exact=True).first.click()
 
 
+def heard(place):
+    """The numbers of the rows that are heard, from 1."""
+    rows = place.locator(".sound").all()
+    return [i for i, row in enumerate(rows, 1) if "muted" not in row.get_attribute("class").split()]
+
+
+def position(place):
+    return float(place.locator(".seek").input_value())
+
+
 def check_players(place):
     """All sounds of a track play from one clock; solo, mute and seeking keep the place."""
-    play, seek, sounds = place.locator(".play"), place.locator(".seek"), place.locator(".sound")
+    play, sounds = place.locator(".play"), place.locator(".sound")
     play.click()
-    wait_until(lambda: float(seek.input_value()) > 0)
-    assert play.inner_text() == "Pause" and sounds.count() == 3
-    assert [s.get_attribute("class") for s in sounds.all()] == ["sound", "sound muted", "sound muted"]
+    wait_until(lambda: position(place) > 0)
+    assert play.get_attribute("aria-label") == "Pause" and sounds.count() == 3 and heard(place) == [1]
+    sounds.nth(2).get_by_role("button", name="solo bass, model").click()
+    assert heard(place) == [3]
+    sounds.nth(1).locator(".picture").click()  # in its middle
+    wait_until(lambda: position(place) > LONG / 2)
+    play.click()
+    assert play.get_attribute("aria-label") == "Play"
     sounds.nth(2).locator(".solo").click()
-    assert [s.get_attribute("class") for s in sounds.all()] == ["sound muted", "sound muted", "sound"]
-    seek.evaluate("s => { s.value = 0.5; s.dispatchEvent(new Event('input')); }")
-    wait_until(lambda: float(seek.input_value()) > 0.5)
-    play.click()
-    assert play.inner_text() == "Play"
-    for audio in place.locator("audio").all():  # the plain players too
-        wait_until(lambda a=audio: abs(a.evaluate("a => a.duration") - LONG) < 0.1)
+    sounds.nth(0).get_by_role("button", name="mute mixture").click()
+    sounds.nth(1).get_by_role("button", name="mute bass, reference").click()
+    assert heard(place) == [2]
+    pressed = [b.get_attribute("aria-pressed") for b in place.locator(".mute").all()]
+    assert pressed == ["true", "false", "true"]
+    assert not any(audio.is_visible() for audio in place.locator("audio").all())
 
 
 def wait_until(true):
@@ -182,3 +198,60 @@ def test_crops_are_heard_and_seen_on_a_desk_and_on_a_telephone(tab, tmp_path, wi
     sounds[0].evaluate("a => a.play()")
     wait_until(lambda: sounds[0].evaluate("a => a.currentTime > 0.2 && Math.abs(a.duration - 4) < 0.1"))
     assert found == []
+
+
+def test_keys_play_seek_and_choose_rows_once_a_track_was_touched(tab, tmp_path):
+    found = complaints(tab, tmp_path / "page.html", catalog())
+    tab.set_viewport_size({"width": 1280, "height": 300})
+    tab.keyboard.press("Space")  # still the page's
+    wait_until(lambda: tab.evaluate("scrollY") > 0)
+    assert tab.locator(".playing").count() == 0
+    tab.locator("h3").click()
+    tab.keyboard.press("Space")
+    wait_until(lambda: position(tab) > 0)
+    tab.keyboard.press("Space")
+    assert tab.locator(".playing").count() == 0
+    tab.keyboard.press("ArrowRight")
+    assert abs(position(tab) - LONG) < 0.1
+    tab.keyboard.press("ArrowLeft")
+    assert position(tab) == 0
+    for key, rows in (("2", [2]), ("3", [3]), ("3", [1]), ("9", [1]), ("0", [1, 2, 3])):
+        tab.keyboard.press(key)
+        assert heard(tab) == rows
+    assert found == []
+
+
+def test_keys_of_an_input_or_a_button_stay_its_own(tab, tmp_path):
+    complaints(tab, tmp_path / "page.html", catalog())
+    loop = tab.locator(".loop")
+    loop.focus()
+    tab.keyboard.press("Space")
+    assert loop.is_checked() and tab.locator(".playing").count() == 0
+    tab.locator(".solo").nth(1).focus()
+    tab.keyboard.press("Space")
+    assert heard(tab) == [2] and tab.locator(".playing").count() == 0
+    outline = "getComputedStyle(document.activeElement).outlineStyle"
+    assert tab.evaluate(outline) == "solid"
+
+
+@pytest.mark.parametrize("make", [evaluation, catalog, data])
+def test_a_telephone_scrolls_no_page_sideways_by_day_or_in_the_dark(browser, tmp_path, make):
+    seen = []
+    for scheme in ("light", "dark"):
+        tab = browser.new_page(viewport={"width": 390, "height": 844}, color_scheme=scheme)
+        found = complaints(tab, tmp_path / "page.html", make())
+        assert tab.evaluate("document.documentElement.scrollWidth") == 390 and found == []
+        seen.append(tab.evaluate("getComputedStyle(document.querySelector('h1')).color"))
+        tab.close()
+    assert seen == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
+
+
+def test_without_a_script_plain_players_take_the_place_of_buttons(browser, tmp_path):
+    context = browser.new_context(java_script_enabled=False)
+    tab = context.new_page()
+    complaints(tab, tmp_path / "page.html", catalog())
+    sounds = tab.locator("audio").all()
+    assert len(sounds) == 3 and all(audio.is_visible() for audio in sounds)
+    assert not any(tab.locator(name).first.is_visible() for name in (".transport", ".solo", ".keys"))
+    wait_until(lambda: abs(sounds[0].evaluate("a => a.duration") - LONG) < 0.1)
+    context.close()

@@ -35,7 +35,7 @@ def cross_likelihood_figure(result: Discrimination, minimum: float) -> "Figure":
     brightest and framed, so a working set of priors shows a framed diagonal. ``minimum`` is the accuracy that
     the gate asks for at the best level, in [0, 1]; who fails is named, as by `gate`.
     """
-    figure, (*axes, last) = _panels(len(result.noise_stds) + 1, 3.4, 3.8)
+    figure, (*axes, last) = _panels(len(result.noise_stds) + 1, 4, 4)
     for axis, sigma, matrix in zip(axes, result.noise_stds, result.matrix.numpy(), strict=True):
         _matrix(axis, matrix, result, f"sigma = {sigma:g}")
     for source, accuracy in result.accuracy.items():

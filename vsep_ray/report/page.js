@@ -88,6 +88,7 @@ class Track {
       sound.gain.connect(context.destination);
     }
     this.length = Math.max(...this.sounds.map(sound => sound.buffer.duration));
+    this.seek.max = this.length;
     this.switch();
   }
 
