@@ -197,6 +197,9 @@ def test_crops_are_heard_and_seen_on_a_desk_and_on_a_telephone(tab, tmp_path, wi
     assert len(sounds) == 10
     sounds[0].evaluate("a => a.play()")
     wait_until(lambda: sounds[0].evaluate("a => a.currentTime > 0.2 && Math.abs(a.duration - 4) < 0.1"))
+    tab.locator(".picture").nth(1).click()  # in its middle; one sound at a time
+    wait_until(lambda: sounds[1].evaluate("a => a.currentTime > 2"))
+    assert sounds[0].evaluate("a => a.paused")
     assert found == []
 
 

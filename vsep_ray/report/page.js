@@ -9,6 +9,11 @@ const decode = async uri => {
   return context.decodeAudioData(bytes.buffer);
 };
 
+const placeIn = (element, event) => {
+  const { left, width } = element.getBoundingClientRect();
+  return (event.clientX - left) / width;
+};
+
 class Track {
   playing = false;
   offset = 0; // where it stands, or stood when it began to play
@@ -38,10 +43,7 @@ class Track {
     for (const kind of ['solo', 'mute'])
       row.querySelector('.' + kind).onclick = () => { sound[kind] = !sound[kind]; this.switch(); };
     const picture = row.querySelector('.picture');
-    picture.onclick = event => {
-      const { left, width } = picture.getBoundingClientRect();
-      this.go((event.clientX - left) / width * this.length);
-    };
+    picture.onclick = event => this.go(placeIn(picture, event) * this.length);
     return sound;
   }
 
@@ -192,6 +194,15 @@ document.addEventListener('keydown', event => {
   track.take();
   track.key(key);
 });
+
+// Of a plain player, too, a click on the picture is a place to hear.
+for (const figure of document.querySelectorAll('figure')) {
+  const [picture, audio] = ['.picture', 'audio'].map(name => figure.querySelector(name));
+  picture.onclick = event => {
+    audio.currentTime = placeIn(picture, event) * audio.duration;
+    audio.play();
+  };
+}
 
 // Of plain players, one is heard at a time.
 document.addEventListener('play', event => {

@@ -27,6 +27,7 @@ def page(title: str, scores: Sequence[Score], clips: Sequence[Clip], facts: Mapp
         clips: the sounds of the tracks to listen to, in the order of the page.
         facts: what was evaluated, shown as a list.
     """
+    methods = aggregate(scores)
     known = {(s.track, s.source, s.method): s.si_sdr_db for s in scores if not math.isnan(s.si_sdr_db)}
 
     def caption(clip: Clip) -> str:
@@ -35,33 +36,36 @@ def page(title: str, scores: Sequence[Score], clips: Sequence[Clip], facts: Mapp
 
     return parts.document(title, [
         parts.facts(facts),
-        _score_tables(scores),
+        _overall(scores, methods),
+        _by_source(scores, methods),
         "<h2>Listen, worst track first</h2>" if clips else "",
         parts.players(clips, caption),
     ])  # fmt: skip
 
 
-def _score_tables(scores: Sequence[Score]) -> str:
-    methods, tracks = aggregate(scores), len({s.track for s in scores})
+def _overall(scores: Sequence[Score], methods: Mapping[str, Figures]) -> str:
     columns = METRICS | {k: v for k, v in EXTRA.items() if any(k in figures for figures in methods.values())}
-    counts = Counter(s.method for s in scores)
-    overall = [
+    counts, pairs = Counter(s.method for s in scores), len({(s.track, s.source) for s in scores})
+    rows = [
         _row(m, [*(_cell(f, c) for c in columns), counts[m] - f["silent"], f["silent"]])
         for m, f in methods.items()
     ]
-    sources = list(dict.fromkeys(source for figures in methods.values() for source in figures["sources"]))
-    by_source = {
+    explained = [*(name.removesuffix(MUSEVAL) for name in columns.values()), "floor", "oracle", "silent"]
+    return (
+        f"<h2>Scores (dB): {_kind(rows, pairs, 'tracks and sources')}</h2>"
+        f"{parts.table(['method', *columns.values(), 'scores', 'silent'], rows)}{parts.words(explained)}"
+    )
+
+
+def _by_source(scores: Sequence[Score], methods: Mapping[str, Figures]) -> str:
+    sources = list(dict.fromkeys(s.source for s in scores))
+    tables = {
         metric: [_row(m, [_cell(f["sources"][s], metric) for s in sources]) for m, f in methods.items()]
         for metric in ("si_sdr_db", "sdr_db")
     }
-    every = [row for rows in by_source.values() for row in rows]
-    return "".join([
-        f"<h2>Scores (dB): {_kind(overall, tracks * len(sources), 'tracks and sources')}</h2>",
-        parts.table(["method", *columns.values(), "scores", "silent"], overall),
-        parts.words([*(v.removesuffix(MUSEVAL) for v in columns.values()), "floor", "oracle", "silent"]),
-        f"<h2>By source (dB): {_kind(every, tracks, 'tracks')}</h2>",
-        "<br>".join(parts.table([METRICS[m], *sources], rows) for m, rows in by_source.items()),
-    ])  # fmt: skip
+    kind = _kind([row for rows in tables.values() for row in rows], len({s.track for s in scores}), "tracks")
+    shown = "<br>".join(parts.table([METRICS[metric], *sources], rows) for metric, rows in tables.items())
+    return f"<h2>By source (dB): {kind}</h2>{shown}"
 
 
 def _kind(rows: Sequence[Row], count: int, over: str) -> str:
