@@ -43,7 +43,7 @@ def test_a_model_comes_back_as_it_was(module, tmp_path):
     again = checkpoint.load(tmp_path / "model")
     assert type(again) is type(module) and again.config == module.config and not again.training
     assert torch.equal(output(again), output(module))
-    assert checkpoint.read_provenance(tmp_path / "model") == {"regime": "B", "run_id": "x"}
+    assert checkpoint.read_provenance(tmp_path / "model").items() >= {"regime": "B", "run_id": "x"}.items()
     assert not list(tmp_path.rglob("*.part"))
 
 
@@ -168,7 +168,7 @@ def test_complete_checkpoints_of_a_kind_the_newest_first(tmp_path):
     for name in ("old", "new", "broken"):
         checkpoint.save(tmp_path / "models" / "run" / name, MODULES["prior"](), {})
     checkpoint.save(tmp_path / "models" / "separator", MODULES["separator"](), {})
-    for age, name in enumerate(("new", "old")):
+    for age, name in enumerate(("old", "new")):  # a copy has other times
         os.utime(tmp_path / "models" / "run" / name / "provenance.json", (1e9 - age, 1e9 - age))
     (tmp_path / "models" / "run" / "broken" / "model.safetensors").unlink()
     priors = [str(tmp_path / "models" / "run" / name) for name in ("new", "old")]

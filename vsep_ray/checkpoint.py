@@ -42,7 +42,9 @@ def save(
     directory.mkdir(parents=True, exist_ok=True)
     description = describe(module)
     (directory / "config.json").write_text(json.dumps(description, indent=2))
-    (directory / "provenance.json").write_text(json.dumps(dict(provenance), indent=2))
+    (directory / "provenance.json").write_text(
+        json.dumps(storage.finished_now() | dict(provenance), indent=2)
+    )
     weights = state.averaged()[chosen] if state else module.state_dict()
     seals = {"config": fingerprint(description), "weights": _digest(weights)}
     _save_tensors(directory / "model.safetensors", weights, seals)
@@ -54,7 +56,7 @@ def publish(directory: str | Path, target: str, **made: Any) -> None:
     """Copies a finished model, file by file in the order of `FILES`; its provenance has ``made`` too."""
     for name in FILES[:-1]:
         storage.upload(Path(directory, name), storage.join(target, name))
-    provenance = _read_json(Path(directory, FILES[-1])) | made
+    provenance = _read_json(Path(directory, FILES[-1])) | made | storage.finished_now()
     storage.write_bytes(storage.join(target, FILES[-1]), json.dumps(provenance, indent=2).encode())
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from vsep_ray import checkpoint, pretrained
+from vsep_ray import checkpoint, pretrained, storage
 from vsep_ray.config import UserError
 from vsep_ray.separators import Separator, SeparatorConfig, SpectrogramUNetConfig
 
@@ -38,6 +38,7 @@ def test_a_bundled_model_is_the_trained_one_in_bf16(trained, tmp_path):
 def test_its_provenance_is_short_and_knows_no_paths(trained, tmp_path):
     pretrained.bundle(str(tmp_path / "trained"), tmp_path / "box")
     kept = json.loads((tmp_path / "box" / "provenance.json").read_text())
+    assert kept.pop(storage.FINISHED)
     assert kept == {"regime": "B", "crops": "0123", "step": 7, "weights": "bf16"}
 
 

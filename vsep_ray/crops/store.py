@@ -135,6 +135,7 @@ class CropStore:
                 f"no finished crop store in {uri}; make one with jobs/prepare_crops.py --output {uri}"
             )
         value = json.loads(storage.read_bytes(path))
+        value.pop(storage.FINISHED, None)
         if (found := value.get("format", 0)) > JOINED_FORMAT:
             raise UserError(
                 f"{uri} is a crop store of format {found}, this version reads up to {JOINED_FORMAT}; "
@@ -159,6 +160,7 @@ class CropStore:
     def save(self) -> None:
         """Writes ``_store.json``; from then on the store counts as finished."""
         value = {k: v for k, v in to_dict(self).items() if v != []}  # older code knows no members
+        value |= storage.finished_now()
         storage.write_bytes(storage.join(self.uri, STORE_FILE), json.dumps(value, indent=1).encode())
 
     @property

@@ -13,12 +13,13 @@ from vsep_ray.storage.files import (
     write_bytes,
     write_local,
 )
+from vsep_ray.storage.latest import FINISHED, finished_now, newest_first
 from vsep_ray.storage.listing import (
+    REMOTE,
     exists,
     is_directory,
     list_files,
     list_folder,
-    newest_first,
     open_filesystem,
     size,
     stamps,
@@ -36,8 +37,8 @@ from vsep_ray.storage.uris import (
 )
 
 __all__ = [
-    "absolute", "delete", "delete_folder", "download", "exists", "fill", "is_directory", "is_leftover",
-    "is_remote", "join", "list_files", "list_folder", "local_path", "newest_first", "open_filesystem",
-    "parent", "printable", "publish", "read_bytes", "read_local", "relative", "size", "stamps",
-    "suffix", "temporary_root", "upload", "write_bytes", "write_local",
+    "FINISHED", "REMOTE", "absolute", "delete", "delete_folder", "download", "exists", "fill", "finished_now",
+    "is_directory", "is_leftover", "is_remote", "join", "list_files", "list_folder", "local_path",
+    "newest_first", "open_filesystem", "parent", "printable", "publish", "read_bytes", "read_local",
+    "relative", "size", "stamps", "suffix", "temporary_root", "upload", "write_bytes", "write_local",
 ]  # fmt: skip

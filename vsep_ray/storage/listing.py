@@ -9,7 +9,7 @@ from pathlib import Path
 from pyarrow import fs
 
 from vsep_ray.config import UserError
-from vsep_ray.storage.uris import is_remote, join, local_path, split
+from vsep_ray.storage.uris import is_remote, local_path, split
 
 REMOTE = ("s3", "gs", "gcs", "hdfs", "abfs", "abfss")
 
@@ -77,15 +77,6 @@ def list_files(uri: str) -> list[str]:
     system, root = open_filesystem(uri)
     found = system.get_file_info(fs.FileSelector(root, recursive=True, allow_not_found=True))
     return sorted(f.path[len(root) :].lstrip("/") for f in found if f.type == fs.FileType.File)
-
-
-def newest_first(uri: str, name: str) -> list[str]:
-    """Returns the paths relative to ``uri`` of the files of this name below it, the one that was changed last
-    first.
-    """
-    found = [path for path in list_files(uri) if path.rpartition("/")[2] == name]
-    changed = [time for _, time in stamps([join(uri, path) for path in found])]
-    return [path for _, path in sorted(zip(changed, found, strict=True), reverse=True)]
 
 
 def list_folder(uri: str) -> list[str]:
