@@ -76,6 +76,12 @@ def test_what_clashes_keeps_its_ending_and_nothing_else_does():
     assert not check_names(tracks, ["bass"], "{path}.{suffix}/{source}.{ext}", "wav")
 
 
+def test_names_that_some_disks_take_for_one_are_kept_apart_where_that_is_possible():
+    tracks = [Track("A.flac"), Track("a.mp3"), Track("\u00e9.wav"), Track("e\u0301.ogg"), Track("b.wav")]
+    assert check_names(tracks, ["bass"], TEMPLATE, "wav") == {t.id for t in tracks[:4]}
+    check_names([Track("A.wav"), Track("a.wav")], ["bass"], TEMPLATE, "wav")  # two songs where they lie
+
+
 def test_what_clashes_with_an_ending_keeps_its_own():
     tracks = [Track(name) for name in ("a.b", "a.mp3", "a.mp3.b", "a.mp3.b.c", "x.b")]
     assert check_names(tracks, ["bass"], TEMPLATE, "wav") == {t.id for t in tracks} - {"x.b"}

@@ -61,7 +61,7 @@ class LedgerRow:
         precision: what the model multiplied in, ``float32`` or ``bf16``.
         attempts: how many times it was tried under this fingerprint.
         node: host name.
-        run: id of the MLflow run that did it.
+        run: id of the MLflow run that did it, and behind a ``+`` which start of it.
         time: when the row was made, seconds since 1970.
     """
 
@@ -135,7 +135,9 @@ class Ledger:
 
     def parts(self) -> list[str]:
         """Returns the names of the files that the ledger consists of now."""
-        return [name for name in storage.list_folder(self.uri) if name.endswith(".parquet")]
+        return [
+            name for name in storage.list_folder(self.uri) if name.endswith(".parquet") and name[0] != "."
+        ]
 
     def read_parts(self, names: Iterable[str], columns: Sequence[str] = ()) -> pa.Table:
         """Returns the rows of some of the files; all columns, or track, time and others."""

@@ -4,10 +4,12 @@ import functools
 import itertools
 import os
 import re
+import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from pathlib import PurePosixPath
 from string import Formatter
+from typing import Any
 
 import numpy as np
 
@@ -117,18 +119,35 @@ def check_names(tracks: Sequence[Track], sources: Sequence[str], template: str, 
         raise UserError(f"template {template!r}: {error}") from error
     if unknown or "{source}" not in template:
         known = ", ".join(f"{{{f}}}" for f in FIELDS)
-        raise UserError(f"template {template!r} must contain {{source}} and no fields but {known}")
-    whole: frozenset[str] = frozenset()
-    while sharing := _sharing(tracks, sources, template, ext, whole):
+        raise UserError(
+            f"template {template!r} must contain {{source}} and no fields but {known}, as the default has"
+        )
+    share = functools.partial(_sharing, tracks, sources, template, ext)
+    whole = _kept_apart(share, _kept_apart(share, frozenset(), _folded), str)
+    if sharing := share(whole, str):
+        pairs = [" and ".join(map(repr, ids)) for ids in sharing]
+        more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
+        raise UserError(
+            f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; rename one, "
+            f"or change --template {template!r}"
+        )
+    return whole
+
+
+def _kept_apart(
+    share: Callable[..., Any], whole: frozenset[str], fold: Callable[[str], str]
+) -> frozenset[str]:
+    """Returns tracks whose ending must stay, until no names are alike or it helps no more."""
+    while sharing := share(whole, fold):
         before, whole = whole, whole.union(*sharing)
         if whole == before:
-            pairs = [" and ".join(map(repr, ids)) for ids in sharing]
-            more = f" and {len(pairs) - 5} more" if len(pairs) > 5 else ""
-            raise UserError(
-                f"these tracks would overwrite each other's stems: {'; '.join(pairs[:5])}{more}; rename one, "
-                f"or change --template {template!r}"
-            )
+            break
     return whole
+
+
+def _folded(name: str) -> str:
+    """Returns what disks of Macs and of Windows take a name for: capitals and ways to write é are one."""
+    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _sharing(
@@ -137,9 +156,13 @@ def _sharing(
     template: str,
     ext: str,
     whole: Collection[str],
+    fold: Callable[[str], str],
 ) -> list[tuple[str, ...]]:
-    """Returns groups of tracks, by their ids, that share the name of a stem."""
-    names = functools.partial(_checked_names, sources=sources, template=template, ext=ext)
+    """Returns groups of tracks, by their ids, that share the name of a stem, or what ``fold`` makes of it."""
+
+    def names(track: str, whole: bool) -> list[str]:
+        return [fold(name) for name in _checked_names(track, sources, template, ext, whole)]
+
     written = (name for track in tracks for name in names(track.id, whole=track.id in whole))
     values, counts = np.unique(np.fromiter(map(hash, written), np.int64), return_counts=True)
     shared = set(values[counts > 1].tolist())  # a million tracks' names would take a gigabyte

@@ -176,7 +176,7 @@ def name_of(unit: Unit) -> str:
 def records(uri: str) -> list[Record]:
     """Returns the records of all finished units of a store, in the order of their keys."""
     folder = storage.join(uri, UNITS)
-    names = [name for name in storage.list_folder(folder) if name.endswith(".json")]
+    names = [name for name in storage.list_folder(folder) if name.endswith(".json") and name[0] != "."]
     return [from_dict(Record, json.loads(storage.read_bytes(storage.join(folder, n)))) for n in names]
 
 
