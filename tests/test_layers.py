@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vsep_ray"
 LAYERS = [
     {"config", "parallel", "transforms"},
-    {"storage", "command_line"},
+    {"storage", "command_line", "bounds"},
     {"audio"},
     {"music"},
     {"datasets"},

@@ -1,7 +1,10 @@
 """Configs are read from the command line: presets, members of unions, fields, and words for mistakes."""
 
+import contextlib
 import dataclasses
+import io
 import itertools
+import re
 import typing
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
@@ -9,6 +12,16 @@ from typing import Any, NamedTuple, TypeVar
 from vsep_ray.config import Named, UserError, members, settled, short_name
 
 T = TypeVar("T")
+GLOB = "songs/*.mp3"
+CHOICE = re.compile(r"invalid choice '(.*)' for argument '(.*)'\. Expected one of \((.*)\)\.")
+"""tyro's words for a value that is none of a few."""
+PLAIN = {
+    r": invalid literal for int\(\) with base 10: ": " takes a whole number, got ",
+    r": could not convert string to float: ": " takes a number, got ",
+    r"^Error parsing \w+: ": "",
+    r"^Unrecognized options: (.*?)(, [^-].*)?$": r"\1 is unknown",
+}
+"""Words of Python's and tyro's, as regular expressions, and what they mean."""
 MOST_CURES = 3
 """A message names at most this number of flags."""
 
@@ -23,9 +36,9 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
     under the other values is dropped (`config.settled`).
 
     Raises:
-        UserError: an unknown preset or union member; a flag that another choice has, or that cannot act under
-            the chosen values, with the cure.
-        SystemExit: with 2 on unknown flags or ill-typed values, with 0 after ``--help``.
+        UserError: an unknown flag, preset or union member; a value of another type; a flag that another
+            choice has, or that cannot act under the chosen values, with the cure.
+        SystemExit: with 0 after ``--help``.
     """
     import tyro
 
@@ -39,8 +52,42 @@ def parse(config_type: type[T], args: Sequence[str], presets: Mapping[str, T], d
     choices = [f"    --preset {{{','.join(presets)}}}", *_choices(default)]
     text = [description.rstrip(), "", "Choices; the fields below are those of the chosen:", *choices]
     simple = (tyro.conf.AvoidSubcommands,)
-    config = tyro.cli(config_type, args=args, default=default, description="\n".join(text), config=simple)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            config = tyro.cli(
+                config_type, args=args, default=default, description="\n".join(text), config=simple
+            )
+    except SystemExit as end:
+        if not end.code:  # --help
+            raise
+        raise UserError(f"{_sentence(said.getvalue())} (--help lists all flags)") from None
     return settled(config, typed)
+
+
+def _sentence(box: str) -> str:
+    """Returns what tyro says of a mistake, without the box around it and the help below it, and in words
+    where Python's own come through.
+
+    Example:
+        >>> _sentence("+- Value error ----+\\n| Error parsing --steps: could not convert |\\n"
+        ...           "| string to float: 'many' |\\n| ------- |\\n| Argument helptext: |")
+        "--steps takes a number, got 'many'"
+        >>> _sentence("+- Unrecognized ----+\\n| Unrecognized options: --modle |\\n| ------- |\\n"
+        ...           "| Perhaps you meant: |\\n| --model STR |")
+        '--modle is unknown; perhaps you meant --model'
+    """
+    lines = [line.strip("|│╭╮╰╯+ ") for line in box.splitlines()]
+    lines = [line for line in lines if line and not (line.startswith(("- ", "─ ")) and line[-1] in "-─")]
+    blocks = [block.strip() for block in re.split("[-─]{5,}", " ".join(lines)) if block.strip()]
+    titled = len(blocks) > 1 and not set(blocks[0]) & set(":'\"")  # else the title is in the frame
+    sentence = re.sub(r"^Error parsing (\w+: (?=--)|(?=--))", "", blocks[titled])
+    for pythons, ours in PLAIN.items():
+        sentence = re.sub(pythons, ours, sentence)
+    if choice := CHOICE.fullmatch(sentence):
+        sentence = f"{choice[2]} {choice[1]} is unknown; there are {choice[3].replace(chr(39), '')}"
+    meant = [lines[i + 1].split()[0] for i, line in enumerate(lines[:-1]) if line == "Perhaps you meant:"]
+    return "; perhaps you meant ".join([sentence, *meant])
 
 
 def _choices(config: Any, prefix: str = "--") -> Iterator[str]:
@@ -124,7 +171,13 @@ def _spelled_out(args: Sequence[str], config_type: type) -> list[str]:
     a flag is the value of the field that says so (``first``).
     """
     first = [f.name for f in dataclasses.fields(config_type) if f.metadata.get("first")]
-    if first and args and not args[0].startswith("-"):
+    alone = list(itertools.takewhile(lambda arg: not arg.startswith("-"), args))
+    if len(alone) > len(first):
+        if not first:
+            raise UserError(f"{alone[0]} stands alone, where a flag such as --preset is expected")
+        several = f"; for several name their folder, or a glob in quotes, such as '{GLOB}'"
+        raise UserError(f"{alone[1]} is one name too many beside {alone[0]}{several}")
+    if alone:
         args = [f"--{first[0]}", *args]
     short = {f"--{f.short}": f.path for f in _flags(config_type) if f.short}
     pairs = (arg.partition("=") for arg in args)
@@ -147,7 +200,8 @@ def _refuse_strangers(args: Sequence[str], config_type: type, chosen: Any) -> No
     for i, arg in enumerate(args):
         if arg.startswith("--") and _path(arg) not in here and (found := _meant(_path(arg), flags, here)):
             cures = " or ".join(_cure(flag, here, args[i:]) for flag in found[:MOST_CURES])
-            raise UserError(f"{arg} does nothing here; say {cures}")
+            typed = f"--{found[0].short}" if found[0].short else arg
+            raise UserError(f"{typed} is not used here; say {cures}")
 
 
 def _is_chosen(config: Any, path: str, name: str) -> bool:

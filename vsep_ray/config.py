@@ -123,7 +123,9 @@ def option(
         default_factory: it makes the value in the place of ``default``.
         role: what the field is for; None means that it decides the result.
         more: ``short``, a flag without the prefixes of the configs that hold the field; ``first``, that the
-            value may stand first on the command line, without a flag; ``was``, the field's
+            value may stand first on the command line, without a flag; ``needed``, that the field must have
+            a value, and what that is; ``least``, ``most`` and ``above``, bounds of a number (the last one is
+            excluded); ``was``, the field's
             earlier names, as dotted paths; ``later``, that the field came when results had names already: at
             its default it leaves them as they are.
     """
@@ -191,7 +193,7 @@ def settled(config: T, typed: Collection[str] = ()) -> T:
     for path, why in found.items():
         for name in typed:
             if f"{name}.".startswith(f"{path}."):
-                raise UserError(f"--{name.replace('_', '-')} cannot act here: {why}")
+                raise UserError(f"--{name.replace('_', '-')} is not used here: {why}")
     left = functools.reduce(_with_default, found, config)
     return left if left == config else settled(left, typed)  # what is dropped may leave more that cannot act
 

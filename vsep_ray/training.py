@@ -25,31 +25,31 @@ Report = Callable[["FitState", dict[str, float]], None]
 class FitConfig:
     """The settings of the optimiser, the same for priors and separators."""
 
-    steps: int = option(2_000, role="budget")
+    steps: int = option(2_000, role="budget", least=1)
     """Training takes this number of optimiser steps."""
-    batch_size: int = 32
+    batch_size: int = option(32, least=1)
     """Each step sees this number of items, over all workers together."""
-    learning_rate: float = 1e-3
+    learning_rate: float = option(1e-3, above=0.0)
     """The learning rate of Adam rises to this peak."""
-    warmup: int = 50
+    warmup: int = option(50, least=0)
     """The learning rate rises linearly over this number of steps."""
-    decay: int = option(0, role="budget")
+    decay: int = option(0, role="budget", least=0)
     """The learning rate falls to nothing over the last steps, this number of them, and is constant before, so
     that one may go on from before and decay later; at 0 it falls by a cosine from the beginning."""
-    clip: float = 1.0
+    clip: float = option(1.0, above=0.0)
     """A gradient whose norm is larger than this is scaled down to it."""
-    ema: float = 0.995
+    ema: float = option(0.995, least=0.0, most=1.0)
     """The moving average of the weights, which is saved and evaluated, keeps this share of its value at each
     step; 0 averages nothing."""
-    slow_ema: float = option(0.0, later=True)
+    slow_ema: float = option(0.0, later=True, least=0.0, most=1.0)
     """A second average keeps this share. Where a validation can compare the two, the better one is saved and
     published; 0: there is no second."""
-    micro_batch: int = option(0, role="resource")
+    micro_batch: int = option(0, role="resource", least=0)
     """A worker computes this number of items at a time, and takes a step by the sum of their gradients: less
     memory, and on a CPU, whose caches then suffice, more speed. At 0 all at once."""
-    log_every: int = option(50, role="budget")
+    log_every: int = option(50, role="budget", least=1)
     """Scalars are averaged over this number of steps and reported."""
-    checkpoint_every: int = option(500, role="budget")
+    checkpoint_every: int = option(500, role="budget", least=1)
     """A checkpoint and a validation follow after this number of steps; a killed run loses no more."""
     seed: int = 0
     """Initial weights, order of the data and noise are drawn from this seed."""

@@ -101,3 +101,28 @@ def test_mistakes_are_named(tmp_path):
         write(tmp_path / "two" / name)
     with pytest.raises(UserError, match=r"'song' has several mixtures: .*flac, .*wav; keep one"):
         folder_per_track(tmp_path / "two")
+
+
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        (
+            ("bass=basses/*",),
+            r"--map bass='basses/\*' must match files: no sound file in .* does; one .* bass/a",
+        ),
+        (("low=bass", "deep=*/a.wav"), "deep='.*' must match files: earlier pairs take all files that it"),
+    ],
+)
+def test_a_pair_that_takes_no_file_is_refused(tmp_path, rules, words):
+    write(tmp_path / "bass" / "a.wav")
+    with pytest.raises(UserError, match=words):
+        folder_per_source(tmp_path, *rules)
+
+
+def test_a_pair_need_not_match_in_every_song(tmp_path):
+    write(tmp_path / "one" / "bassguitar.wav")
+    write(tmp_path / "two" / "bass.wav")
+    found = folder_per_track(tmp_path, "bass=bassguitar.*")
+    assert [stem.source for track in found for stem in track.stems] == ["bass", "bass"]
+    with pytest.raises(UserError, match="must match files"):
+        folder_per_track(tmp_path, "bass=one/bassguitar.*")  # relative to the song's folder

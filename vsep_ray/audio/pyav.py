@@ -38,7 +38,8 @@ def open_blocks(path: Path, why: str, stream: int = 0) -> Iterator[tuple[AudioIn
         container = av.open(str(path), metadata_errors="replace", options={"protocol_whitelist": "file"})
     except av.FFmpegError as error:
         raise AudioError(
-            "decode", f"not a sound file that libsndfile or FFmpeg knows ({why}; {error.strerror})"
+            "decode",
+            f"damaged, or not a sound file: libsndfile says {why!r}, FFmpeg {error.strerror!r}",
         ) from error
     with container:
         name, found = container.format.name, container.streams.audio

@@ -99,10 +99,19 @@ class FilesDataset(Dataset):
     def tracks(self, root: str) -> list[Track]:
         """Returns the tracks below an absolute root, none where there are none."""
 
+    def check_root(self) -> None:
+        """Refuses a data set of which nobody says where it lies.
+
+        Raises:
+            UserError: with the files that are expected there.
+        """
+        if not self.root:
+            words = f"--dataset {self.name} needs --root, the folder (or manifest) of the data set"
+            raise UserError(f"{words}, with files such as {', '.join(self.example)}")
+
     @override
     def find(self) -> list[Track]:
-        if not self.root:
-            raise UserError(f"--dataset {self.name} needs --root, the folder (or manifest) of the data set")
+        self.check_root()
         if found := self.tracks(storage.absolute(self.root)):
             return found
         raise UserError(

@@ -46,6 +46,9 @@ class StemsConfig(FilesDataset):
     such as bass='bassguitar.*'; a file takes the first pair that matches it.
     Short form: --map."""
 
+    def __post_init__(self) -> None:
+        parse_rules(self.map)
+
     @override
     def tracks(self, root: str) -> list[Track]:
         """Returns a track per folder: ``<root>/<track>/<source>.wav`` or ``<root>/<track>/<source>/*.wav``.
@@ -58,6 +61,8 @@ class StemsConfig(FilesDataset):
                 mixtures.
         """
         rules, files = parse_rules(self.map), _audio_files(root)
+        song = 0 if any("/" not in name for name in files) else 1
+        _check_used(rules, ["/".join(name.split("/")[song:]) for name in files], root)
         if any("/" not in name for name in files):
             name = "track" if storage.is_remote(root) else storage.local_path(root).name
             return [_track(root, name, files, rules)]
@@ -80,6 +85,9 @@ class SourcesConfig(FilesDataset):
     bass='killerbass/*'; a file takes the first pair that matches it.
     Short form: --map."""
 
+    def __post_init__(self) -> None:
+        parse_rules(self.map)
+
     @override
     def tracks(self, root: str) -> list[Track]:
         """Returns a track of one stem per clip: ``<root>/<source>/<song>.wav``, or as the rules say.
@@ -94,8 +102,9 @@ class SourcesConfig(FilesDataset):
             UserError: a rule cannot be read, no sound file lies below the root, or neither a folder nor a
                 rule gives one a source.
         """
-        rules = parse_rules(self.map)
-        return [_clip(root, name, _rule_of(root, name, rules)) for name in _audio_files(root)]
+        rules, files = parse_rules(self.map), _audio_files(root)
+        _check_used(rules, files, root)
+        return [_clip(root, name, _rule_of(root, name, rules)) for name in files]
 
 
 def parse_rules(pairs: Sequence[str]) -> list[Rule]:
@@ -105,8 +114,22 @@ def parse_rules(pairs: Sequence[str]) -> list[Rule]:
         UserError: a pair has no ``=``, source or glob.
     """
     if wrong := [pair for pair in pairs if not all(pair.partition("=")[::2])]:
-        raise UserError(f"--map {wrong[0]!r}: expected SOURCE=GLOB, such as bass='killerbass/*'")
+        raise UserError(f"--map {wrong[0]!r}: expected SOURCE=GLOB, such as bass='bassguitar/*'")
     return [Rule(*pair.partition("=")[::2]) for pair in pairs]
+
+
+def _check_used(rules: Sequence[Rule], names: Sequence[str], root: str) -> None:
+    """Refuses a pair that no file takes: it has a typing error, or stands behind one that takes all of it.
+
+    Raises:
+        UserError: the pair, and whether another one takes what it matches.
+    """
+    taken = {next((rule for rule in rules if rule.matches(name)), None) for name in names}
+    for rule in (r for r in rules if r not in taken):
+        shadowed = any(map(rule.matches, names))
+        why = "earlier pairs take all files that it matches" if shadowed else f"no sound file in {root} does"
+        words = f"--map {rule.source}={rule.pattern!r} must match files: {why}"
+        raise UserError(f"{words}; one there is called {names[0]}")
 
 
 def source_of(name: str, rules: Iterable[Rule], otherwise: str) -> str:

@@ -77,8 +77,8 @@ def read(uri: str, *needed: str) -> dict[str, list[str]]:
     for name in (path, *needed):
         if name not in names:
             raise UserError(
-                f"manifest {uri!r} has no column {name!r}; it has {', '.join(names)}, expected "
-                "path or uri, for a data set source, and if known track and split"
+                f"the table {uri!r} has no column {name!r}; it has {', '.join(names)}. Files stand in column "
+                "path or uri; a data set needs source too, and may have track and split"
             )
     texts = {}
     for name in COLUMNS:

@@ -86,4 +86,5 @@ class CropConfig:
 
     def __post_init__(self) -> None:
         if min(self.sample_rate, self.channels, self.length) < 1:
-            raise UserError(f"crops need a positive sample rate, channels and length, got {self}")
+            got = f"{self.sample_rate} Hz, {self.channels} channels, {self.length} samples"
+            raise UserError(f"crops need a positive sample rate, channels and length, got {got}")

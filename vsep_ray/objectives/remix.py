@@ -34,7 +34,7 @@ class RemixConfig(AnchoredConfig):
 
     def idle(self) -> dict[str, str]:
         """Returns the fields that do not act without steps of refinement."""
-        why = "the teacher's estimates are not corrected; say --refinement.steps 4 beside it"
+        why = "the teacher's estimates are not corrected; add --refinement.steps 4, or leave it out"
         return {} if self.asks_priors else {"refinement.sigma": why, "refinement.step_size": why}
 
     def beside(self, separator: Separator, joint: Joint | None, point: PointConfig) -> "Remix":

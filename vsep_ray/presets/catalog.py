@@ -16,7 +16,11 @@ AudioFormat = Literal["wav", "flac", "ogg", "opus", "mp3"]
 class SeparateCatalogConfig(JobConfig):
     """Separates every track of a catalog, resumably."""
 
-    catalog: str = option("", role="input", first=True)
+    preset: str = option("songs", role="manner")
+    """A preset has starting values; the flags beside it change single fields."""
+    catalog: str = option(
+        "", role="input", first=True, needed="say which songs, such as jobs/separate_catalog.py songs/"
+    )
     """The catalog is a folder, glob, sound file, or CSV or Parquet manifest (column `path` or `uri`), local
     or s3://, gs://. Standing first it needs no flag."""
     model: str = option("", role="input")
@@ -37,9 +41,9 @@ class SeparateCatalogConfig(JobConfig):
     template: str = "{path}/{source}.{ext}"
     """Stems have this name relative to --output; {path} is the track's path in the catalog without its
     ending."""
-    chunk_seconds: float = CHUNK_SECONDS
+    chunk_seconds: float = option(CHUNK_SECONDS, above=0.0)
     """One forward pass of the model has this many seconds of audio."""
-    overlap: float = OVERLAP
+    overlap: float = option(OVERLAP, least=0.0, most=0.5)
     """This fraction of a chunk is cross-faded with its neighbour, in [0, 0.5]."""
     method: MethodConfig = option(AmortizedConfig(), later=True)
     """Sources are estimated by one pass of the model (amortized), or by steps from there up the density of
@@ -47,48 +51,47 @@ class SeparateCatalogConfig(JobConfig):
     priors: str = option("", role="input")
     """refine and langevin ask the priors in this folder, or of this run id of train_priors.py. Default: the
     latest in the storage."""
-    shifts: int = option(1, later=True)
+    shifts: int = option(1, later=True, least=1)
     """The mean is taken of what the model makes of this number of shifts of each chunk, which take as many
     times as long; from 2 to 4 are worth hearing."""
     channels: Literal["each", "middle"] = option("each", role="manner")
     """A model of mono separates left and right, each by itself, or the middle, in half the time: the shares
     are then the same on both sides. Other models separate all their channels at once."""
-    batch_size: int = option(0, role="resource")
+    batch_size: int = option(0, role="resource", least=0)
     """One forward pass has this number of chunks; the last batch is padded to it. 0 means as the stems that
     are in the output folder already, else 1 on CPUs, whose caches hold no more, and on GPUs what one is
     saturated by."""
     precision: Precision = option("auto", role="resource")
     """The model multiplies in float32 or bf16. auto means as the stems that are in the output folder already,
     else bf16 where every node has hardware for it."""
-    samples: int = 0
+    samples: int = option(0, least=0)
     """Each chunk has this number of posterior draws. From them the ledger gets the SDR (dB) that the model
     expects of each stem, to sort a catalog by doubt. 0 draws none."""
-    max_failed: float = option(0.05, role="manner")
+    max_failed: float = option(0.05, role="manner", least=0.0, most=1.0)
     """The job still exits with 0 if this fraction of tracks failed, and not more."""
-    max_alike: int = option(100, role="manner")
+    max_alike: int = option(100, role="manner", least=0)
     """The job stops when this number of tracks in a row failed with the same error; at 0 any number may."""
     retry_failed: bool = option(False, role="manner")
     """Tracks that the ledger lists as failed are tried again."""
     overwrite: bool = option(False, role="manner")
     """Everything is separated again."""
-    num_actors: int = option(0, role="resource")
+    num_actors: int = option(0, role="resource", least=0)
     """There is this number of model replicas; 0 means one per GPU, or one per CPU where there is none. A
     cluster that grows on demand grows to the number."""
     device: Device = option("auto", role="resource")
     """The model runs here; auto means GPUs if the cluster has any now. Say gpu where they come on demand."""
-    listening_tracks: int = option(5, role="manner")
+    listening_tracks: int = option(5, role="manner", least=0)
     """The listening page has this number of tracks: the most doubtful, or some spread over the catalog. At 0
     there is no page."""
 
     def idle(self) -> dict[str, str]:
         """Returns what the method does not look at."""
         if not self.method.asks_priors:
-            return {"priors": "amortized asks no priors; say --method refine beside it"}
-        return {"samples": "only the amortized posterior has draws; say --method amortized beside it"}
+            return {"priors": "--method amortized (the default) asks no priors; add --method refine"}
+        return {"samples": "only --method amortized has draws; take it, or leave this out"}
 
 
 SEPARATE_CATALOG = {
-    "toy": SeparateCatalogConfig(),
+    "songs": SeparateCatalogConfig(),
     "smoke": SeparateCatalogConfig(preset="smoke", chunk_seconds=2.0, batch_size=2),
-    "music": SeparateCatalogConfig(preset="music"),
 }

@@ -30,13 +30,13 @@ class PrepareCropsConfig(JobConfig):
     its own."""
     test_fraction: float = 0.0
     """This share of tracks goes to split test, likewise."""
-    max_failed: float = option(0.05, role="manner")
+    max_failed: float = option(0.05, role="manner", least=0.0, most=1.0)
     """The exit code is 1 if more than this share of tracks is quarantined; the store is finished all the
     same."""
 
     def idle(self) -> dict[str, str]:
         """Returns the shares of the splits, where every track comes with its split."""
-        why = f"the tracks of --dataset {self.dataset.name} come with their splits"
+        why = f"--dataset {self.dataset.name} comes with its splits; leave it out"
         return dict.fromkeys(("valid_fraction", "test_fraction"), why) if self.dataset.has_splits else {}
 
 

@@ -36,20 +36,20 @@ class EvaluateConfig(JobConfig):
     latest in the storage."""
     refine: RefineConfig = field(default_factory=RefineConfig)
     langevin: LangevinConfig = field(default_factory=LangevinConfig)
-    shifts: int = option(1, later=True)
+    shifts: int = option(1, later=True, least=1)
     """The mean is taken of what the models make of this number of shifts of each chunk, as in
     separate_catalog.py."""
     dataset: CropsConfig | DatasetConfig = field(default_factory=CropsConfig)
     """The references come from here: crops are held-out crops of a crop store, the others are whole tracks,
     as in prepare_crops.py."""
-    max_tracks: int = 256
+    max_tracks: int = option(256, least=1)
     """At most this number of tracks is scored."""
     sources: Literal["auto", "four", "six"] = "auto"
     """These stems are scored: `six` has the sources as the model knows them, `four` adds guitar and piano to
     other. auto means four where the references have neither of the two by itself, else six."""
     bsseval: bool = False
     """BSS Eval v4 by museval is added (SIR, ISR, SAR; about 0.7 s of CPU time per second of audio)."""
-    listening_tracks: int = option(4, role="manner")
+    listening_tracks: int = option(4, role="manner", least=0)
     """The listening page embeds this number of the worst tracks."""
     precision: Precision = option("auto", later=True)
     """The models multiply in float32 or bf16; auto means bf16 where the hardware has it."""
@@ -64,9 +64,9 @@ class EvaluateConfig(JobConfig):
     def idle(self) -> dict[str, str]:
         """Returns the options of ways of inference that are not asked for."""
         unused = [m for m in ("langevin", "refine") if m not in self.methods]
-        found = {m: f"say --methods amortized {m} beside it" for m in unused}
+        found = {m: f"add --methods amortized {m}, or leave it out" for m in unused}
         if not self.asks_priors:
-            found["priors"] = "no method asks the priors; say --methods amortized refine beside it"
+            found["priors"] = "no method asks the priors; add --methods amortized refine, or leave it out"
         return {"fresh": "every evaluation starts anew", **found}
 
 

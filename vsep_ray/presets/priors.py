@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from vsep_ray.batches.augment import REMIXING, AugmentConfig
-from vsep_ray.config import short_name
+from vsep_ray.config import option, short_name
 from vsep_ray.presets.training import SMOKE_FIT, TrainingConfig
 from vsep_ray.priors import (
     FlowConfig,
@@ -25,9 +25,9 @@ class TrainPriorsConfig(TrainingConfig):
     """These sources get a prior. Default: all of the crop store."""
     prior: PriorConfig = field(default_factory=FlowConfig)
     fit: FitConfig = field(default_factory=lambda: FitConfig(steps=1_000, batch_size=32, learning_rate=1e-3))
-    noise_stds: tuple[float, ...] = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+    noise_stds: tuple[float, ...] = option((0.003, 0.01, 0.03, 0.1, 0.3, 1.0), above=0.0)
     """Priors are compared at these noise levels (units of the waveform)."""
-    gate: float = 0.7
+    gate: float = option(0.7, least=0.0, most=1.0)
     """A prior counts as discriminative from this accuracy per crop on, at the best noise level."""
 
     def idle(self) -> dict[str, str]:

@@ -50,12 +50,12 @@ class TrainSeparatorConfig(TrainingConfig):
 
     def idle(self) -> dict[str, str]:
         """Returns what the regime and the objective do not look at."""
-        paired = (
-            "regime C learns from mixtures with their own sources; say --regime B or --regime A beside it"
+        paired = "regime C learns from mixtures with their own sources; take --regime B or A, or leave it out"
+        dreams = "only regime A learns from the priors' dreams; take --regime A, or leave it out"
+        unasked = "only regime A and --self-training wake ask priors; take one, or leave it out"
+        exact = (
+            "under exact mixing it only rescales the loss; add --separator.noise-std 0.02, or leave it out"
         )
-        dreams = "only regime A learns from the priors' dreams; say --regime A beside it"
-        unasked = "nothing asks the priors; say --regime A or --self-training wake beside it"
-        exact = "under exact mixing it only rescales the loss; say --separator.noise-std 0.02 beside it"
         found = super().idle() | ({} if self.regime == "A" else {"dreams": dreams})
         found |= {} if self.asks_priors else {"priors": unasked, "force": unasked}
         if self.regime == "C":

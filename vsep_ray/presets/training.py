@@ -13,20 +13,20 @@ from vsep_ray.training import FitConfig
 class ResourcesConfig:
     """A training run takes this from the cluster; it changes neither what is learned, nor the run's name."""
 
-    num_workers: int = 0
+    num_workers: int = option(0, least=0)
     """The run has this number of data-parallel workers. At 0 a separator takes all GPUs, or all CPUs where
     there is none as long as each has 8 items of a batch, and a prior takes one. A cluster that grows on
     demand grows to the number."""
-    min_workers: int = 0
+    min_workers: int = option(0, least=0)
     """The run goes on with at least this number of workers while nodes are lost or not there yet. The workers
     that there are divide the batch. At 0 it waits for all."""
     device: Device = "auto"
     """The run trains here; auto means GPUs if the cluster has any now. Say gpu where they come on demand."""
-    cpus_per_worker: float = 1.0
+    cpus_per_worker: float = option(1.0, above=0.0)
     """Each worker takes this number of logical CPUs, reading beside it included."""
-    cache_mib: int = 1_024
+    cache_mib: int = option(1_024, least=1)
     """Each worker has this memory (MiB) for resident crops; a larger shard streams through it."""
-    max_failures: int = 3
+    max_failures: int = option(3, least=0)
     """A run survives this number of worker failures, and goes on from the last checkpoint each time."""
 
 
@@ -41,7 +41,7 @@ class CropsJobConfig(JobConfig):
     crops: tuple[str, ...] = option((), role="input")
     """The crops are those of this store, or of several, which are joined. Default: the latest in the storage;
     with presets toy and smoke it is made if there is none."""
-    crop_weights: tuple[float, ...] = option((), role="manner")
+    crop_weights: tuple[float, ...] = option((), role="manner", above=0.0)
     """Clips of a source are drawn from the stores that have it in these proportions, one number per store.
     Default: as many from each as it has, as if all lay in one."""
     duplicates: Literal["refuse", "drop"] = option("refuse", role="manner")
@@ -51,7 +51,7 @@ class CropsJobConfig(JobConfig):
 
     def idle(self) -> dict[str, str]:
         """Returns what acts only where several stores are joined, whose name then tells of it."""
-        why = "one crop store is read as it is; name several by --crops beside it"
+        why = "one crop store is read as it is; name several by --crops, or leave it out"
         return dict.fromkeys(("crop_weights", "duplicates"), why) if len(self.crops) < 2 else {}
 
 
@@ -60,7 +60,7 @@ class TrainingConfig(CropsJobConfig):
     """A job that trains one kind of model has these fields."""
 
     augment: AugmentConfig = field(default_factory=AugmentConfig)
-    length: int = 0
+    length: int = option(0, least=0)
     """Training crops have this number of samples, cut at random from the stored ones; 0 takes all of a
     crop."""
 

@@ -34,11 +34,11 @@ class TuneConfig(CropsJobConfig):
     before the flags of the same axes."""
     seeds: tuple[int, ...] = (0,)
     """Every point is tried under each of the seeds."""
-    draws: int = 0
+    draws: int = option(0, least=0)
     """Optuna draws this number of points in place of the whole grid, each in view of the trials that have
     ended. A number of the separator's lies anywhere between the least and the greatest value; all else is one
     of the values. 0 tries the grid."""
-    reduction: int = 3
+    reduction: int = option(3, least=1)
     """ASHA keeps one trial in this number at each rung; at 1 every trial runs to its end."""
     priors: TrainPriorsConfig = field(default_factory=TrainPriorsConfig)
     separator: TrainSeparatorConfig = field(
@@ -51,7 +51,9 @@ class TuneConfig(CropsJobConfig):
         """Returns what the trials do not look at, and what they all take from the sweep."""
         exact = idle(self.separator).get("self_training.beta", "").replace("--", "--separator.")
         has_beta = any(f.name == "beta" for f in fields(self.separator.self_training))
-        why = exact or "no objective of the trials has it; say --separator.self-training wake beside it"
+        why = (
+            exact or "no objective of the trials has it; add --separator.self-training wake, or leave it out"
+        )
         inner = set_above("priors", *JOINING, "resources")
         inner |= set_above("separator", *JOINING, "priors", "resources")
         return {**super().idle(), **inner, **({"betas": why} if exact or not has_beta else {})}

@@ -41,7 +41,9 @@ def open_file(path: Path) -> tuple[soundfile.SoundFile | None, str, int]:
         try:
             file = stack.enter_context(soundfile.SoundFile(os.fsencode(path)))  # names need not be UTF-8
         except soundfile.LibsndfileError as error:
-            return None, error.error_string, 0
+            # it says so of any file in which its decoder of MP3 finds nothing
+            lost = "does not exist" in error.error_string
+            return None, "no sound in it" if lost else error.error_string, 0
         why, samples = _doubts(file, path)
         if why:
             return None, why, samples

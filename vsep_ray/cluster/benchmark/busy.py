@@ -58,7 +58,7 @@ def measure(device: torch.device, songs: int, seconds: float, folder: Path) -> s
         io.write(
             path, rng.uniform(-0.3, 0.3, (2, round(seconds * RATE))).astype(np.float32), RATE, format="flac"
         )
-    job = replace(SEPARATE_CATALOG["music"], format="flac", device="gpu")
+    job = replace(SEPARATE_CATALOG["songs"], format="flac", device="gpu")
     if device.type == "cpu":
         job = replace(job, device="cpu", batch_size=1)
     worker = Worker(

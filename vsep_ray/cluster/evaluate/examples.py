@@ -16,9 +16,10 @@ from vsep_ray.config import UserError
 from vsep_ray.crops import reading
 from vsep_ray.crops.store import CropStore, latest_store
 from vsep_ray.datasets import registry
+from vsep_ray.datasets.classes import LEFT_OUT
 from vsep_ray.datasets.dataset import Dataset
 from vsep_ray.datasets.streams import whole
-from vsep_ray.datasets.track import PUBLISHED, CropConfig, Track
+from vsep_ray.datasets.track import MIXTURE, PUBLISHED, CropConfig, Track
 from vsep_ray.presets import CropsConfig, EvaluateConfig
 from vsep_ray.separators import Separator
 from vsep_ray.streaming import FOUR, SIX, Selection
@@ -93,9 +94,17 @@ def portions(config: EvaluateConfig, separator: Separator) -> list[Portion]:
     names, known = registry.sources_of(tracks), separator.sources
     if not set(names) & set(known):
         raise UserError(f"no stem is one of {', '.join(known)}; found {', '.join(names)}; name them by --map")
+    _check_map(getattr(dataset, "map", ()), known)
     if strangers := [s for s in names if s not in known]:
         log.warning("in the mixture but not scored (see --map): %s; the model has %s", strangers, known)
     return [WholeTrack(dataset, t) for t in tracks[: config.max_tracks]]
+
+
+def _check_map(pairs: Sequence[str], known: Sequence[str]) -> None:
+    """Refuses a pair of ``--map`` whose source the model does not have: nothing of it would be scored."""
+    for source in (pair.partition("=")[0] for pair in pairs):
+        if source not in (*known, MIXTURE, LEFT_OUT):
+            raise UserError(f"--map {source}=... names no source of the model, which has {', '.join(known)}")
 
 
 def asks_for_toys(config: EvaluateConfig) -> bool:

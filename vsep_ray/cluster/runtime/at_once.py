@@ -10,14 +10,29 @@ import tempfile
 from pathlib import Path
 
 from vsep_ray import storage
+from vsep_ray.audio.formats import AUDIO_ENDINGS, is_sound, libsndfile_subtype
+from vsep_ray.bounds import check_values
+from vsep_ray.catalog import listing
 from vsep_ray.catalog.listing import split_glob
 from vsep_ray.config import UserError, fields_with
-from vsep_ray.presets import JobConfig
+from vsep_ray.datasets import manifest
+from vsep_ray.datasets.dataset import FilesDataset
+from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
+from vsep_ray.datasets.track import Track
+from vsep_ray.presets import JobConfig, SeparateCatalogConfig
 
 ANSWER_SECONDS = 3.0
 """A cluster's port answers within this time."""
+COMPLETE = {
+    "crops": ("_store.json", "finished crop store", "prepare_crops"),
+    "model": ("config.json", "model", "train_separator"),
+    "start": ("config.json", "model", "train_separator"),
+}
+"""A folder that these fields name has the file if it holds what is expected, and the job makes such."""
 PATHS = ("catalog", "dataset.root")
 """What these fields name is a path, whether or not there is a slash in it."""
+SUBMITTED = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""`ray job submit` sets this variable for the jobs that it starts."""
 ADDRESS_FILE = "ray/ray_current_cluster"
 """Below the folder for temporary files `ray start` leaves the address of its cluster here."""
 
@@ -28,12 +43,25 @@ def check(config: JobConfig) -> None:
     Raises:
         UserError: an input is not there, storage or output is a file, or the cluster does not answer.
     """
+    check_values(config)
+    if isinstance(dataset := getattr(config, "dataset", None), FilesDataset):
+        dataset.check_root()
     for field in ("storage", "output"):
         if folder := getattr(config, field, ""):
             _check_folder(field, folder)
     for field, names in inputs(config).items():
+        flag = "--" + field.rpartition(".")[2].replace("_", "-")
         for name in names:
-            _check_input(f"--{field.replace('_', '-')}", name, is_path=field in PATHS)
+            file, what, job = COMPLETE.get(field, ("", "", ""))
+            _check_input(flag, name, field in PATHS, f"; jobs/{job}.py makes one" if job else "")
+            if file:
+                _check_complete(
+                    flag, name, file, f"{what}: {file} is not in this folder; jobs/{job}.py makes one"
+                )
+    if isinstance(config, SeparateCatalogConfig):
+        _check_catalog(config)
+    if isinstance(dataset, SourcesConfig | StemsConfig):
+        _check_sounds("--root", dataset.root)
     _check_cluster(os.environ.get("RAY_ADDRESS", ""))
 
 
@@ -43,13 +71,50 @@ def inputs(config: JobConfig) -> dict[str, tuple[str, ...]]:
     return {field: value if isinstance(value, tuple) else (value,) for field, value in found if value}
 
 
-def _check_input(flag: str, name: str, is_path: bool) -> None:
+def _check_input(flag: str, name: str, is_path: bool, cure: str) -> None:
     """Refuses a path where nothing is; ids of runs, registered models and what is in buckets pass."""
     path = storage.absolute(name)
     is_path = (is_path or "/" in name) and ":/" not in name and not split_glob(name)[1]
     if is_path and not storage.exists(path) and not storage.is_directory(path):
         looked = "" if name == path else f" (looked at {path})"
-        raise UserError(f"{flag} {name}: there is no such file or folder{looked}")
+        copy = "; a submitted job runs in a copy of its working folder: name a full path" if looked else ""
+        words = copy if SUBMITTED in os.environ else ""
+        raise UserError(f"{flag} {name}: there is no such file or folder{looked}{words or cure}")
+
+
+def _check_complete(flag: str, name: str, file: str, what: str) -> None:
+    """Refuses a folder without the file that completes what it should hold."""
+    path = storage.absolute(name)
+    if ":/" not in name and storage.is_directory(path) and not storage.exists(storage.join(path, file)):
+        raise UserError(f"{flag} {name} is no {what}")
+
+
+def _check_catalog(config: SeparateCatalogConfig) -> None:
+    """Refuses a local catalog in which no sound file is found, and names and formats that cannot be."""
+    scheme, colon, _ = config.catalog.partition("://")
+    if colon and scheme not in (*storage.REMOTE, "file"):
+        known = ", ".join(f"{s}://" for s in storage.REMOTE)
+        raise UserError(
+            f"--catalog {config.catalog}: {scheme}:// cannot be read; name a local path or {known}"
+        )
+    libsndfile_subtype(config.format, config.subtype)
+    listing.check_names([Track("song.wav", "song.wav")], ("vocals", "rest"), config.template, config.format)
+    if storage.suffix(config.catalog) in manifest.ENDINGS and not storage.is_remote(config.catalog):
+        listing.read_catalog(storage.absolute(config.catalog))
+    else:
+        _check_sounds("--catalog", config.catalog)
+
+
+def _check_sounds(flag: str, name: str) -> None:
+    """Refuses a local file that is no sound file, and a local folder without one, by their endings."""
+    path = storage.absolute(name)
+    if storage.is_remote(path) or not storage.exists(path):
+        return
+    below = (n for _, _, names in os.walk(storage.local_path(path)) for n in names)
+    is_folder = storage.is_directory(path)
+    if not any(map(is_sound, below if is_folder else [path])):
+        what = "has no sound file in it" if is_folder else "is no sound file"
+        raise UserError(f"{flag} {name} {what}; endings that count: {' '.join(sorted(AUDIO_ENDINGS))}")
 
 
 def _check_folder(field: str, folder: str) -> None:
@@ -57,7 +122,7 @@ def _check_folder(field: str, folder: str) -> None:
         return
     path = storage.local_path(folder)
     if found := next((p for p in (path, *path.parents) if p.is_file()), None):
-        raise UserError(f"--{field} {folder}: {found} is a file; name a folder, which need not be there yet")
+        raise UserError(f"--{field}: {found} is a file, not a folder; name a folder (it is made if missing)")
 
 
 def _check_cluster(address: str) -> None:
