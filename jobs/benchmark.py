@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Compare the system with the bare work inside it, as a table: data, separation, training, memory.
 
-python jobs/benchmark.py
-ray job submit --working-dir . -- python jobs/benchmark.py
-ray job submit jobs/benchmark.py
+Alone, with this checkout in a cluster, or in a cluster that was started here:
+
+    python jobs/benchmark.py
+    ray job submit --working-dir . -- python jobs/benchmark.py
+    ray job submit jobs/benchmark.py
 """
 
 import sys

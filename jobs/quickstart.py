@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Toy waves end to end: crops, priors, separators of regimes A and B, evaluation, a small catalog, MLflow.
 
-python jobs/quickstart.py
-ray job submit --working-dir . -- python jobs/quickstart.py
-ray job submit jobs/quickstart.py
+Alone, with this checkout in a cluster, or in a cluster that was started here:
+
+    python jobs/quickstart.py
+    ray job submit --working-dir . -- python jobs/quickstart.py
+    ray job submit jobs/quickstart.py
 """
 
 import sys

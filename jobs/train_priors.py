@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Train one prior per source side by side; compare them by their cross-likelihoods.
 
-python jobs/train_priors.py --preset smoke
-ray job submit --working-dir . -- python jobs/train_priors.py --preset smoke
-ray job submit jobs/train_priors.py
+Alone, with this checkout in a cluster, or in a cluster that was started here:
+
+    python jobs/train_priors.py --preset smoke
+    ray job submit --working-dir . -- python jobs/train_priors.py --preset smoke
+    ray job submit jobs/train_priors.py
 """
 
 import sys

@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Train a separator q(s | m) under regime A, B or C.
 
-python jobs/train_separator.py --preset smoke
-ray job submit --working-dir . -- python jobs/train_separator.py --preset smoke
-ray job submit jobs/train_separator.py
+Alone, with this checkout in a cluster, or in a cluster that was started here:
+
+    python jobs/train_separator.py --preset smoke
+    ray job submit --working-dir . -- python jobs/train_separator.py --preset smoke
+    ray job submit jobs/train_separator.py
 """
 
 import sys

@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Search beta, flow depth and other settings; ASHA stops early what falls behind; the same command resumes.
 
-python jobs/tune.py --preset smoke
-ray job submit --working-dir . -- python jobs/tune.py --preset smoke
-ray job submit jobs/tune.py
+Alone, with this checkout in a cluster, or in a cluster that was started here:
+
+    python jobs/tune.py --preset smoke
+    ray job submit --working-dir . -- python jobs/tune.py --preset smoke
+    ray job submit jobs/tune.py
 """
 
 import sys

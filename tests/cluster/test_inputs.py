@@ -26,7 +26,7 @@ def storage(tmp_path):
         folder = tmp_path / "storage" / "models" / name
         checkpoint.save(folder, separator, provenance)
         made.append(name)
-        os.utime(folder / "provenance.json", (1e9 + len(made), 1e9 + len(made)))
+        os.utime(folder / "provenance.json", (2e9 - len(made), 2e9 - len(made)))  # as a copy may have it
         return str(folder)
 
     return put
@@ -53,14 +53,14 @@ def test_the_newest_that_did_not_learn_from_toys(tmp_path, storage, box, caplog)
     storage("toys among others", (*MUSIC, "sine"), dataset="band+toy")
     storage("toys of an earlier version", WAVES)
     assert found(tmp_path, box=box) == newest
-    assert f"{newest} (the newest of music in" in caplog.text
+    assert f"model {newest} (8,000 Hz mono: bass, other); the newest of music in" in caplog.text
 
 
 def test_the_bundled_one_where_there_are_toys_alone(tmp_path, storage, box, caplog):
     caplog.set_level("INFO")
     toys = storage("toys", WAVES, dataset="toy")
     assert found(tmp_path, box=box) == "bundled"
-    assert "bundled (it comes with vsep_ray, and" in caplog.text
+    assert "model bundled (8,000 Hz mono: bass, other); it comes with vsep_ray, and" in caplog.text
     assert found(tmp_path, box=box, toys=True) == toys == found(tmp_path, model=toys, box=box)
 
 

@@ -3,6 +3,7 @@
 import collections
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -59,6 +60,12 @@ def test_too_many_failures_are_exit_code_1(tmp_path, music):
     figures = [line[name] for name in ("job", "status", "separated", "failed", "undone")]
     assert figures == ["separate_catalog", "failed", 1, 1, 0]
     assert Path(line["ledger"]).exists() and line["run_id"]
+    told = done.stdout.splitlines()[:-1]
+    assert told[0].startswith("2 tracks: 1 separated, 1 failed; ") and len(told) == 5
+    assert [words.partition(":")[0] for words in told[1:]] == ["failed", "stems", "page", "run"]
+    assert "such as b.wav: " in told[1] and "--retry-failed" in told[1] and line["output"] in told[2]
+    assert not re.search("raylet|WARNING|INFO|Traceback|pid=", done.stderr), done.stderr
+    assert re.search(r"separation: tracks 2/2, .*, \d+ s$", done.stderr, re.M)
 
 
 def kill_somebody(job, dice):

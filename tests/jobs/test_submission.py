@@ -4,6 +4,7 @@ root, to hide the disks."""
 
 import json
 import os
+import re
 import secrets
 import shlex
 import shutil
@@ -210,7 +211,7 @@ def test_a_stopped_job_leaves_nothing_running(cluster, place):
     ]
     cluster.ray("job", "submit", "--no-wait", "--submission-id", "long", "--", "jobs/train_priors.py", *flags)
     deadline = time.monotonic() + 180
-    while "sine step " not in cluster.ray("job", "logs", "long").stdout:
+    while not re.search(r"prior of sine: steps [1-9]", cluster.ray("job", "logs", "long").stdout):
         assert time.monotonic() < deadline, cluster.ray("job", "logs", "long").stdout[-3000:]
         time.sleep(2)
     cluster.ray("job", "stop", "long")

@@ -144,10 +144,10 @@ def test_a_config_file_takes_the_place_of_a_preset(tmp_path):
     path.write_text(json.dumps({"point": {}, "train_separator": to_dict(TRAIN_SEPARATOR["smoke"])}))
     assert main._from_file(TrainSeparatorConfig, str(path), []) == {"smoke": TRAIN_SEPARATOR["smoke"]}
     for kind, args, words in [
-        (TrainPriorsConfig, [], "no TrainPriorsConfig"),
+        (TrainPriorsConfig, [], r"no settings of this job in it \(TrainPriorsConfig\)"),
         (TrainSeparatorConfig, ["--preset", "toy"], "exclude each other"),
     ]:
         with pytest.raises(UserError, match=words):
             main._from_file(kind, str(path), args)
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="there is no such file"):
         main._from_file(TrainPriorsConfig, str(tmp_path / "none.json"), [])

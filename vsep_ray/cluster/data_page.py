@@ -31,7 +31,7 @@ def write_page(store: CropStore) -> str:
     if storage.exists(uri):
         return uri
     leaking = [_leaks.remote(store)] if store.paired else []
-    sections = gathered([_section.remote(store, s) for s in store.statistics], "sources of the data page")
+    sections = gathered([_section.remote(store, s) for s in store.statistics], "the data page", "sources")
     found = [finding for task in leaking for finding in ray.get(task)]
     html = data_page(f"Data: {store.dataset}", _facts(store), sections, found)
     storage.write_bytes(uri, html.encode())

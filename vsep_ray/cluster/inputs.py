@@ -4,6 +4,7 @@ Of separators it is the latest that did not learn from toy waves, and where ther
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import logging
@@ -48,6 +49,9 @@ def crop_store(config: CropsJobConfig, length: int = 0) -> CropStore:
         store = _joined(stores, config, length) if len(stores) > 1 else stores[0]
         if store.members:
             log.info("%s is joined of\n%s", store.uri, contribution_table(store.contributions))
+        why = "as named" if config.crops else f"the newest in {config.storage}; --crops names others"
+        level = logging.DEBUG if config.crops else logging.INFO  # what was named needs no words
+        log.log(level, "crops %s (%s, %s); %s", store.uri, store.dataset, in_words(store), why)
         return store
     recipe = PREPARE_CROPS.get(config.preset.partition("-")[0], PREPARE_CROPS["toy"])
     if recipe.dataset.needs_files:
@@ -90,15 +94,28 @@ def prior_directories(
         UserError: a source has no prior, its format is another, or it did not pass its gate.
     """
     folder = priors if priors and storage.is_directory(priors) else _trained_priors(priors, root)
+    if not priors:
+        log.info("priors %s; the newest in %s, --priors names others", folder, root)
     found = {s: storage.join(folder, s) for s in wanted.sources}
+    if missing := [s for s, d in found.items() if not storage.exists(storage.join(d, "config.json"))]:
+        there = sorted({path.partition("/")[0] for path in storage.list_files(folder) if "/" in path})
+        raise UserError(
+            f"the priors in {folder} are of {', '.join(there) or 'no source'}, not of {', '.join(missing)}; "
+            "name others by --priors, or train them with jobs/train_priors.py --crops ..."
+        )
     for source, directory in found.items():
         _check_format(source, directory, wanted)
     if failed := _read_json(folder, DISCRIMINATION)["discrimination"]["failed_gate"]:
         words = f"the priors of {', '.join(failed)} do not prefer their own source"
         if not force:
             raise UserError(f"{words}; train them longer, or pass --force")
-        log.warning("%s; used all the same", words)
+        _say_once(f"{words}; used all the same, as --force asks")
     return found
+
+
+@functools.cache
+def _say_once(words: str) -> None:
+    log.info(words)
 
 
 def prior_marks(priors: Mapping[str, str]) -> dict[str, str]:
@@ -131,15 +148,23 @@ def find_separator(
     Raises:
         UserError: there is no such model, or it is a prior.
     """
-    found, why = (model, "as it was named") if model else _chosen(root, toys, box)
-    log.info("the model is %s (%s)", found, why)
+    found, why = (model, "as named") if model else _chosen(root, toys, box)
     if found == BUNDLED:
-        directory = pretrained.directory(box)
-        return BUNDLED, str(directory), checkpoint.load_separator(directory)
-    uri = exact_model(found, tracking_uri)
-    cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(root) else Path(root)
-    directory = resolve_model(uri, tracking_uri, cache / CACHE).absolute()
-    return uri, str(directory), checkpoint.load_separator(directory)
+        uri, directory = BUNDLED, pretrained.directory(box)
+    else:
+        uri = exact_model(found, tracking_uri)
+        cache = Path("~/.vsep_ray").expanduser() if storage.is_remote(root) else Path(root)
+        directory = resolve_model(uri, tracking_uri, cache / CACHE).absolute()
+    separator = checkpoint.load_separator(directory)
+    kind = "toy waves, " if learned_from_toys(str(directory)) else ""
+    log.info("model %s (%s%s); %s", uri, kind, in_words(separator), why)
+    return uri, str(directory), separator
+
+
+def in_words(what: CropStore | Separator) -> str:
+    """Returns the format and the sources of crops or of a model, in words."""
+    channels = {1: "mono", 2: "stereo"}.get(what.channels, f"{what.channels} channels")
+    return f"{what.sample_rate:,} Hz {channels}: {', '.join(what.sources)}"
 
 
 def _chosen(root: str, toys: bool, box: Path) -> tuple[str, str]:
@@ -206,11 +231,6 @@ def _trained_priors(run_id: str, root: str) -> str:
 
 
 def _check_format(source: str, directory: str, wanted: CropStore | Separator) -> None:
-    if not storage.exists(storage.join(directory, "config.json")):
-        raise UserError(
-            f"no prior of source {source!r} in {directory}; "
-            f"train it with jobs/train_priors.py --sources {source}"
-        )
     description = _read_json(directory, "config.json")
     format_ = (description.get("sample_rate"), description.get("channels"))
     if format_ != (wanted.sample_rate, wanted.channels):

@@ -46,5 +46,5 @@ def _made(joined: CropStore, stores: Sequence[CropStore], drop: bool) -> CropSto
         log.warning("%s", words)
     task = ray.remote(hear)
     tasks = [task.remote(*which) for which in to_hear(joined, stores)]
-    heard = [h for each in gathered(tasks, "part files listened to") for h in each]
+    heard = [h for each in gathered(tasks, "listening for equal music", "part files") for h in each]
     return joining.finish(joined, stores, heard, drop)

@@ -4,17 +4,18 @@ import dataclasses
 import functools
 import json
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray.data
 
 from vsep_ray import storage
 from vsep_ray.cluster.data_page import write_page
-from vsep_ray.cluster.runtime.progress import EVERY_SECONDS
+from vsep_ray.cluster.runtime import talk
+from vsep_ray.cluster.runtime.progress import Done, Progress, duration
 from vsep_ray.cluster.runtime.tracked_run import git_revision
-from vsep_ray.config import fingerprint, to_dict
+from vsep_ray.config import UserError, fingerprint, to_dict
 from vsep_ray.crops import store as crops
 from vsep_ray.crops import writing
 from vsep_ray.crops.part_files import Open
@@ -25,6 +26,8 @@ from vsep_ray.presets import PrepareCropsConfig
 from vsep_ray.survey import preview
 
 log = logging.getLogger(__name__)
+INSTRUMENTS = ("vocals", "drums", "bass", "guitar", "piano", "other")
+"""Folders of these names say by themselves what they hold."""
 MAX_TASKS = 1_000
 """A plan of Ray Data has at most this number of blocks: a million tracks do not make a million tasks."""
 
@@ -53,11 +56,12 @@ def prepare(config: PrepareCropsConfig) -> dict[str, Any]:
     layout, units = _layout(config)
     writing.begin(layout, config.fresh)
     if storage.exists(storage.join(layout.uri, crops.STORE_FILE)):
-        log.info("%s is complete", layout.uri)
+        log.info("%s is there already, complete", layout.uri)
         store = crops.CropStore.open(layout.uri)
     else:
         missing = _missing(layout, units)
-        log.info("%d of %d units are missing in %s", len(missing), len(units), layout.uri)
+        there = f"it goes on: {len(units) - len(missing)} of {len(units)} parts are there"
+        log.info("crops into %s%s", layout.uri, f"; {there}" if len(missing) < len(units) else "")
         write_units(layout, missing, functools.partial(config.dataset.open, crop=config.crop))
         store = writing.finish(layout, writing.records(layout.uri), git_revision())
     return _figures(store, units, config.max_failed)
@@ -73,20 +77,38 @@ def plan(config: PrepareCropsConfig) -> dict[str, Any]:
     return {
         "tracks": {s: len({t.id for unit in units if unit.split == s for t in unit.tracks}) for s in names},
         "sources": list(layout.sources),
+        "files": _files(units),
         "fingerprint": layout.fingerprint,
         "output": layout.uri,
     }
 
 
+def closing(config: PrepareCropsConfig, figures: Mapping[str, Any]) -> list[talk.Line]:
+    """Returns what is said of a store at the end of the job."""
+    hours = duration(figures["audio_seconds"])
+    bad = figures["quarantined"]
+    return [
+        ("", f"{figures['crops']:,} crops of {figures['tracks']:,} songs, {hours}"),
+        ("sources", ", ".join(figures["sources"])),
+        ("unusable", f"{bad} files; why: {figures['output']}/_quarantine.parquet" if bad else ""),
+        ("crops", figures["output"]),
+        ("page", figures["page"]),
+        ("next", talk.command("train_separator", config, "--preset", "laptop", "--crops", figures["output"])),
+    ]
+
+
+def _files(units: Sequence[writing.Unit]) -> dict[str, int]:
+    """Returns source -> how many files it has."""
+    return dict(Counter(source for unit in units for track in unit.tracks for source, _ in track.uses))
+
+
 def _preview(layout: crops.CropStore, tracks: Sequence[Track], config: PrepareCropsConfig) -> str:
     chosen, looks = preview.choose(tracks), []
     glimpse = functools.partial(config.dataset.glimpse, crop=config.crop, most=preview.GLIMPSE)
-    said = time.monotonic()
-    for track in chosen:
-        looks.append(preview.look_at(track, layout, glimpse))
-        if time.monotonic() > said + EVERY_SECONDS:
-            said = time.monotonic()
-            log.info("read %d of %d songs", len(looks), len(chosen))
+    with Progress("a look at the data", "songs", Done(total=len(chosen))) as progress:
+        for track in chosen:
+            looks.append(preview.look_at(track, layout, glimpse))
+            progress.tell(len(looks))
     return preview.describe(tracks, looks)
 
 
@@ -95,6 +117,7 @@ def _layout(config: PrepareCropsConfig) -> tuple[crops.CropStore, list[writing.U
     dataset = config.dataset
     found = dataset.find()
     sources = config.sources or registry.sources_of(found)
+    _check_map(config, sources)
     kept = registry.select(found, sources)
     tracks = registry.assign(kept, config.valid_fraction, config.test_fraction)
     inventory = dataset.inventory(tracks)
@@ -118,6 +141,22 @@ def _layout(config: PrepareCropsConfig) -> tuple[crops.CropStore, list[writing.U
         fingerprint=mark,
     )
     return layout, writing.divide(tracks, inventory.sizes)
+
+
+def _check_map(config: PrepareCropsConfig, sources: Sequence[str]) -> None:
+    """Refuses a class that no pair of ``--map`` gives a source, where nobody chose sources: it would become
+    one of its own.
+
+    Raises:
+        UserError: the classes, and how to take them or leave them out.
+    """
+    named = {pair.partition("=")[0] for pair in getattr(config.dataset, "map", ())}
+    strangers = [s for s in sources if s not in named and s not in INSTRUMENTS]
+    if named and strangers and not config.sources:
+        raise UserError(
+            f"no pair of --map matches {', '.join(strangers)}, which would be sources of their own; give "
+            f"them pairs too, or choose by --sources {' '.join(sorted(named))}"
+        )
 
 
 def write_units(layout: crops.CropStore, units: Sequence[writing.Unit], open_track: Open) -> None:
@@ -158,15 +197,14 @@ def _each(units: Sequence[writing.Unit], do: Callable[[writing.Unit], Any]) -> l
     dataset = ray.data.from_items(rows, override_num_blocks=min(len(rows), MAX_TASKS))
     dataset.context.max_errored_blocks = -1  # a dead process loses its block, not the job
     done: list[str] = []
-    said = time.monotonic()
     # without a limit Ray starts a task that kills its process again for ever
-    for row in dataset.map(functools.partial(writing.attempt, do=do), max_retries=0).iter_rows():
-        if row["error"]:
-            raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")
-        done.append(row["key"])
-        if time.monotonic() > said + EVERY_SECONDS:
-            said = time.monotonic()
-            log.info("%d of %d units", len(done), len(units))
+    written = dataset.map(functools.partial(writing.attempt, do=do), max_retries=0).iter_rows()
+    with Progress("crops", "parts", Done(total=len(units))) as progress:
+        for row in written:
+            if row["error"]:
+                raise RuntimeError(f"unit {row['key']} failed:\n{row['error']}")
+            done.append(row["key"])
+            progress.tell(len(done))
     return done
 
 
@@ -178,11 +216,13 @@ def _missing(layout: crops.CropStore, units: Sequence[writing.Unit]) -> list[wri
 def _figures(store: crops.CropStore, units: Sequence[writing.Unit], max_failed: float) -> dict[str, Any]:
     planned = sum(len(unit.tracks) for unit in units)
     stored = sum(len(record.tracks) for record in writing.records(store.uri))
+    seconds = round(sum(s.seconds for s in store.splits.values()), 3)
     return {
         "status": "failed" if planned - stored > max_failed * planned else "done",
         "tracks": sum(s.tracks for s in store.splits.values()),
         "crops": sum(s.crops for s in store.splits.values()),
-        "seconds": round(sum(s.seconds for s in store.splits.values()), 3),
+        "seconds": seconds,
+        "audio_seconds": seconds,  # what the key before it means
         "quarantined": store.quarantined,
         "fingerprint": store.fingerprint,
         "content": store.content,

@@ -1,6 +1,8 @@
 """Every job takes some common fields."""
 
+import os
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,6 +16,13 @@ Device = Literal["auto", "cpu", "gpu"]
 def torch_device(device: Device) -> torch.device:
     """Returns where a process that Ray gave a GPU, or none, computes."""
     return torch.device("cuda" if device != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def storage_root(named: str = "") -> str:
+    """Returns the absolute path, or the URI, of the storage that is named, else of $VSEP_STORAGE, else of
+    ~/.vsep_ray."""
+    root = (named or os.environ.get("VSEP_STORAGE") or "~/.vsep_ray").removeprefix("file://")
+    return root if "://" in root else str(Path(root).expanduser().resolve())
 
 
 def set_above(job: str, *more: str) -> dict[str, str]:
@@ -49,6 +58,8 @@ class JobConfig:
     """The job prints the resolved config and the plan, and touches nothing."""
     fresh: bool = option(False, role="manner")
     """The job starts afresh where the same command would resume."""
+    verbose: bool = option(False, role="manner")
+    """The log has also what Ray, its workers and MLflow say, and where each line comes from."""
 
     def places(self) -> dict[str, str]:
         """Returns where this job's things lie and are shown, as fields that every other job has too."""

@@ -1,5 +1,6 @@
 """What breaks when Ray changes the private names that are used."""
 
+import inspect
 import time
 
 import pytest
@@ -55,3 +56,16 @@ def test_a_stream_rests_while_nobody_takes_what_is_ready(ray_session, monkeypatc
     while ray_private.REST_SECONDS not in rested:
         sleep(0.1)
     assert sorted([first["id"], *(row["id"] for row in rows)]) == list(range(30))
+
+
+@pytest.mark.ray
+def test_what_the_cluster_says_of_itself_is_a_line_of_the_log(ray_session, caplog, monkeypatch):
+    """Else raylet's warnings stand between the lines of a job."""
+    from ray._private import worker
+
+    monkeypatch.setattr(worker, "print_to_stdstream", worker.print_to_stdstream)
+    ray_private.hear_in_log()
+    with caplog.at_level("DEBUG", logger=ray_private.__name__):
+        worker.print_to_stdstream({"lines": ["8 workers have been started"], "is_err": False}, False)
+    assert caplog.messages == ["ray: 8 workers have been started"]
+    assert "print_to_stdstream(" in inspect.getsource(worker.listen_error_messages)

@@ -1,6 +1,7 @@
 """What tells a track that is done from one that must be done again."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pyarrow as pa
@@ -14,8 +15,11 @@ from vsep_ray.config import fingerprint, what_counts
 from vsep_ray.methods import RefineConfig
 from vsep_ray.presets import SeparateCatalogConfig
 from vsep_ray.priors import ScoreConfig
+from vsep_ray.separators import Separator, SeparatorConfig
+from vsep_ray.separators.spectrogram_unet import SpectrogramUNetConfig
 from vsep_ray.streaming import Selection
 
+BACKBONE = SpectrogramUNetConfig(n_fft=64, hop=32, width=4, blocks=1)
 CHANGES_STEMS = {"template", "format", "subtype", "chunk_seconds", "overlap", "sources", "samples"}
 
 
@@ -89,3 +93,24 @@ def test_priors_count_where_a_method_asks_them(tmp_path, separator_directory, pr
 def test_catalogs_of_one_name_have_folders_of_their_own():
     assert default_name("/a/music") != default_name("/b/music")
     assert default_name("/a/music").startswith("music-")
+
+
+@pytest.mark.parametrize(
+    ("rate", "channels", "how", "words"),
+    [
+        (44_100, 2, "each", []),
+        (16_000, 1, "each", ["hears up to 8,000 Hz: of 2 files looked at 1 go higher, .* goes to 'other'"]),
+        (
+            16_000,
+            1,
+            "middle",
+            ["8,000 Hz", "is mono: of 2 .* 1 are not, and what differs between their sides"],
+        ),
+    ],
+)
+def test_what_a_model_cannot_hear_is_said(rate, channels, how, words):
+    infos = [io.AudioInfo(44_100, 2, 10), io.AudioInfo(8_000, 1, 10)]
+    config = SeparatorConfig(("bass", "other"), rate, channels, (1.0, 1.0), backbone=BACKBONE)
+    told = plan.losses(infos, Separator(config), how)
+    assert len(told) == len(words)
+    assert all(re.search(w, t) for w, t in zip(words, told, strict=True)), told

@@ -65,7 +65,9 @@ def run(tmp_path, tracking_uri, monkeypatch):
         monkeypatch.setattr(train_fn_utils, "_train_fn_utils", utils)
         place = {"experiment": "test", "run_name": name, "spool": tmp_path / "spool"}
         tracker = Tracker.start(tracking_uri, **place)
-        launch = Launch(name, str(tmp_path), tracking_uri, tracker.run_id, ResourcesConfig(), 1, {"by": "me"})
+        launch = Launch(
+            name, str(tmp_path), tracking_uri, tracker.run_id, ResourcesConfig(), 1, name, {"by": "me"}
+        )
         try:
             assert loop.work({"task": task, "launch": launch}) is None
         finally:
@@ -140,7 +142,7 @@ def test_a_user_s_mistake_comes_back_as_words(store, tmp_path, monkeypatch):
 
     task = Mistaken(**vars(prior_task(store)))
     monkeypatch.setattr(train_fn_utils, "_train_fn_utils", Kept(tmp_path / "x", task.streams()))
-    launch = Launch("x", str(tmp_path), "", "", ResourcesConfig(), 1)
+    launch = Launch("x", str(tmp_path), "", "", ResourcesConfig(), 1, "x")
     assert loop.work({"task": task, "launch": launch}) == "no such prior"
     divided = dataclasses.replace(launch, resources=ResourcesConfig(cache_mib=0))
     with pytest.raises(UserError, match="no such prior"):
@@ -160,6 +162,8 @@ def test_of_two_averages_the_one_that_scores_better_is_kept(criterion, chosen):
     state = FitState.create(torch.nn.Linear(1, 1, bias=False), config)
     state.average["weight"].fill_(1.0), state.slow["weight"].fill_(2.0)
     task = SimpleNamespace(criterion=criterion, validate=validate)
-    number, metrics = loop.Reporter(task, None, None, 0)._validated(state, None)
+    number, metrics = loop.Reporter(task, SimpleNamespace(name="x", group="x"), None, 0)._validated(
+        state, None
+    )
     assert number == chosen and metrics["score"] == chosen + 1
     assert seen == ([1.0, 2.0] if criterion else [1.0])

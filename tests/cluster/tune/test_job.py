@@ -52,7 +52,7 @@ def trial(config):
             Path(folder, place, name).mkdir(parents=True, exist_ok=True)
         record = {"step": steps, "validation": dict.fromkeys(metrics, -point["beta"])}
         Path(folder, "models", name, "provenance.json").write_text(json.dumps(record))
-        launch = Launch(name, folder, "", run_id, None, 1)
+        launch = Launch(name, folder, "", run_id, None, 1, name)
         return {
             "task": SimpleNamespace(fit=SimpleNamespace(steps=steps)),
             "launch": launch,

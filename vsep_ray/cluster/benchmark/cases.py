@@ -68,7 +68,9 @@ class Row:
 def training(config: BenchmarkConfig, store: CropStore, tracker: Tracker, folder: str) -> Row:
     """Measures steps per second of one worker of Ray Train that Ray Data feeds, against a plain loop."""
     task = task_of(TrainSeparatorConfig(separator=config.separator, fit=config.fit, storage=folder), store)
-    launch = Launch("benchmark", folder, config.tracking_uri, tracker.run_id, ResourcesConfig(), 1)
+    launch = Launch(
+        "benchmark", folder, config.tracking_uri, tracker.run_id, ResourcesConfig(), 1, "benchmark"
+    )
     bare = bare_training(task, store)
     started = time.time()
     train(task, launch, f"{folder}/models/trained")

@@ -17,7 +17,7 @@ memory     peak of the process that separates the long file        the same for 
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from vsep_ray.cluster.benchmark.catalog import ledger, scaling, separation, song
 from vsep_ray.cluster.benchmark.data import make_music, preparing, reading, writing
 from vsep_ray.cluster.benchmark.rendering import rendering
 from vsep_ray.cluster.prepare_crops import prepare
+from vsep_ray.cluster.runtime import talk
 from vsep_ray.cluster.runtime.tracked_run import start_run
 from vsep_ray.cluster.separate.settings import WorkerSettings
 from vsep_ray.cluster.train.launch import with_format
@@ -51,7 +52,7 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
     if config.fit.steps < 2 * config.fit.log_every:
         raise UserError("--fit.steps must be at least twice --fit.log-every: the first window is start-up")
     with (
-        start_run(config, "benchmark", f"benchmark-{config.preset}") as tracker,
+        start_run(config, "benchmark", f"benchmark, {config.preset}") as tracker,
         tempfile.TemporaryDirectory(prefix="vsep-benchmark-") as folder,
     ):
         recipe = replace(
@@ -63,8 +64,12 @@ def run(config: BenchmarkConfig) -> dict[str, Any]:
         rows = _measure(config, store, music, tracker)
         tracker.text(table(rows), "benchmark.md")
         tracker.metrics({f"{row.case}/ratio": row.ratio for row in rows})
-    print(table(rows), flush=True)
-    return {"run_id": tracker.run_id, "rows": [row.to_dict() for row in rows]}
+    return {"run_id": tracker.run_id, "rows": [row.to_dict() for row in rows], "table": table(rows)}
+
+
+def closing(config: BenchmarkConfig, figures: Mapping[str, Any]) -> list[talk.Line]:
+    """Returns what is said at the end of the job: the table."""
+    return [("", figures["table"])]
 
 
 def plan(config: BenchmarkConfig) -> dict[str, Any]:

@@ -5,15 +5,14 @@ scored there, so that the numbers are of the model and not of a resampler; what 
 kHz is not in them.
 """
 
+import dataclasses
 import functools
-import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
 import ray
 import torch
 
@@ -21,6 +20,7 @@ from vsep_ray import storage
 from vsep_ray.cluster.evaluate import examples
 from vsep_ray.cluster.evaluate.contenders import Contender, Excerpt, excerpts, find_contenders
 from vsep_ray.cluster.evaluate.examples import Portion
+from vsep_ray.cluster.evaluate.report import closing, record
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import start_run
@@ -28,11 +28,10 @@ from vsep_ray.config import UserError, fingerprint, short_name, to_dict
 from vsep_ray.datasets.streams import BadFileError
 from vsep_ray.evaluation.scores import CEILING, FLOOR, Score, aggregate, score_track, worst_first
 from vsep_ray.presets import EvaluateConfig
-from vsep_ray.report.figures import score_figure, uncertainty_figure
 from vsep_ray.report.page import page
 from vsep_ray.streaming import Selection
-from vsep_ray.tracking import Tracker
 
+__all__ = ["closing", "plan", "run"]
 log = logging.getLogger(__name__)
 
 
@@ -65,12 +64,11 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
     selection = examples.scored(config, portions, first.separator)
     dataset = short_name(type(config.dataset))
     name = f"evaluate-{dataset}-{_identity(config, contenders)}"
-    with start_run(
-        config, "evaluation", name, tags={"model_uri": first.uri, "regime": first.regime}
-    ) as tracker:
+    title, tags = f"evaluation on {dataset}", {"model_uri": first.uri, "regime": first.regime}
+    given = dataclasses.replace(config, model=tuple(c.uri for c in contenders))
+    with start_run(config, "evaluation", title, tags=tags, params=given) as tracker:
         result = _score_all(config, portions, contenders, selection)
         figures = _figures(config, contenders, result)
-        print(table(figures["methods"]))
         heard = _listen(config, result.scores, portions, contenders, selection)
         report = storage.join(config.storage, "reports", f"{name}.html")
         clips = [clip for e in heard for clip in e.clips]
@@ -78,7 +76,7 @@ def run(config: EvaluateConfig) -> dict[str, Any]:
         title = f"Separation of {dataset}: regime {', regime '.join(c.name for c in contenders)}"
         html = page(title, result.scores, clips, facts)
         storage.write_bytes(report, html.encode())
-        _record(tracker, figures, result.scores, html, heard, selection.stems)
+        record(tracker, figures, result.scores, html, heard, selection.stems)
         return {"run_id": tracker.run_id, **figures, "report": report}
 
 
@@ -94,27 +92,6 @@ def plan(config: EvaluateConfig) -> dict[str, Any]:
     }
 
 
-def table(methods: Mapping[str, Any]) -> str:
-    """Returns floor, contenders and oracle as text, overall and per source.
-
-    Cells are SI-SDR / SDR as means and medians in dB; the last column says how many times faster than real
-    time one worker was.
-    """
-    names = [*next(iter(methods.values()))["sources"], None]
-    head = f"{'dB: SI-SDR / SDR, mean (median)':<32}" + "".join(f"{n or 'all':>34}" for n in names)
-    lines = [f"{head}{'x real time':>14}"]
-    for method, summary in methods.items():
-        cells = [summary["sources"][n] if n else summary for n in names]
-        texts = "".join(f"{_pair(c['si_sdr_db'])} / {_pair(c['sdr_db'])}".rjust(34) for c in cells)
-        lines.append(f"{method:<32}{texts}{summary.get('realtime_factor', '-'):>14}")
-    return "\n".join(lines)
-
-
-def _pair(summary: Mapping[str, float | None]) -> str:
-    mean, median = summary["mean"], summary["median"]
-    return "-" if mean is None or median is None else f"{mean:.2f} ({median:.2f})"
-
-
 def _identity(config: EvaluateConfig, contenders: Sequence[Contender]) -> str:
     options = to_dict([config.refine, config.langevin]) if any(c.joint for c in contenders) else []
     data = [to_dict(config.dataset), config.max_tracks, config.priors, options]
@@ -128,7 +105,7 @@ def _score_all(
     contenders: Sequence[Contender],
     selection: Selection,
 ) -> _Result:
-    parts = _over(portions, _score_portion, config, contenders, selection, config.bsseval)
+    parts = _over(portions, "evaluation", _score_portion, config, contenders, selection, config.bsseval)
     errors = [p for p in parts if isinstance(p, str)]
     good = [p for p in parts if isinstance(p, _Result)]
     for message in errors:
@@ -145,12 +122,17 @@ def _score_all(
 
 
 def _over(
-    portions: Sequence[Portion], do: Any, config: EvaluateConfig, contenders: Sequence[Contender], *more: Any
+    portions: Sequence[Portion],
+    what: str,
+    do: Any,
+    config: EvaluateConfig,
+    contenders: Sequence[Contender],
+    *more: Any,
 ) -> list[Any]:
     """Returns what a function of a portion and the contenders returns, for each portion in parallel."""
     shared = ray.put(list(contenders))
     task = capacity.on_device(do, config.device)
-    return gathered([task.remote(portion, shared, *more) for portion in portions], "portions done")
+    return gathered([task.remote(portion, shared, *more) for portion in portions], what, "portions")
 
 
 def _score_portion(
@@ -214,34 +196,5 @@ def _listen(
     worst = worst_first(scores)[: config.listening_tracks]
     if not worst:
         return []
-    parts = _over(portions, excerpts, config, contenders, selection, worst)
+    parts = _over(portions, "sounds for the page", excerpts, config, contenders, selection, worst)
     return sorted((e for part in parts for e in part), key=lambda e: worst.index(e.track))
-
-
-def _record(
-    tracker: Tracker,
-    figures: Mapping[str, Any],
-    scores: Sequence[Score],
-    html: str,
-    heard: Sequence[Excerpt],
-    sources: Sequence[str],
-) -> None:
-    tracker.metrics(dict(_numbers(figures)))
-    tracker.text(html, "report.html")
-    tracker.text(pd.DataFrame(scores).to_csv(index=False), "scores.csv")
-    tracker.text(json.dumps(figures, indent=1), "figures.json")
-    tracker.figure(score_figure(scores), "scores.png")
-    for e in heard:
-        folder = e.track.replace("/", "_")
-        spread = uncertainty_figure(e.predicted.numpy(), e.actual.numpy(), e.frame_seconds, sources)
-        tracker.figure(spread, f"uncertainty/{folder}.png")
-        for clip in e.clips:
-            tracker.audio(clip.audio, clip.sample_rate, f"audio/{folder}/{clip.name}-{clip.method}.wav")
-
-
-def _numbers(figures: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, float]]:
-    for name, value in figures.items():
-        if isinstance(value, Mapping):
-            yield from _numbers(value, f"{prefix}{name}/")
-        elif isinstance(value, int | float):
-            yield f"{prefix}{name}", value

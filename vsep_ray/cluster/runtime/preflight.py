@@ -87,14 +87,19 @@ class Check:
     detail: str
 
 
+LEVELS = {"warning": logging.WARNING}
+"""What is well is said only where somebody wants to hear everything."""
+
+
 def require(needs: Needs) -> list[Check]:
-    """Runs `checks`, logs the table, and refuses where one failed.
+    """Runs `checks`, logs what it finds, and refuses where one failed.
 
     Raises:
         UserError: the failed checks, with their cures.
     """
     table = checks(needs)
-    log.info("before any work:\n%s", "\n".join(f"  {c.status:8}{c.name:10}{c.detail}" for c in table))
+    for check in table:
+        log.log(LEVELS.get(check.status, logging.DEBUG), "%s: %s", check.name, check.detail)
     if failed := [f"{c.name}: {c.detail}" for c in table if c.status == "failed"]:
         raise UserError("; ".join(failed))
     return table

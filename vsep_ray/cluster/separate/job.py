@@ -13,7 +13,8 @@ A track that kills its process each time ends as a failed row of stage ``crash``
 import contextlib
 import logging
 import time
-from collections.abc import Iterator, Sequence
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -25,12 +26,13 @@ from vsep_ray import storage
 from vsep_ray.catalog.ledger import LedgerRow
 from vsep_ray.chunking import BATCH_SIZE
 from vsep_ray.cluster.inputs import shared
-from vsep_ray.cluster.runtime import capacity
-from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.runtime import capacity, talk
+from vsep_ray.cluster.runtime.progress import Progress
+from vsep_ray.cluster.runtime.tracked_run import forget_run, start_run
 from vsep_ray.cluster.separate import report
+from vsep_ray.cluster.separate.follower import Follower
 from vsep_ray.cluster.separate.plan import Work, plan, prepare
 from vsep_ray.cluster.separate.pool import pool, results
-from vsep_ray.cluster.separate.progress import Progress
 from vsep_ray.cluster.separate.settings import Assignment, WorkerSettings
 from vsep_ray.cluster.separate.worker import Worker, saturating_batch, staging_root
 from vsep_ray.config import UserError, fingerprint
@@ -58,10 +60,12 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
             folder; nothing was touched then.
     """
     work, started = prepare(config), time.perf_counter()
+    given = replace(config, model=work.settings.model_uri, output=work.settings.output, sources=work.stems)
+    tags, unfinished = report.provenance(work.settings), f"catalog-{fingerprint(work.settings.output)}"
     name = work.settings.output.rstrip("/").rpartition("/")[2]
     with (
         _alone(work.settings.output),
-        start_run(config, "catalog", name, tags=report.provenance(work.settings)) as tracker,
+        start_run(config, "catalog", f"catalog {name}", name=unfinished, tags=tags, params=given) as tracker,
     ):
         log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
         if whole := [a.track for a in work.todo if a.whole]:
@@ -72,17 +76,40 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         tracker.dataset(name, fingerprint([track.id for track in work.tracks]), config.catalog)
         _void(work)
         directory = shared(work.settings.model_uri, work.settings.directory, config.storage)
-        settings = _sized(replace(work.settings, directory=directory, run=tracker.run_id))
+        # a run of MLflow that goes on has rows of an earlier start
+        this = f"{tracker.run_id}+{uuid.uuid4().hex[:8]}"
+        settings = _sized(replace(work.settings, directory=directory, run=this))
         work = replace(work, settings=settings, before=work.before[:0])
-        progress = Progress(work.ledger, tracker.run_id, len(work.todo), tracker, config.max_alike)
-        with system_metrics(tracker):
-            stopped = _separate(work, worker, progress)
+        follower = Follower(work.ledger, this, len(work.todo), tracker, config.max_alike)
+        with system_metrics(tracker), Progress("separation", "tracks", follower.look(), follower.look):
+            stopped = _separate(work, worker, follower)
+            follower.poll()
         ledger = _tidy(work)
         table = _of_catalog(work)
         figures = _figures(work, table, time.perf_counter() - started, stopped)
         page = report.record(tracker, work, table, figures)
         tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
+        forget_run(config.storage, unfinished)
         return {"run_id": tracker.run_id, **figures, "ledger": ledger, "report": page}
+
+
+def closing(config: SeparateCatalogConfig, figures: Mapping[str, Any]) -> list[talk.Line]:
+    """Returns what is said at the end of the job: totals, reasons of failures, where the stems are."""
+    counts = {
+        "separated": figures["separated"], "there before": figures["skipped"],
+        "failed": figures["failed"], "not reached": figures["undone"],
+    }  # fmt: skip
+    told = ", ".join(f"{number:,} {words}" for words, number in counts.items() if number)
+    speed = f"; {figures['realtime_factor']:.1f} x real time" if figures["separated"] else ""
+    stages = figures["reasons"].items()
+    reasons = "; ".join(f"{v['tracks']} at stage {stage}, such as {v['such_as']}" for stage, v in stages)
+    cure = "; when that is mended, add --retry-failed to the same command"
+    return [
+        ("", f"{figures['tracks']:,} tracks: {told}{speed}"),
+        ("failed", reasons + cure if reasons else ""),
+        ("stems", figures["output"]),
+        ("page", figures["report"]),
+    ]
 
 
 def _sized(settings: WorkerSettings) -> WorkerSettings:
@@ -95,7 +122,7 @@ def _sized(settings: WorkerSettings) -> WorkerSettings:
     return replace(settings, config=replace(config, batch_size=size))
 
 
-def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | None:
+def _separate(work: Work, worker: type[Worker], follower: Follower) -> str | None:
     """Does all that is to do, and returns why it had to stop, or None if it came to its end."""
     todo = work.todo
     s = work.settings
@@ -103,8 +130,8 @@ def _separate(work: Work, worker: type[Worker], progress: Progress) -> str | Non
     with pool(worker, s, size, s.config.device) as actors:
         for limit in GROUPS:
             for fatal in results(actors, _grouped(todo, size, limit)):
-                progress.glance()
-                if stop := fatal or progress.stop:
+                follower.glance()
+                if stop := fatal or follower.stop:
                     log.error(stop)
                     return stop
             if not (todo := _lost(work)):
@@ -177,6 +204,19 @@ def _of_catalog(work: Work) -> pa.Table:
     return table.filter(pc.and_(same, pc.is_in(table["track"], tracks)))
 
 
+def _reasons(table: pa.Table) -> dict[str, dict[str, Any]]:
+    """Returns stage -> how many tracks failed at it, and the words of one of them."""
+    failed = table.filter(pc.equal(table["status"], "failed"))
+    first = {row["stage"]: row for row in failed.select(["stage", "track", "message"]).to_pylist()[::-1]}
+    return {
+        row["values"]: {
+            "tracks": row["counts"],
+            "such_as": "{track}: {message}".format(**first[row["values"]]),
+        }
+        for row in pc.value_counts(failed["stage"]).to_pylist()
+    }
+
+
 def _figures(work: Work, table: pa.Table, wall_seconds: float, stopped: str | None) -> dict[str, Any]:
     is_separated = pc.equal(table["status"], "separated")  # masks: the rows of a million tracks are 250 MB
     is_new = pc.and_(is_separated, pc.equal(table["run"], work.settings.run))
@@ -191,6 +231,7 @@ def _figures(work: Work, table: pa.Table, wall_seconds: float, stopped: str | No
         "skipped": separated - new,
         "failed": failed,
         "undone": total - len(table),
+        "reasons": _reasons(table),
         "audio_seconds": round(audio_seconds, 3),
         "wall_seconds": round(wall_seconds, 3),
         "realtime_factor": round(audio_seconds / max(1e-9, wall_seconds), 3),

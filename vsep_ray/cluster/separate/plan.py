@@ -1,7 +1,10 @@
 """What a catalog has to separate, and what is left of it, is settled before anything is touched."""
 
+import contextlib
+import logging
+import os
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +14,7 @@ import pyarrow.compute as pc
 from vsep_ray import checkpoint, storage
 from vsep_ray.audio import io
 from vsep_ray.audio.formats import AudioError, holds, libsndfile_subtype
+from vsep_ray.bounds import check_values
 from vsep_ray.catalog import listing
 from vsep_ray.catalog.ledger import Ledger
 from vsep_ray.cluster.inputs import find_separator, prior_directories, prior_marks
@@ -20,10 +24,15 @@ from vsep_ray.config import UserError, fingerprint, what_counts
 from vsep_ray.datasets import manifest
 from vsep_ray.datasets.track import Track
 from vsep_ray.presets import SeparateCatalogConfig
+from vsep_ray.separators import Separator
 from vsep_ray.streaming import FOUR, SIX, Selection
+from vsep_ray.streaming.selection import OTHER
 
+log = logging.getLogger(__name__)
 PROBED = 200
 """An estimate reads this number of headers."""
+GLANCED = 10
+"""A run looks at this number of headers, to say what the model cannot hear of such files."""
 PROBED_REMOTE = 10
 """An estimate reads this number of files in a bucket, from where they come whole."""
 PLANNING = (
@@ -65,7 +74,8 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     Raises:
         UserError: a catalog, model, format, stem or template that cannot work.
     """
-    _check(config)
+    check_values(config)
+    libsndfile_subtype(config.format, config.subtype)
     root = storage.absolute(config.catalog)
     tracks = listing.read_catalog(root)
     uri, directory, separator = find_separator(config.model, config.storage, config.tracking_uri)
@@ -91,7 +101,10 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     priors = prior_directories(config.priors, config.storage, separator, force=True) if asks else {}
     models = {"model": checkpoint.identity(directory), **({"priors": prior_marks(priors)} if asks else {})}
     settings = WorkerSettings(config, directory, uri, fingerprint(models | options), output, priors=priors)
-    return Work(settings, stems, tracks, before, _todo(settings, tracks, before, whole))
+    todo = _todo(settings, tracks, before, whole)
+    for words in losses(_probed(todo, GLANCED), separator, config.channels):
+        log.warning(words)
+    return Work(settings, stems, tracks, before, todo)
 
 
 def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
@@ -102,9 +115,7 @@ def plan(config: SeparateCatalogConfig) -> dict[str, Any]:
     ``keep_their_ending`` how many have stems in a folder named with it, since another has the same name.
     """
     work = prepare(config)
-    count = PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED
-    probed = work.todo[:: max(1, -(-len(work.todo) // count))]
-    infos = [info for assignment in probed if (info := _probe(assignment.uri))]
+    infos = _probed(work.todo, PROBED_REMOTE if storage.is_remote(config.catalog) else PROBED)
     share = len(work.todo) / max(1, len(infos))
     hours = share * sum(i.length / i.sample_rate for i in infos) / 3600
     samples = share * sum(i.length * i.channels for i in infos)
@@ -135,23 +146,6 @@ def default_name(root: str) -> str:
     """
     fixed = re.sub(r"/[^/]*[*?\[].*", "", root.rstrip("/"))
     return re.sub(r"[^\w.-]+", "_", fixed.rpartition("/")[2]) + "-" + fingerprint(root)[:6]
-
-
-def _check(config: SeparateCatalogConfig) -> None:
-    libsndfile_subtype(config.format, config.subtype)
-    if not config.catalog:
-        raise UserError(
-            "--catalog is missing: a folder, glob, .csv or .parquet manifest, or file; "
-            "jobs/separate_catalog.py --catalog FOLDER"
-        )
-    if not 0 <= config.overlap <= 0.5:
-        raise UserError(f"--overlap must lie in [0, 0.5], got {config.overlap}")
-    if config.chunk_seconds <= 0 or config.batch_size < 0:
-        raise UserError("--chunk-seconds must be positive, and --batch-size not negative")
-    if config.shifts < 1:
-        raise UserError(f"--shifts must be at least 1, got {config.shifts}")
-    if config.samples < 0 or config.max_alike < 0 or config.listening_tracks < 0:
-        raise UserError("--samples, --max-alike and --listening-tracks must not be negative")
 
 
 def _told(selection: Selection, wanted: tuple[str, ...]) -> list[str]:
@@ -192,6 +186,48 @@ def _finished(rows: pa.Table, settings: WorkerSettings) -> set[str]:
     separated = rows.filter(pc.equal(rows["status"], "separated"))
     tracks = separated if settings.config.retry_failed else rows
     return set(tracks["track"].to_pylist()) - set(Ledger(settings.output).incomplete(separated))
+
+
+def losses(infos: Sequence[io.AudioInfo], separator: Separator, channels: str) -> list[str]:
+    """Returns what a model cannot separate of such files, in words.
+
+    Args:
+        infos: of some files of a catalog.
+        separator: the model.
+        channels: as in `SeparateCatalogConfig`.
+    """
+    rest = f"'{OTHER}'" if OTHER in separator.sources else "all stems alike"
+    of, rate = f"of {len(infos)} files looked at", separator.sample_rate
+    higher = sum(info.sample_rate > rate for info in infos)
+    wider = (
+        sum(info.channels > 1 for info in infos) if separator.channels == 1 and channels == "middle" else 0
+    )
+    told = [
+        (higher, f"hears up to {rate // 2:,} Hz: {of} {higher} go higher, and what they have there"),
+        (wider, f"is mono: {of} {wider} are not, and what differs between their sides"),
+    ]
+    return [f"the model {words} goes to {rest}; --model names another" for number, words in told if number]
+
+
+def _probed(todo: Sequence[Assignment], count: int) -> list[io.AudioInfo]:
+    """Returns what the headers of about ``count`` files, from all over a catalog, say."""
+    some = todo[:: max(1, -(-len(todo) // count))]
+    with _unheard():
+        return [info for assignment in some if (info := _probe(assignment.uri))]
+
+
+@contextlib.contextmanager
+def _unheard() -> Iterator[None]:
+    """A context in which nothing reaches standard error: decoders complain there of damaged files, each in
+    its own words, and the run says the same in better ones."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _probe(uri: str) -> io.AudioInfo | None:

@@ -23,7 +23,7 @@ class WorkerSettings:
         model_uri: the URI of the same model, for the records.
         fingerprint: a hash of the model and all options that change the stems.
         output: folder of the stems and the ledger.
-        run: id of the MLflow run.
+        run: id of the MLflow run, and behind a ``+`` which start of it.
         priors: source -> checkpoint directory of what the method asks; none for amortized.
     """
 

@@ -76,7 +76,7 @@ def dreams(
             layout, source, priors[source], judges, config, step_seed(seed, k), device, precision
         )
     ]
-    gathered(tasks, "batches of dreams, drawn or chosen from")
+    gathered(tasks, "dreams of the priors", "batches")
     return finish(layout, records(uri), git_revision())
 
 
@@ -139,7 +139,6 @@ def _choose(
         priors = {s: checkpoint.load_prior(d).to(torch_device(device)) for s, d in judges.items()}
         with computing(precision, torch_device(device)):
             clips = clips[agreement(clips, source, priors, config.agreement)]
-        print(f"dreams of {source}: {len(clips)} of {config.num} agreed upon", flush=True)
     if len(clips) < FEWEST * config.num:
         raise UserError(
             f"only {len(clips)} of {config.num} dreams of {source} are taken for it by the priors; "

@@ -13,6 +13,8 @@ import ray.train.torch
 from vsep_ray import checkpoint, storage
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.ray_private import let_streams_rest
+from vsep_ray.cluster.runtime.tracked_run import forget_run
+from vsep_ray.cluster.train.board import Board
 from vsep_ray.cluster.train.loop import work
 from vsep_ray.cluster.train.task import Launch, Task
 from vsep_ray.config import UserError, fingerprint, what_counts
@@ -43,7 +45,9 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
         UserError: a mistake of the user that a worker met.
         RuntimeError: the training ended without a checkpoint.
     """
+    board = Board(launch.group, launch.name)
     if done := _finished(task, launch, target):
+        board.post(int(done["trained_steps"]))
         return done
     result: Any = _trainer(task, launch, callbacks).fit()
     if isinstance(result.return_value, str):
@@ -54,6 +58,7 @@ def train(task: Task, launch: Launch, target: str, callbacks: Sequence[Any] = ()
     trained = {"trained_steps": result.metrics["step"]}
     with chosen.as_directory() as folder:
         checkpoint.publish(folder, target, **trained)
+    board.post(trained["trained_steps"])
     return {k: v for k, v in metrics.items() if isinstance(v, (int, float))} | trained
 
 
@@ -130,6 +135,7 @@ def forget(storage_uri: str, name: str) -> None:
     runs = storage.join(storage_uri, "runs")
     for folder in {path.partition("/")[0] for path in storage.list_files(runs) if path.startswith(name)}:
         storage.delete_folder(storage.join(runs, folder))
+    forget_run(storage_uri, name)
 
 
 def default_workers(resources: ResourcesConfig, fit: FitConfig, *, side_by_side: bool) -> int:

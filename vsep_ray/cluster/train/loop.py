@@ -11,6 +11,7 @@ import torch
 
 from vsep_ray import checkpoint
 from vsep_ray.cluster.runtime.tracked_run import spool
+from vsep_ray.cluster.train.board import Board
 from vsep_ray.cluster.train.drawing import batches
 from vsep_ray.cluster.train.task import Launch, Task
 from vsep_ray.config import UserError
@@ -53,9 +54,11 @@ def _fit(task: Task, launch: Launch) -> None:
         else None
     )
     reporter = Reporter(task, launch, tracker, state.step)
-    part = collectives.part(task.fit.batch_size)
+    part, found = collectives.part(task.fit.batch_size), batches(task, launch, state.step)
+    if tracker:
+        found = reporter.board.counted(found, state.step)
     with system_metrics(tracker) if tracker else contextlib.nullcontext():
-        fit(wrapped, batches(task, launch, state.step), task.fit, state=state, part=part, report=reporter)
+        fit(wrapped, found, task.fit, state=state, part=part, report=reporter)
     if tracker:
         tracker.finish()
 
@@ -72,13 +75,17 @@ class Reporter:
 
     def __init__(self, task: Task, launch: Launch, tracker: Tracker | None, saved: int) -> None:
         self.task, self.launch, self.tracker, self.saved = task, launch, tracker, saved
+        self.board = Board(launch.group, launch.name)
+        self._score = ""
 
     def __call__(self, state: FitState, metrics: dict[str, float]) -> None:
         """Logs, and saves where it is time."""
         if self.tracker:
             self.tracker.metrics({f"train/{k}": v for k, v in metrics.items()}, state.step)
+            self.board.words = f"loss {metrics['loss']:.4g}{self._score}"
             for sentence in alarms(metrics):
-                print(f"ALARM at step {state.step} of {self.launch.name}: {sentence}", flush=True)
+                self.board.alarm(sentence, state.step)
+            self.board.post(state.step)
         if state.step >= min(self.saved + self.task.fit.checkpoint_every, self.task.fit.steps):
             self.saved = state.step
             speed = {k: metrics[k] for k in ("steps_per_second", "data_wait")}
@@ -90,8 +97,8 @@ class Reporter:
             return
         chosen, metrics = self._validated(state, self.tracker)
         self.tracker.metrics({f"valid/{k}": v for k, v in metrics.items()}, state.step)
-        words = ", ".join(f"{k} {v:.4g}" for k, v in metrics.items())
-        print(f"{self.launch.name} step {state.step}: {words}", flush=True)
+        if self.task.criterion:
+            self._score = f", held out {metrics[self.task.criterion]:.1f} dB"
         with tempfile.TemporaryDirectory() as folder:
             precision = resolve(self.task.fit.precision, next(state.module.parameters()).device)
             made = {"step": state.step, "precision": precision, "validation": {**metrics, **speed}}

@@ -4,9 +4,9 @@ import functools
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from vsep_ray.cluster.inputs import DISCRIMINATION, crop_store, log_crops
 from vsep_ray.cluster.runtime import capacity
 from vsep_ray.cluster.runtime.progress import gathered
 from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.train.board import watched
 from vsep_ray.cluster.train.held_out import validation_crops
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart
 from vsep_ray.cluster.train.task import Launch, StreamSpec, Task
+from vsep_ray.cluster.train.verdict import closing, figures_of
 from vsep_ray.config import UserError
 from vsep_ray.crops.store import CropStore
 from vsep_ray.datasets.toy import SHAPES
@@ -34,7 +36,6 @@ from vsep_ray.evaluation.likelihood import (
     column,
     cross_likelihood,
     discrimination,
-    gate,
 )
 from vsep_ray.evaluation.toy_fit import wave_fit_db
 from vsep_ray.nn.precision import computing
@@ -46,6 +47,7 @@ from vsep_ray.priors.prior import Kind
 from vsep_ray.report.figures import cross_likelihood_figure, noise_response_figure, samples_figure
 from vsep_ray.tracking import Tracker
 
+__all__ = ["PriorTask", "closing", "held_out", "plan", "run"]
 log = logging.getLogger(__name__)
 VALID_CLIPS = 64
 """The cross-likelihood matrix has this number of held-out clips per source."""
@@ -146,25 +148,36 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
     name = run_name("train_priors", config, store.mark)
     if config.fresh:
         forget(config.storage, name)
-    with start_run(config, "priors", name, tags={"crops": store.mark}) as tracker:
+    given = replace(config, crops=(store.uri,), sources=sources, length=config.length or store.length)
+    title, tags = f"priors, {config.preset}", {"crops": store.mark}
+    with start_run(config, "priors", title, name=name, tags=tags, params=given) as tracker:
         target = storage.join(config.storage, models, name)
         workers = default_workers(config.resources, config.fit, side_by_side=True)
         train_one = functools.partial(_train_one, config, store, name, target, tracker.run_id, workers)
-        with ThreadPoolExecutor(capacity.side_by_side(config.resources, len(sources))) as pool:
+        with (
+            watched(name, _named(sources), len(sources) * config.fit.steps),
+            ThreadPoolExecutor(capacity.side_by_side(config.resources, len(sources))) as pool,
+        ):
             last = dict(zip(sources, pool.map(train_one, sources), strict=True))
-        log.info("%d priors say how likely each other's clips are", len(sources))
         directories = {s: storage.join(target, s) for s in sources}
         task = capacity.on_device(_say, config.resources.device)
-        said = gathered([task.remote(config, store, directories, s) for s in sources], "priors asked")
+        said = gathered(
+            [task.remote(config, store, directories, s) for s in sources], "whose clips are whose", "priors"
+        )
         columns, kinds = (dict(zip(sources, each, strict=True)) for each in zip(*said, strict=True))
         result = discrimination(columns, config.noise_stds)
-        figures = {"run_id": tracker.run_id, "kind": kinds, **_figures(config, result, last)}
+        figures = {"run_id": tracker.run_id, "kind": kinds, **figures_of(config, result, last)}
         tracker.metrics(result.metrics())
         tracker.figure(cross_likelihood_figure(result, config.gate), "cross_likelihood.png")
         tracker.figure(noise_response_figure(result), "noise_response.png")
         tracker.text(json.dumps(figures, indent=1), DISCRIMINATION)
-        storage.write_bytes(storage.join(target, DISCRIMINATION), json.dumps(figures, indent=1).encode())
+        made = json.dumps(figures | storage.finished_now(), indent=1)
+        storage.write_bytes(storage.join(target, DISCRIMINATION), made.encode())
     return {"priors": target, "crops": store.uri, **figures}
+
+
+def _named(sources: Sequence[str]) -> str:
+    return f"{len(sources)} priors" if len(sources) > 1 else f"prior of {sources[0]}"
 
 
 def plan(config: TrainPriorsConfig) -> dict[str, Any]:
@@ -203,50 +216,24 @@ def _say(
 def _train_one(
     config: TrainPriorsConfig,
     store: CropStore,
-    name: str,
+    group: str,
     target: str,
     parent: str,
     workers: int,
     source: str,
 ) -> dict[str, float]:
     """Trains, publishes and registers the prior of one source, and returns its last validation."""
-    name = f"{name}-{source}"
+    name = f"{group}-{source}"
     target = storage.join(target, source)
     params = {"prior": config.prior, "fit": config.fit}
     tags = {"source": source, "crops": store.mark}
-    with start_run(config, "priors", name, parent=parent, tags=tags, params=params) as tracker:
+    title = f"prior of {source}, {config.preset}"
+    with start_run(config, "priors", title, name=name, parent=parent, tags=tags, params=params) as tracker:
         log_crops(tracker, store)
         task = PriorTask(
             config.fit, config.length, store, source, config.prior, config.augment, config.noise_stds
         )
-        metrics = train_apart(task, Launch.of(config, name, tracker.run_id, workers, **tags), target)
+        launch = Launch.of(config, name, tracker.run_id, workers, group, **tags)
+        metrics = train_apart(task, launch, target)
         tracker.register(checkpoint.local(target), f"vsep-prior-{source}", "champion")
         return metrics
-
-
-def _figures(
-    config: TrainPriorsConfig, result: Discrimination, last: Mapping[str, Mapping[str, float]]
-) -> dict[str, Any]:
-    level = result.best_level()
-    bits = result.bits_per_sample()[level]
-
-    def by_level(rows: Mapping[str, tuple[float, ...]]) -> dict[str, dict[str, float]]:
-        return {
-            s: {f"{sigma:g}": round(v, 4) for sigma, v in zip(result.noise_stds, row, strict=True)}
-            for s, row in rows.items()
-        }
-
-    return {
-        "bits_per_sample": {s: round(bits[i, i].item(), 4) for i, s in enumerate(result.sources)},
-        "noise_std": result.noise_stds[level],
-        "steps": {s: int(v["step"]) for s, v in last.items()},
-        "train_seconds": {s: round(v["train_seconds"], 1) for s, v in last.items()},
-        "samples": {s: {k: v[k] for k in v if k.startswith("sample_")} for s, v in last.items()},
-        "nats_above_noise": by_level(result.above_noise()),
-        "discrimination": {
-            "accuracy": by_level(result.accuracy),
-            "auc": {s: round(row[level], 4) for s, row in result.auc.items()},
-            "failed_gate": gate(result, config.gate) if len(result.sources) > 1 else [],
-            "impossible": result.impossible(),
-        },
-    }

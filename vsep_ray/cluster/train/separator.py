@@ -1,9 +1,8 @@
 """train_separator trains q(s | m) under regime A, B or C."""
 
 import logging
-import operator
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,9 @@ from vsep_ray.cluster.inputs import (
     prior_runs,
     shared,
 )
+from vsep_ray.cluster.runtime import talk
 from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.train.board import watched
 from vsep_ray.cluster.train.dreams import dreams
 from vsep_ray.cluster.train.held_out import mixture_scores, remix_scores
 from vsep_ray.cluster.train.launch import default_workers, forget, run_name, train_apart, with_format
@@ -129,13 +130,18 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
         forget(config.storage, name)
     target = storage.join(config.storage, "models", name)
     tags = {"regime": config.regime, "crops": store.mark}
-    with start_run(config, "separator", name, tags=tags | prior_runs(task.priors)) as tracker:
+    title = f"separator {config.regime}, {config.preset}"
+    tags |= prior_runs(task.priors)
+    params = resolved(task.config, store, task.priors)
+    with start_run(config, "separator", title, name=name, tags=tags, params=params) as tracker:
         log_crops(tracker, store)
         launch = Launch.of(
-            config, name, tracker.run_id, workers, **tags, objective=task.objective, priors=task.priors,
-            start=task.start, clips=task.clips.uri, dream_priors=config.dreams.priors, dataset=store.dataset,
+            config, name, tracker.run_id, workers, regime=config.regime, crops=store.mark,
+            objective=task.objective, priors=task.priors, start=task.start, clips=task.clips.uri,
+            dream_priors=config.dreams.priors, dataset=store.dataset,
         )  # fmt: skip
-        metrics = train_apart(task, launch, target)
+        with watched(name, f"separator {config.regime}", config.fit.steps):
+            metrics = train_apart(task, launch, target)
         alias = "yardstick" if config.regime == "C" else "champion"
         model_uri = tracker.register(checkpoint.local(target), "vsep-separator", alias)
     return {
@@ -153,6 +159,31 @@ def run(config: TrainSeparatorConfig) -> dict[str, Any]:
 def plan(config: TrainSeparatorConfig) -> dict[str, Any]:
     """Returns what `run` would do."""
     return {"regime": config.regime, "steps": config.fit.steps, "batch_size": config.fit.batch_size}
+
+
+def resolved(
+    config: TrainSeparatorConfig, store: CropStore, priors: Mapping[str, str]
+) -> TrainSeparatorConfig:
+    """Returns the config with what the crops and the storage decide where it leaves them open."""
+    return replace(
+        config,
+        separator=with_format(config.separator, store),
+        length=config.length or store.length,
+        crops=(store.uri,),
+        priors=storage.parent(next(iter(priors.values()))) if priors else config.priors,
+    )
+
+
+def closing(config: TrainSeparatorConfig, figures: Mapping[str, Any]) -> list[talk.Line]:
+    """Returns what is said of the separator at the end of the job."""
+    mean, median = (figures[f"si_sdr_improvement_{m}db"] for m in ("mean_", ""))
+    where = f"{figures['model']} ({figures['model_uri'] or 'registered when the tracking server answers'})"
+    return [
+        ("", f"SI-SDR improvement on remixes of held-out clips: mean {mean:.1f} dB, median {median:.1f} dB"),
+        ("", f"regime {config.regime}, the weights of step {figures['best_step']:,} of {figures['steps']:,}"),
+        ("model", where),
+        ("next", talk.command("separate_catalog", config, "songs/", "--model", figures["model"])),
+    ]
 
 
 def models_of(config: TrainSeparatorConfig, store: CropStore) -> dict[str, str]:
@@ -176,7 +207,7 @@ def task_of(config: TrainSeparatorConfig, store: CropStore) -> SeparatorTask:
     clips = store
     if config.regime == "A":
         dreamers = _find_priors(config, store, config.dreams.priors or config.priors)
-        log.info("dreams of %s (--dreams.priors), objective under %s (--priors)", dreamers, priors)
+        log.debug("dreams of %s (--dreams.priors), objective under %s (--priors)", dreamers, priors)
         clips = dreams(
             store, dreamers, priors, config.dreams, config.length or store.length,
             storage.join(config.storage, "dreams"), config.fit.seed, config.resources.device,
@@ -193,9 +224,13 @@ def _find_start(config: TrainSeparatorConfig, store: CropStore) -> tuple[str, st
         UserError: there is none, or its sources, format or shape are not those of the run.
     """
     uri, directory, module = find_separator(config.start, config.storage, config.tracking_uri)
-    shape = operator.attrgetter("sources", "sample_rate", "channels", "backbone")
-    if shape(module.config) != shape(with_format(config.separator, store)):
-        raise UserError(f"--start {uri} has other sources, format or backbone than this run")
+    theirs, ours = module.config, with_format(config.separator, store)
+    for name in ("sources", "sample_rate", "channels", "backbone"):
+        if (there := getattr(theirs, name)) != (here := getattr(ours, name)):
+            raise UserError(
+                f"--start {uri} has {name} {there}, this run has {here}; start from another model, or say "
+                f"--separator.{name.replace('_', '-')} as it has them"
+            )
     return uri, directory
 
 

@@ -130,15 +130,24 @@ class Launch:
     run_id: str
     resources: ResourcesConfig
     num_workers: int
+    group: str
+    """The job's trainings that are watched as one."""
     provenance: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, config: TrainingConfig, name: str, run_id: str, num_workers: int, **provenance: Any
+        cls,
+        config: TrainingConfig,
+        name: str,
+        run_id: str,
+        num_workers: int,
+        group: str = "",
+        **provenance: Any,
     ) -> "Launch":
         """Returns the launch of a job's config; the provenance says by which run and git revision it is."""
         origin = {"run_id": run_id, "git": git_revision(), **provenance}
-        return cls(name, config.storage, config.tracking_uri, run_id, config.resources, num_workers, origin)
+        where = (config.storage, config.tracking_uri, run_id, config.resources)
+        return cls(name, *where, num_workers, group or name, origin)
 
     @property
     def workers(self) -> Any:

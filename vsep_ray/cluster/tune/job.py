@@ -16,9 +16,10 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, TrialScheduler
 
 from vsep_ray import storage
 from vsep_ray.cluster.inputs import crop_store, log_crops
-from vsep_ray.cluster.runtime import capacity
-from vsep_ray.cluster.runtime.tracked_run import start_run
+from vsep_ray.cluster.runtime import capacity, talk
+from vsep_ray.cluster.runtime.tracked_run import noted_run, start_run
 from vsep_ray.cluster.train import priors as train_priors
+from vsep_ray.cluster.train.board import watched
 from vsep_ray.cluster.train.held_out import BOUND
 from vsep_ray.cluster.train.launch import forget, run_name, train
 from vsep_ray.cluster.train.separator import models_of, task_of
@@ -62,11 +63,13 @@ def run(config: TuneConfig) -> dict[str, Any]:
         below = dataclasses.replace(config, parent_run=parent.run_id, experiment=experiment)
         by_priors = {label(priors_of(p)): p for p in points}
         priors = {key: _priors(below, store, p) for key, p in by_priors.items()}
-        trial = functools.partial(_trial, below, store, priors)
+        trial = functools.partial(_trial, below, store, name, priors)
         made = [trial(p)["launch"].name for p in _made_before(config, points)]  # and draws shared dreams
         if len(set(made)) < len(made):  # they would write to the same place
             raise UserError("two points of the sweep train the same: an axis decides nothing in this config")
-        rows = rows_of(_tuner(below, name, trial).fit(), config)
+        trials = config.draws or len(points)
+        with watched(name, f"{trials} trials", trials * config.fit.steps):
+            rows = rows_of(_tuner(below, name, trial).fit(), config)
         for row in rows:
             finish(_begin(below, name, row["point"]), row, metrics_of(config))
         # where trials are stopped early, or drawn, the survivors say nothing of the axes
@@ -99,6 +102,19 @@ def plan(config: TuneConfig) -> dict[str, Any]:
     return {"trials": config.draws or len(points), "selected_by": metrics_of(config)[0], **what}
 
 
+def closing(config: TuneConfig, figures: Mapping[str, Any]) -> list[talk.Line]:
+    """Returns what is said of the sweep at the end of the job."""
+    best, by = figures["best"], figures["selected_by"]
+    ends = [(figures[k], k.replace("_", " ")) for k in ("stopped_early", "rejected_silent", "failed")]
+    counts = ", ".join(f"{number} {words}" for number, words in ends if number)
+    return [
+        ("", f"best of {figures['trials']} trials{f' ({counts})' if counts else ''}: {label(best['point'])}"),
+        ("", f"{by} {best[by]:.3f}"),
+        ("model", best["model"]),
+        ("next", talk.command("train_separator", config, "--config", best["config"])),
+    ]
+
+
 def _priors(config: TuneConfig, store: CropStore, point: Point) -> str:
     priors, _ = configs_of(config, point)
     priors = dataclasses.replace(priors, crops=(store.uri,), resources=config.resources)
@@ -106,7 +122,12 @@ def _priors(config: TuneConfig, store: CropStore, point: Point) -> str:
 
 
 def _trial(
-    config: TuneConfig, store: CropStore, priors: Mapping[Any, str], point: Point, run_id: str = ""
+    config: TuneConfig,
+    store: CropStore,
+    group: str,
+    priors: Mapping[Any, str],
+    point: Point,
+    run_id: str = "",
 ) -> dict[str, Any]:
     _, separator = configs_of(config, point)
     separator = dataclasses.replace(
@@ -115,7 +136,7 @@ def _trial(
     task = task_of(separator, store)
     name = run_name("trial", task.config, *task.marks)
     data = {"crops": store.mark, "dataset": store.dataset}
-    launch = Launch.of(separator, name, run_id, 1, regime=separator.regime, point=point, **data)
+    launch = Launch.of(separator, name, run_id, 1, group, regime=separator.regime, point=point, **data)
     return {"task": task, "launch": launch, "target": storage.join(config.storage, "sweeps", "trials", name)}
 
 
@@ -204,7 +225,7 @@ def _train_trial(
     space: dict[str, Any], config: TuneConfig, name: str, trial: Callable[..., dict[str, Any]]
 ) -> None:
     point = space["trial"]["point"]
-    fresh = config.fresh and not storage.exists(_note(config, name, point))  # and no second try
+    fresh = config.fresh and not noted_run(config.storage, _run(name, point))  # and no second try
     with _begin(config, name, point) as child:
         found = trial(point, child.run_id)
         if fresh:
@@ -215,19 +236,17 @@ def _train_trial(
 
 def _begin(config: TuneConfig, name: str, point: Point, **tags: str) -> Tracker:
     """Begins the MLflow run of a trial, or without a point of the sweep; the same command goes on with it."""
-    note = _note(config, name, point)
-    run = start_run(
+    return start_run(
         config,
         "sweeps",
-        label(point) or name,
-        run_id=storage.read_bytes(note).decode() if storage.exists(note) else "",
+        label(point) or f"sweep, {config.preset}",
+        name=_run(name, point),
+        dated=not point,
         tags={"sweep": name, **tags},
         params=point or None,
     )
-    storage.write_bytes(note, run.run_id.encode())
-    return run
 
 
-def _note(config: TuneConfig, name: str, point: Point) -> str:
-    """Returns the URI of the file with the id of the MLflow run."""
-    return storage.join(config.storage, "sweeps", name, "runs", fingerprint(point))
+def _run(name: str, point: Point) -> str:
+    """Returns the name of a trial, or without a point of the sweep."""
+    return f"{name}-{fingerprint(point)}" if point else name

@@ -2,12 +2,12 @@
 
 import logging
 import time
-from datetime import timedelta
 
 import pyarrow.compute as pc
 
 from vsep_ray.audio.formats import Failure
 from vsep_ray.catalog.ledger import MERGE, Ledger, new_name
+from vsep_ray.cluster.runtime.progress import Done, duration
 from vsep_ray.cluster.separate.breaker import Breaker
 from vsep_ray.tracking import Tracker
 
@@ -15,11 +15,11 @@ log = logging.getLogger(__name__)
 GLANCE_SECONDS = 0.5
 """This time passes between two looks at the ledger, each of which is a request to a bucket."""
 REPORT_SECONDS = 5.0
-"""This time passes between two lines in the log."""
+"""This time passes between two values of a metric."""
 
 
-class Progress:
-    """Reads new rows of the ledger, for a line in the log, for metrics, and for the breaker.
+class Follower:
+    """Reads new rows of the ledger, for the line of progress, for metrics, and for the breaker.
 
     Attributes:
         done: tracks with a row of this run.
@@ -33,24 +33,17 @@ class Progress:
         self.stop: str | None = None
         self._breaker, self._seen, self._unmerged = Breaker(max_alike), set(ledger.parts()), list[str]()
         self._started = self._reported = time.perf_counter()
-        self._first, self._polled = (0.0, 0), 0.0
+        self._polled = 0.0
 
     @property
     def realtime_factor(self) -> float:
         """Seconds of audio per second so far, start-up included."""
         return self.audio_seconds / max(1e-9, time.perf_counter() - self._started)
 
-    def line(self) -> str:
-        """Returns the state in words."""
-        since, before = self._first
-        speed = (self.done - before) / max(1e-9, time.perf_counter() - since) if self.done > before else 0.0
-        left = (
-            f"{timedelta(seconds=round((self.total - self.done) / speed))} left"
-            if speed
-            else "no estimate yet"
-        )
-        hours = f"{self.audio_seconds / 3600:.2f} h of audio"
-        return f"{self.done}/{self.total} tracks, {hours}, {self.realtime_factor:.1f} x real time, {left}"
+    def look(self) -> Done:
+        """Returns what is done."""
+        audio = f"{duration(self.audio_seconds)} of audio, {self.realtime_factor:.1f} x real time"
+        return Done(self.done, self.total, audio if self.audio_seconds else "")
 
     def glance(self) -> None:
         """Reads what is new and reports it, unless that was done a moment ago."""
@@ -62,7 +55,6 @@ class Progress:
                 log.warning("cannot read the ledger: %s", error)
         if now - self._reported > REPORT_SECONDS:
             self._reported = now
-            log.info(self.line())
             values = {"tracks_done": self.done, "progress_realtime_factor": self.realtime_factor}
             self.tracker.metrics(values, self.done)
 
@@ -72,8 +64,6 @@ class Progress:
         table = self.ledger.read_parts(new)
         table = table.filter(pc.equal(table["run"], self.run)).sort_by("time")
         self._polled = time.perf_counter()
-        if not self.done and len(table):
-            self._first = (self._polled, len(table))
         self.done += len(table)
         self.audio_seconds += pc.sum(table["audio_seconds"]).as_py() or 0.0
         for row in table.select(["track", "stage", "message"]).to_pylist():
