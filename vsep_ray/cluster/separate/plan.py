@@ -102,7 +102,8 @@ def prepare(config: SeparateCatalogConfig) -> Work:
     models = {"model": checkpoint.identity(directory), **({"priors": prior_marks(priors)} if asks else {})}
     settings = WorkerSettings(config, directory, uri, fingerprint(models | options), output, priors=priors)
     todo = _todo(settings, tracks, before, whole)
-    for words in losses(_probed(todo, GLANCED), separator, config.channels):
+    glanced = 1 if storage.is_remote(config.catalog) else GLANCED  # from a bucket files come whole
+    for words in losses(_probed(todo, glanced), separator, config.channels):
         log.warning(words)
     return Work(settings, stems, tracks, before, todo)
 
