@@ -69,5 +69,8 @@ def test_a_missing_crop_store_is_one_clear_line(name, tmp_path):
     line = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, line["job"], line["status"]) == (2, name, "refused")
     error = done.stderr.splitlines()[-1]
-    assert error == f"error: {line['error']}" and "is no finished crop store: _store.json is not in" in error
+    assert (
+        error == f"error: {line['error']}"
+        and "is no finished crop store: there is no _store.json in it" in error
+    )
     assert "Traceback" not in done.stderr

@@ -52,7 +52,7 @@ def here(tmp_path, monkeypatch):
         (PrepareCropsConfig(), None),
         (SeparateCatalogConfig(catalog="song.wav", model="models:/x@champion"), None),
         (SeparateCatalogConfig(catalog="s3://bucket/music", output="s3://bucket/stems"), None),
-        (SeparateCatalogConfig(catalog="music/*.wav", output="new/stems"), None),
+        (SeparateCatalogConfig(catalog="*.wav", output="new/stems"), None),
     ],
 )
 def test_what_is_not_there_is_told(config, words):
@@ -115,6 +115,9 @@ WRONG = [
     ("separate_catalog", "empty", "--catalog empty has no sound file in it; endings that count: .aac"),
     ("separate_catalog", "text.txt", "--catalog text.txt is no sound file; endings that count"),
     ("separate_catalog", "list.csv", "has no column 'path'; it has name. Files stand in column path or uri"),
+    ("separate_catalog", "songs/*.mp3", "has no sound files; endings that count"),
+    ("separate_catalog", "none/*.mp3", "is not there; expected a folder, glob"),
+    ("separate_catalog", "songs --overlap 0,25", "--overlap takes a number, got '0,25'"),
     ("separate_catalog", "ftp://a/b", "ftp:// cannot be read; name a local path or s3://"),
     (
         "separate_catalog",
@@ -135,7 +138,7 @@ WRONG = [
     (
         "separate_catalog",
         "songs --model empty",
-        "--model empty is no model: config.json is not in this folder",
+        "--model empty is no model: there is no config.json in it",
     ),
     (
         "separate_catalog",
@@ -197,7 +200,7 @@ WRONG = [
     (
         "train_separator",
         "--crops empty",
-        "--crops empty is no finished crop store: _store.json is not in this folder; jobs/prepare_crops.py",
+        "--crops empty is no finished crop store: there is no _store.json in it; jobs/prepare_crops.py",
     ),
     ("train_separator", "--start ./gone", "--start ./gone: there is no such file or folder"),
     ("train_separator", "--fit.steps many", "--fit.steps takes a whole number, got 'many'"),

@@ -56,7 +56,7 @@ def check(config: JobConfig) -> None:
             _check_input(flag, name, field in PATHS, f"; jobs/{job}.py makes one" if job else "")
             if file:
                 _check_complete(
-                    flag, name, file, f"{what}: {file} is not in this folder; jobs/{job}.py makes one"
+                    flag, name, file, f"{what}: there is no {file} in it; jobs/{job}.py makes one"
                 )
     if isinstance(config, SeparateCatalogConfig):
         _check_catalog(config)
@@ -85,7 +85,7 @@ def _check_input(flag: str, name: str, is_path: bool, cure: str) -> None:
 def _check_complete(flag: str, name: str, file: str, what: str) -> None:
     """Refuses a folder without the file that completes what it should hold."""
     path = storage.absolute(name)
-    if ":/" not in name and storage.is_directory(path) and not storage.exists(storage.join(path, file)):
+    if ":/" not in name and storage.exists(path) and not storage.exists(storage.join(path, file)):
         raise UserError(f"{flag} {name} is no {what}")
 
 
@@ -99,7 +99,9 @@ def _check_catalog(config: SeparateCatalogConfig) -> None:
         )
     libsndfile_subtype(config.format, config.subtype)
     listing.check_names([Track("song.wav", "song.wav")], ("vocals", "rest"), config.template, config.format)
-    if storage.suffix(config.catalog) in manifest.ENDINGS and not storage.is_remote(config.catalog):
+    is_pattern = bool(split_glob(config.catalog)[1])
+    is_list = is_pattern or storage.suffix(config.catalog) in manifest.ENDINGS
+    if is_list and not storage.is_remote(config.catalog):
         listing.read_catalog(storage.absolute(config.catalog))
     else:
         _check_sounds("--catalog", config.catalog)
