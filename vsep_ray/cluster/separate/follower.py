@@ -45,10 +45,10 @@ class Follower:
         audio = f"{duration(self.audio_seconds)} of audio, {self.realtime_factor:.1f} x real time"
         return Done(self.done, self.total, audio if self.audio_seconds else "")
 
-    def glance(self) -> None:
-        """Reads what is new and reports it, unless that was done a moment ago."""
+    def glance(self, at_once: bool = False) -> None:
+        """Reads what is new and reports it, unless that was done a moment ago and need not be ``at_once``."""
         now = time.perf_counter()
-        if now - self._polled > GLANCE_SECONDS:
+        if at_once or now - self._polled > GLANCE_SECONDS:
             try:
                 self.poll()
             except OSError as error:  # a store that does not answer now may do so in a moment

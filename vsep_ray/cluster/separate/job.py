@@ -67,12 +67,7 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         _alone(work.settings.output),
         start_run(config, "catalog", f"catalog {name}", name=unfinished, tags=tags, params=given) as tracker,
     ):
-        log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
-        if whole := [a.track for a in work.todo if a.whole]:
-            words = (
-                "%d tracks are called as others are but for the ending, which their stems' folders keep: %s"
-            )
-            log.info(words, len(whole), whole[:10])
+        _say_what_is_to_do(work)
         tracker.dataset(name, fingerprint([track.id for track in work.tracks]), config.catalog)
         _void(work)
         directory = shared(work.settings.model_uri, work.settings.directory, config.storage)
@@ -83,7 +78,7 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         follower = Follower(work.ledger, this, len(work.todo), tracker, config.max_alike)
         with system_metrics(tracker), Progress("separation", "tracks", follower.look(), follower.look):
             stopped = _separate(work, worker, follower)
-            follower.poll()
+            follower.glance(at_once=True)
         ledger = _tidy(work)
         table = _of_catalog(work)
         figures = _figures(work, table, time.perf_counter() - started, stopped)
@@ -91,6 +86,13 @@ def run(config: SeparateCatalogConfig, worker: type[Worker] = Worker) -> dict[st
         tracker.finish("FINISHED" if figures["status"] == "done" else "FAILED")
         forget_run(config.storage, unfinished)
         return {"run_id": tracker.run_id, **figures, "ledger": ledger, "report": page}
+
+
+def _say_what_is_to_do(work: Work) -> None:
+    log.info("%d of %d tracks to do, into %s", len(work.todo), len(work.tracks), work.settings.output)
+    if whole := [a.track for a in work.todo if a.whole]:
+        words = "%d tracks are called as others are but for the ending, which their stems' folders keep: %s"
+        log.info(words, len(whole), whole[:10])
 
 
 def closing(config: SeparateCatalogConfig, figures: Mapping[str, Any]) -> list[talk.Line]:

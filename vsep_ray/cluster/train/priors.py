@@ -160,20 +160,31 @@ def run(config: TrainPriorsConfig, models: str = "models") -> dict[str, Any]:
         ):
             last = dict(zip(sources, pool.map(train_one, sources), strict=True))
         directories = {s: storage.join(target, s) for s in sources}
-        task = capacity.on_device(_say, config.resources.device)
-        said = gathered(
-            [task.remote(config, store, directories, s) for s in sources], "whose clips are whose", "priors"
-        )
-        columns, kinds = (dict(zip(sources, each, strict=True)) for each in zip(*said, strict=True))
-        result = discrimination(columns, config.noise_stds)
-        figures = {"run_id": tracker.run_id, "kind": kinds, **figures_of(config, result, last)}
-        tracker.metrics(result.metrics())
-        tracker.figure(cross_likelihood_figure(result, config.gate), "cross_likelihood.png")
-        tracker.figure(noise_response_figure(result), "noise_response.png")
-        tracker.text(json.dumps(figures, indent=1), DISCRIMINATION)
+        figures = {"run_id": tracker.run_id, **_compared(config, store, directories, last, tracker)}
         made = json.dumps(figures | storage.finished_now(), indent=1)
         storage.write_bytes(storage.join(target, DISCRIMINATION), made.encode())
     return {"priors": target, "crops": store.uri, **figures}
+
+
+def _compared(
+    config: TrainPriorsConfig,
+    store: CropStore,
+    directories: Mapping[str, str],
+    last: Mapping[str, Mapping[str, float]],
+    tracker: Tracker,
+) -> dict[str, Any]:
+    """Returns what the priors say of each other's clips, and logs it with its figures."""
+    task = capacity.on_device(_say, config.resources.device)
+    asked = [task.remote(config, store, directories, source) for source in directories]
+    said = gathered(asked, "whose clips are whose", "priors")
+    columns, kinds = (dict(zip(directories, each, strict=True)) for each in zip(*said, strict=True))
+    result = discrimination(columns, config.noise_stds)
+    figures = {"kind": kinds, **figures_of(config, result, last)}
+    tracker.metrics(result.metrics())
+    tracker.figure(cross_likelihood_figure(result, config.gate), "cross_likelihood.png")
+    tracker.figure(noise_response_figure(result), "noise_response.png")
+    tracker.text(json.dumps(figures, indent=1), DISCRIMINATION)
+    return figures
 
 
 def _named(sources: Sequence[str]) -> str:
