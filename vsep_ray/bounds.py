@@ -32,4 +32,6 @@ def _out_of_bounds(value: Any, bounds: Mapping[str, Any]) -> str:
         return "" if least <= value <= most else f"between {least:g} and {most:g}"
     if least is not None and value < least:
         return f"at least {least:g}"
+    if most is not None and value > most:
+        return f"at most {most:g}"
     return f"more than {above:g}" if above is not None and value <= above else ""

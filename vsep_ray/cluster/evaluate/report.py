@@ -90,9 +90,13 @@ def charts(figures: Mapping[str, Any]) -> dict[str, float]:
     """
     found = {name: value for name, value in figures.items() if isinstance(value, int | float)}
     for method, summary in figures["methods"].items():
-        for prefix, part in (("", summary), *((f"{s} ", of) for s, of in summary["sources"].items())):
-            for metric, statistics in part.items():
-                if isinstance(statistics, Mapping) and metric != "sources":
-                    named = {f"{metric}/{prefix}{k}/{method}": v for k, v in statistics.items()}
-                    found |= {name: v for name, v in named.items() if v is not None}
+        parts = {"": summary} | {f"{source} ": of for source, of in summary["sources"].items()}
+        found |= {
+            f"{metric}/{prefix}{statistic}/{method}": value
+            for prefix, part in parts.items()
+            for metric, statistics in part.items()
+            if isinstance(statistics, Mapping) and metric != "sources"
+            for statistic, value in statistics.items()
+            if value is not None
+        }
     return found

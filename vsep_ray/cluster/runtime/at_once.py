@@ -9,12 +9,13 @@ import socket
 import tempfile
 from pathlib import Path
 
-from vsep_ray import storage
+from vsep_ray import checkpoint, storage
 from vsep_ray.audio.formats import AUDIO_ENDINGS, is_sound, libsndfile_subtype
 from vsep_ray.bounds import check_values
 from vsep_ray.catalog import listing
 from vsep_ray.catalog.listing import split_glob
 from vsep_ray.config import UserError, fields_with
+from vsep_ray.crops.store import STORE_FILE
 from vsep_ray.datasets import manifest
 from vsep_ray.datasets.dataset import FilesDataset
 from vsep_ray.datasets.folders import SourcesConfig, StemsConfig
@@ -24,9 +25,9 @@ from vsep_ray.presets import JobConfig, SeparateCatalogConfig
 ANSWER_SECONDS = 3.0
 """A cluster's port answers within this time."""
 COMPLETE = {
-    "crops": ("_store.json", "finished crop store", "prepare_crops"),
-    "model": ("config.json", "model", "train_separator"),
-    "start": ("config.json", "model", "train_separator"),
+    "crops": (STORE_FILE, "finished crop store", "prepare_crops"),
+    "model": (checkpoint.FILES[0], "model", "train_separator"),
+    "start": (checkpoint.FILES[0], "model", "train_separator"),
 }
 """A folder that these fields name has the file if it holds what is expected, and the job makes such."""
 PATHS = ("catalog", "dataset.root")

@@ -1,5 +1,5 @@
-"""What a job says to a person: at first what differs from its preset, in the end what came out, where it lies
-and what comes next.
+"""What a job says to a person: at first what it was asked to do, in the end what came out, where it lies and
+what comes next.
 """
 
 import logging
